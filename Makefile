@@ -1,0 +1,71 @@
+# make train    trains a policy: make train ENV=RepeatPreviousEasy SEED=1 FLAGS="--num_envs=32"
+# make test     runs the tests on JAX and TensorFlow, then the linter
+# make lint     runs the linter alone
+#
+# Each first makes .venv with what it needs, once; PYTHON=... names the Python to make it with.
+
+SHELL := /bin/sh
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+PRESET := launch/presets/repeat_previous_hard.flags
+PYTEST := $(VENV_PYTHON) -m pytest
+TENSORFLOW_TESTS := $(wildcard tests/backend tests/ops tests/layers tests/envs tests/models)
+
+# ENV counts only on make's command line: shells have a variable of that name for other things.
+TRAIN_FLAGS := --flagfile=$(PRESET) \
+	$(if $(filter command,$(firstword $(origin ENV))),$(if $(ENV),--env='$(ENV)')) \
+	$(if $(MEMORY),--memory='$(MEMORY)') \
+	$(if $(SEED),--seed='$(SEED)') \
+	$(if $(RUN_DIR),--run_dir='$(RUN_DIR)') \
+	$(FLAGS)
+
+# A Python will do if it runs at all (a pyenv shim may not), is 3.11 to 3.13 and can make a venv.
+SUITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+
+# $(call install,STAMPS,WHAT) installs WHAT into the venv, unless one of the STAMPS says that this
+# very pyproject.toml was installed from this very folder. The stamps go first and the first of
+# STAMPS comes back last, so an interrupted install is done again.
+define install
+@wanted() { pwd; cat pyproject.toml; }; \
+for stamp in $(1); do \
+	if [ -x $(VENV_PYTHON) ] && wanted | cmp -s - $(VENV)/$$stamp; then exit 0; fi; \
+done; \
+rm -f $(VENV)/installed-*; \
+if ! $(VENV_PYTHON) -c 'import pip; $(SUITS)' 2>/dev/null; then \
+	found=; \
+	for python in $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3 python); do \
+		if "$$python" -c '$(SUITS)' >/dev/null 2>&1; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo 'keras_s5rl needs Python 3.11, 3.12 or 3.13 with the venv module, and $(if \
+		$(PYTHON),$(PYTHON) is not one,there is none on PATH). Install one or name it:' \
+		'make PYTHON=/path/to/python3.12 $(or $(MAKECMDGOALS),train)' >&2; \
+		exit 1; \
+	fi; \
+	"$$found" -m venv --clear $(VENV) || exit 1; \
+fi; \
+echo 'Installing keras_s5rl into $(VENV)...'; \
+$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '$(2)' || exit 1; \
+wanted >$(VENV)/$(firstword $(1))
+endef
+
+.PHONY: train test lint install install-dev
+
+train: install
+	$(VENV_PYTHON) launch/train.py $(TRAIN_FLAGS)
+
+test: install-dev
+	KERAS_BACKEND=jax $(PYTEST)
+	$(if $(TENSORFLOW_TESTS),KERAS_BACKEND=tensorflow $(PYTEST) $(TENSORFLOW_TESTS))
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+
+lint: install-dev
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+
+install:
+	$(call install,installed-run installed-dev,.)
+
+install-dev:
+	$(call install,installed-dev,.[dev])

@@ -1,0 +1,27 @@
+"""What a training run leaves on disk: numpy arrays and plain dicts in and out.
+
+Nothing here needs Keras or a backend.
+"""
+
+from keras_s5rl.runs.checkpoints import Checkpoints
+from keras_s5rl.runs.files import RunError, read_json, replacing, write_json_atomically
+from keras_s5rl.runs.machine import machine_block
+from keras_s5rl.runs.metrics import MetricsLog, read_metrics
+from keras_s5rl.runs.plots import plot_learning_curve, plot_learning_curves
+from keras_s5rl.runs.run_directory import RunDirectory
+from keras_s5rl.runs.tensorboard_log import TensorBoardLog
+
+__all__ = [
+    "Checkpoints",
+    "MetricsLog",
+    "RunDirectory",
+    "RunError",
+    "TensorBoardLog",
+    "machine_block",
+    "plot_learning_curve",
+    "plot_learning_curves",
+    "read_json",
+    "read_metrics",
+    "replacing",
+    "write_json_atomically",
+]

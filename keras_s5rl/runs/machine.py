@@ -1,0 +1,94 @@
+"""What a measurement was made on: the machine, the software, the date."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+PACKAGES = (
+    "keras-s5rl",
+    "keras",
+    "jax",
+    "jaxlib",
+    "tensorflow",
+    "torch",
+    "numpy",
+    "gymnasium",
+)
+
+
+def machine_block() -> dict:
+    """Describes this machine and its software, for config.json and benchmark results.
+
+    Nothing is imported to find the versions, so no backend is loaded and no GPU touched.
+
+    Returns:
+        A JSON object: `date` (UTC), `cpu` (model), `cpu_cores` (those this process may use),
+        `memory_gib`, `os`, `python`, `versions` (package to version, installed ones only) and
+        `git_commit` of the source, None where it is not a git checkout; `-dirty` at its end says
+        that files differ from the commit.
+
+    Example:
+
+    >>> sorted(machine_block())
+    ['cpu', 'cpu_cores', 'date', 'git_commit', 'memory_gib', 'os', 'python', 'versions']
+    """
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu_model(),
+        "cpu_cores": _cpu_cores(),
+        "memory_gib": _memory_gib(),
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "versions": _versions(),
+        "git_commit": _git_commit(),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _cpu_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):  # not every system says
+        return None
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git_commit() -> str | None:
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():  # an installed copy may lie inside someone else's checkout
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        result = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None

@@ -1,0 +1,148 @@
+"""Learning curves as image files, drawn without a display or global state."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from keras_s5rl.runs.files import RunError, replacing
+
+# Okabe and Ito's colours, which people with colour-blindness tell apart, darkest contrasts first.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_LINE_STYLES = ("-", "--", ":", "-.")
+_AXIS_NAMES = {"episode_return_mean": "Mean episode return", "mmer": "Best mean return so far"}
+
+
+def plot_learning_curves(
+    runs: list[tuple[str, dict]],
+    output: str | os.PathLike,
+    metric: str = "episode_return_mean",
+    title: str | None = None,
+) -> None:
+    """Draws a metric against environment steps, one colour per label.
+
+    Runs with the same label are seeds of one experiment, as are the columns of a run that trained
+    several seeds at once (`<metric>_per_seed`): their mean is a line, the range from the lowest to
+    the highest a band. A single seed is a line over its faint raw values. Lines are moving averages
+    over about 2 % of the updates.
+
+    Args:
+        runs: pairs of a label and the columns that `read_metrics` returns.
+        output: the file, whose suffix says the format: .png, .svg or .pdf.
+        metric: the column to draw. Updates without a value are left out. Defaults to
+            `"episode_return_mean"`.
+        title: a line above the plot. Defaults to `None`.
+
+    Raises:
+        RunError: when there are no runs, a run has no such column, or the format is unknown.
+    """
+    output = Path(output)
+    formats = (".png", ".svg", ".pdf")
+    if output.suffix.lower() not in formats:
+        raise RunError(
+            f"`output` must end in one of {', '.join(formats)}. Received: output={str(output)!r}"
+        )
+    if not runs:
+        raise RunError("`runs` must hold at least one run. Received: runs=[]")
+    groups = {}
+    for label, metrics in runs:
+        groups.setdefault(label, []).extend(_curves(label, metrics, metric))
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), dpi=160, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    lines = []
+    for index, curves in enumerate(groups.values()):
+        colour = _COLOURS[index % len(_COLOURS)]
+        style = _LINE_STYLES[index // len(_COLOURS) % len(_LINE_STYLES)]
+        lines.append(_draw(axes, curves, colour, style))
+    _decorate(axes, list(groups), lines, metric, title)
+    with replacing(output) as aside:
+        figure.savefig(aside, format=output.suffix.lower()[1:])
+
+
+def plot_learning_curve(metrics: dict, output: str | os.PathLike, title: str | None = None) -> None:
+    """Draws the mean episode return of one run against environment steps.
+
+    Args:
+        metrics: the columns that `read_metrics` returns.
+        output: the file, whose suffix says the format: .png, .svg or .pdf.
+        title: a line above the plot. Defaults to `None`.
+    """
+    plot_learning_curves([("", metrics)], output, title=title)
+
+
+def _curves(label: str, metrics: dict, metric: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """One `(env_steps, values)` per seed of the run, without the updates that have no value."""
+    per_seed = metrics.get(f"{metric}_per_seed")
+    values = metrics.get(metric) if per_seed is None else per_seed
+    if values is None or "env_steps" not in metrics:
+        raise RunError(
+            f"The run {label!r} has no column `{metric}` over `env_steps`. "
+            f"Received: columns={sorted(metrics)}"
+        )
+    steps = np.asarray(metrics["env_steps"], np.float64)
+    values = np.asarray(values, np.float64).reshape(len(steps), -1)
+    curves = []
+    for column in values.T:
+        known = np.isfinite(column)
+        if known.any():
+            curves.append((steps[known], column[known]))
+    return curves
+
+
+def _draw(axes, curves, colour, style):
+    """Draws the seeds of one label and returns the line for the legend."""
+    if not curves:
+        return axes.plot([], [], color=colour, linestyle=style)[0]
+    if len(curves) == 1:
+        steps, values = curves[0]
+        axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+        return axes.plot(steps, _smooth(values), color=colour, linestyle=style, linewidth=1.8)[0]
+    # Where all seeds have values: the mean of fewer would jump where a seed begins or ends.
+    first = max(steps[0] for steps, _ in curves)
+    last = min(steps[-1] for steps, _ in curves)
+    grid = np.unique(np.concatenate([steps for steps, _ in curves]))
+    grid = grid[(grid >= first) & (grid <= last)]
+    seeds = np.stack([np.interp(grid, steps, _smooth(values)) for steps, values in curves])
+    axes.fill_between(grid, seeds.min(0), seeds.max(0), color=colour, alpha=0.2, linewidth=0)
+    return axes.plot(grid, seeds.mean(0), color=colour, linestyle=style, linewidth=1.8)[0]
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """A centred moving average over 2 % of the values, at the ends over what there is."""
+    half = len(values) // 100
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    low, high = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
+    return (sums[high] - sums[low]) / (high - low)
+
+
+def _decorate(axes, labels, lines, metric, title) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    axes.set_xlabel("Environment steps")
+    axes.set_ylabel(_AXIS_NAMES.get(metric, metric))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.margins(x=0.01)
+    if title:
+        axes.set_title(_literal(title), loc="left", fontsize="medium")
+    empty = [not len(line.get_xdata()) for line in lines]
+    if all(empty):
+        axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", va="center")
+    if any(labels):
+        names = [
+            _literal(label) + (" (no values yet)" if bare else "")
+            for label, bare in zip(labels, empty, strict=True)
+        ]
+        axes.legend(lines, names, frameon=False)
+
+
+def _literal(text: str) -> str:
+    """Text as it stands: a dollar sign would begin a formula."""
+    return text.replace("$", r"\$")

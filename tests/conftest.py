@@ -1,0 +1,25 @@
+"""Settings that must be in place before a test file imports Keras or a backend."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+# JAX and TensorFlow would each take the whole GPU, and neither full float32 on one.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+if os.environ["KERAS_BACKEND"] == "torch":
+    import torch  # noqa: F401  before TensorFlow, or the process crashes
+elif os.environ["KERAS_BACKEND"] == "tensorflow":
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")
+
+import hypothesis
+
+hypothesis.settings.register_profile(
+    "deterministic", derandomize=True, deadline=None, database=None
+)
+hypothesis.settings.load_profile("deterministic")

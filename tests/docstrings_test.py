@@ -1,0 +1,25 @@
+"""Runs the `>>>` examples in every docstring of the package."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import keras
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "keras_s5rl"
+BACKENDS = {"jax", "tensorflow", "torch"}
+MODULES = [
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted(PACKAGE.rglob("*.py"))
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_in_the_docstrings_run(name):
+    of_backend = name.rpartition(".")[2].partition("_")[0]
+    if name.startswith("keras_s5rl.backend.") and of_backend in BACKENDS - {keras.config.backend()}:
+        pytest.skip(f"{name} is for another backend.")
+    module = importlib.import_module(name)
+    results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    assert results.failed == 0

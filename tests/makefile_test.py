@@ -1,0 +1,159 @@
+"""The Makefile, with a Python of a few lines of shell that only notes what it was asked to do."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ("sh", "cat", "chmod", "cmp", "cp", "mkdir", "pwd", "rm")
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("make") is None, reason="The Makefile can be tested only where make is installed."
+)
+
+# `-c` asks it whether it will do, `-m venv` has it copied into the venv, `-m pip` fails once
+# if there is a file named `fail`.
+PYTHON = """#!/bin/sh
+echo "$@" >>"$LOG"
+case "$*" in
+    "-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+    "-m pip"*) if [ -e fail ]; then rm fail; exit 1; fi ;;
+esac
+"""
+
+
+class Project:
+    def __init__(self, folder):
+        self.folder = folder / "a project"
+        self.bin = folder / "bin"
+        self.log = folder / "log"
+        self.folder.mkdir()
+        self.bin.mkdir()
+        for name in ("Makefile", "pyproject.toml"):
+            shutil.copy(ROOT / name, self.folder)
+        for tool in TOOLS:
+            (self.bin / tool).symlink_to(shutil.which(tool))
+
+    def add_python(self, name, script=PYTHON):
+        (self.bin / name).write_text(script)
+        (self.bin / name).chmod(0o755)
+
+    def make(self, *arguments, **variables):
+        """Returns what make did and the calls of Python it led to."""
+        self.log.write_text("")
+        result = subprocess.run(
+            [shutil.which("make"), *arguments],
+            cwd=self.folder,
+            env={"PATH": str(self.bin), "LOG": str(self.log), **variables},
+            capture_output=True,
+            text=True,
+        )
+        calls = [line for line in self.log.read_text().splitlines() if not line.startswith("-c")]
+        return result, calls
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+VENV = "-m venv --clear .venv"
+PIP = "-m pip install --quiet --disable-pip-version-check --editable"
+TRAIN = "launch/train.py --flagfile=launch/presets/repeat_previous_hard.flags"
+
+
+def test_train_makes_the_venv_installs_once_and_passes_the_settings_on(project):
+    project.add_python("python3.12")
+    _, calls = project.make("train")
+    assert calls == [VENV, f"{PIP} .", TRAIN]
+    _, calls = project.make(
+        "train", "ENV=A", "MEMORY=gru", "SEED=1", "RUN_DIR=runs/a b", "FLAGS=--num_envs=32 --x"
+    )
+    assert calls == [f"{TRAIN} --env=A --memory=gru --seed=1 --run_dir=runs/a b --num_envs=32 --x"]
+
+
+def test_the_variable_env_of_the_shell_is_not_taken_for_the_environment(project):
+    project.add_python("python3.12")
+    project.make("train")
+    _, calls = project.make("train", ENV="/root/.kshrc", SEED="2")
+    assert calls == [f"{TRAIN} --seed=2"]
+
+
+def test_a_changed_pyproject_and_a_moved_folder_are_installed_again(project):
+    project.add_python("python3.12")
+    project.make("train")
+    with open(project.folder / "pyproject.toml", "a") as file:
+        file.write("# changed\n")
+    assert project.make("train")[1] == [f"{PIP} .", TRAIN]
+    assert project.make("train")[1] == [TRAIN]
+    project.folder = project.folder.rename(project.folder.with_name("elsewhere"))
+    assert project.make("train")[1] == [f"{PIP} .", TRAIN]
+
+
+def test_lint_adds_the_tools_of_development_and_train_is_content_with_them(project):
+    project.add_python("python3.12")
+    project.make("train")
+    ruff = ["-m ruff check .", "-m ruff format --check ."]
+    assert project.make("lint")[1] == [f"{PIP} .[dev]", *ruff]
+    assert project.make("train")[1] == [TRAIN]
+    assert project.make("lint")[1] == ruff
+
+
+def test_an_install_that_failed_is_done_again(project):
+    project.add_python("python3.12")
+    (project.folder / "fail").touch()
+    result, calls = project.make("train")
+    assert result.returncode != 0 and calls == [VENV, f"{PIP} ."]
+    assert project.make("train")[1] == [f"{PIP} .", TRAIN]
+
+
+def test_a_venv_whose_python_is_gone_is_made_again(project):
+    project.add_python("python3.12")
+    project.make("train")
+    os.remove(project.folder / ".venv" / "bin" / "python")
+    assert project.make("train")[1] == [VENV, f"{PIP} .", TRAIN]
+
+
+def test_a_python_that_does_not_run_or_is_of_another_version_is_passed_over(project):
+    project.add_python("python3.13", "#!/bin/sh\nexit 127\n")
+    project.add_python("python3.12", "#!/bin/sh\nexit 1\n")
+    project.add_python("python")
+    result, calls = project.make("train")
+    assert result.returncode == 0
+    assert calls == [VENV, f"{PIP} .", TRAIN]
+
+
+def test_a_python_can_be_named(project):
+    project.add_python("python3.12", "#!/bin/sh\nexit 1\n")
+    project.add_python("my python")
+    assert project.make("train", "PYTHON=my python")[1] == [VENV, f"{PIP} .", TRAIN]
+
+
+def test_without_a_python_one_sentence_says_what_to_do(project):
+    project.add_python("python3.12", "#!/bin/sh\nexit 127\n")
+    result, _ = project.make("train")
+    assert result.returncode != 0
+    assert result.stderr.startswith(
+        "keras_s5rl needs Python 3.11, 3.12 or 3.13 with the venv module, and there is none on "
+        "PATH. Install one or name it: make PYTHON=/path/to/python3.12 train\n"
+    )
+    result, _ = project.make("test", "PYTHON=/no/python")
+    assert "and /no/python is not one. Install one" in result.stderr
+
+
+def test_the_tests_run_once_per_backend_and_then_the_linter(project):
+    project.add_python("python3.12")
+    (project.folder / "tests" / "layers").mkdir(parents=True)
+    result, calls = project.make("test")
+    assert calls[-4:] == [
+        "-m pytest",
+        "-m pytest tests/layers",
+        "-m ruff check .",
+        "-m ruff format --check .",
+    ]
+    assert result.stdout.index("KERAS_BACKEND=jax") < result.stdout.index(
+        "KERAS_BACKEND=tensorflow"
+    )
