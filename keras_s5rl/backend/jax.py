@@ -1,0 +1,54 @@
+"""The backend functions on JAX."""
+
+import jax
+import jax.numpy as jnp
+
+
+def compile(function, donate_argnums=()):
+    """Returns `function` as one XLA program; the buffers of donated arguments are reused for its
+    results."""
+    return jax.jit(function, donate_argnums=donate_argnums)
+
+
+def scan(function, carry, xs, length=None, reverse=False):
+    """Runs `carry, y_t = function(carry, x_t)` along the leading axis of the structure `xs`;
+    returns `carry, ys`."""
+    return jax.lax.scan(function, carry, xs, length=length, reverse=reverse)
+
+
+def cond(predicate, true_fn, false_fn):
+    """Returns `true_fn()` or `false_fn()`; only the chosen branch is run."""
+    return jax.lax.cond(predicate, true_fn, false_fn)
+
+
+def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
+    """One step of a Keras optimizer, as a pure function.
+
+    Args:
+        loss_fn: `trainable_values -> (loss, auxiliary)`, the loss a scalar tensor.
+        optimizer: A built `keras.optimizers.Optimizer`.
+        trainable_values: List of tensors, one for each trainable variable.
+        optimizer_values: List of tensors, one for each of `optimizer.variables`.
+
+    Returns:
+        `trainable_values, optimizer_values, loss, auxiliary, gradient_norm`, the norm before any
+        clipping.
+    """
+    (loss, auxiliary), gradients = jax.value_and_grad(loss_fn, has_aux=True)(trainable_values)
+    gradient_norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
+    trainable_values, optimizer_values = optimizer.stateless_apply(
+        optimizer_values, gradients, trainable_values
+    )
+    return trainable_values, optimizer_values, loss, auxiliary, gradient_norm
+
+
+def wait_until_ready(structure):
+    """Blocks until every tensor of `structure` has been computed; returns the structure."""
+    return jax.block_until_ready(structure)
+
+
+def device_name():
+    """Returns the default device in words, such as `"cpu"` or `"gpu: NVIDIA H200"`."""
+    device = jax.devices()[0]
+    kind = device.device_kind
+    return device.platform if kind == device.platform else f"{device.platform}: {kind}"

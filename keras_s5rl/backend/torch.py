@@ -1,0 +1,48 @@
+"""The backend functions on PyTorch, which runs eagerly."""
+
+import keras
+import torch
+
+from keras_s5rl.backend.unavailable import unavailable
+
+compile = unavailable("compile")
+gradient_step = unavailable("gradient_step")
+
+
+def scan(function, carry, xs, length=None, reverse=False):
+    """Runs `carry, y_t = function(carry, x_t)` along the leading axis of the structure `xs`.
+
+    Returns `carry, ys`. There must be at least one step: only running one shows what `ys` is.
+    """
+    leaves = [] if xs is None else keras.tree.flatten(xs)
+    length = leaves[0].shape[0] if length is None else length
+    if length == 0:
+        raise ValueError(
+            "`xs` should hold at least one step: torch learns the shape of the outputs by running. "
+            "Received: length=0"
+        )
+    history = []
+    for step in reversed(range(length)) if reverse else range(length):
+        x = keras.tree.pack_sequence_as(xs, [leaf[step] for leaf in leaves]) if leaves else None
+        carry, y = function(carry, x)
+        history.append([] if y is None else keras.tree.flatten(y))
+    history = history[::-1] if reverse else history
+    stacked = [torch.stack(values) for values in zip(*history, strict=True)]
+    return carry, None if y is None else keras.tree.pack_sequence_as(y, stacked)
+
+
+def cond(predicate, true_fn, false_fn):
+    """Returns `true_fn()` or `false_fn()`; only the chosen branch is run."""
+    return true_fn() if predicate else false_fn()
+
+
+def wait_until_ready(structure):
+    """Blocks until every tensor of `structure` has been computed; returns the structure."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return structure
+
+
+def device_name():
+    """Returns the default device in words, such as `"cpu"` or `"gpu: NVIDIA H200"`."""
+    return f"gpu: {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"

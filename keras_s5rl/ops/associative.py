@@ -1,0 +1,100 @@
+"""The linear recurrence as the paper's parallel scan: about 2 log2(T) dependent steps."""
+
+from keras import ops
+
+
+def associative(decay, inputs, initial_state, cuts=None, holds=None, reverse=False):
+    """Solves the recurrence by an odd-even scan over the paper's operator, time-major.
+
+    An element is `(a, b, c)`, the map `x -> a * (0 if c else x) + b`, and two neighbours join as
+
+        (a_i, b_i, c_i) + (a_j, b_j, c_j) = (a_j a_i, a_j b_i + b_j, c_i)   if not c_j
+                                          = (a_j,     b_j,           c_j)   if c_j
+
+    ("Structured State Space Models for In-Context Reinforcement Learning", appendix A; here by
+    selection, so that a NaN before a reset does not cross it). All blocks joined at one level have
+    the same length, so a constant decay is squared once a level and never laid out over time.
+
+    Args:
+        decay: Float32 `(2, P)`, or `(time, batch, 2, P)`.
+        inputs: Float32 `(time, batch, 2, P)`, with a static `time`.
+        initial_state: Float32 `(batch, 2, P)`.
+        cuts: Bool `(time, batch)` or `None`. Where true, the carried state is cleared first.
+        holds: Bool `(time, batch)` or `None`. Where true, the decay of the step is 1.
+        reverse: Whether to run from the last step to the first.
+
+    Returns:
+        All states, float32 `(time, batch, 2, P)`.
+    """
+    if cuts is not None:
+        cuts = cuts[..., None, None]
+    if holds is not None:
+        one = ops.reshape(ops.convert_to_tensor([1.0, 0.0], dtype="float32"), (2, 1))
+        decay = ops.where(holds[..., None, None], one, decay)
+    if reverse:
+        inputs = ops.flip(inputs, axis=0)
+        cuts = None if cuts is None else ops.flip(cuts, axis=0)
+        decay = ops.flip(decay, axis=0) if len(decay.shape) == 4 else decay
+    first = _join(_at(decay, 0, 1), inputs[:1], _at(cuts, 0, 1), initial_state[None])
+    states = _scan(decay, ops.concatenate([first, inputs[1:]], axis=0), cuts)
+    return ops.flip(states, axis=0) if reverse else states
+
+
+def _scan(decay, inputs, cuts):
+    """All prefixes of the elements: join pairs, scan the pairs, fill in the steps between."""
+    length = inputs.shape[0]
+    if length == 1:
+        return inputs
+    pairs = length - length % 2
+    later = slice(1, pairs, 2)
+    pair_inputs = _join(
+        _at(decay, 1, pairs, 2), inputs[later], _at(cuts, 1, pairs, 2), inputs[0:pairs:2]
+    )
+    pair_decay, pair_cuts = _join_decays(decay, cuts, pairs)
+    odd = _scan(pair_decay, pair_inputs, pair_cuts)
+    even = inputs[:1]
+    if length > 2:
+        rest = _join(
+            _at(decay, 2, length, 2),
+            inputs[2::2],
+            _at(cuts, 2, length, 2),
+            odd[: (length - 1) // 2],
+        )
+        even = ops.concatenate([even, rest], axis=0)
+    woven = ops.stack([even[: pairs // 2], odd], axis=1)
+    woven = ops.reshape(woven, (pairs, *ops.shape(inputs)[1:]))
+    return woven if pairs == length else ops.concatenate([woven, even[-1:]], axis=0)
+
+
+def _join(decay, inputs, cuts, before):
+    """`decay * (0 if cut else before) + inputs`, complex."""
+    if cuts is not None:
+        before = ops.where(cuts, 0.0, before)
+    return multiply(decay, before) + inputs
+
+
+def _join_decays(decay, cuts, pairs):
+    """Decay and cut of each joined pair: the earlier cut, or any cut, clears what came before."""
+    if len(decay.shape) == 2:
+        pair_decay = multiply(decay, decay)
+    else:
+        earlier, later = decay[0:pairs:2], decay[1:pairs:2]
+        pair_decay = multiply(later, earlier)
+    pair_cuts = None if cuts is None else ops.logical_or(cuts[0:pairs:2], cuts[1:pairs:2])
+    return pair_decay, pair_cuts
+
+
+def _at(values, start, stop, step=1):
+    """A slice of time of what varies over time; the constant decay and `None` as they are."""
+    if values is None or len(values.shape) == 2:
+        return values
+    return values[start:stop:step]
+
+
+def multiply(left, right):
+    """The complex product of two tensors `(..., 2, P)` that broadcast."""
+    left_re, left_im = left[..., 0, :], left[..., 1, :]
+    right_re, right_im = right[..., 0, :], right[..., 1, :]
+    return ops.stack(
+        [left_re * right_re - left_im * right_im, left_re * right_im + left_im * right_re], axis=-2
+    )

@@ -1,0 +1,71 @@
+"""Keys and draws: Threefry-2x32, stateless, the same bits in eager and compiled code.
+
+A key is a uint32 tensor of shape `(2,)`: it can be saved, split and folded into like any other
+number, and equal keys give equal draws. On JAX these are the draws of `jax.random`.
+
+Example:
+
+>>> from keras_s5rl import random
+>>> first, second = random.split(random.key(0))
+>>> random.randint(first, (3,), 0, 6).shape
+(3,)
+"""
+
+from keras_s5rl import backend
+
+_MAX_SEED = 2**32
+
+
+def key(seed):
+    """Returns the key of an integer seed.
+
+    Args:
+        seed: Integer, `0 <= seed < 2**32`.
+
+    Returns:
+        uint32 tensor of shape `(2,)`.
+
+    Raises:
+        ValueError: If `seed` is not an integer of that range.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < _MAX_SEED:
+        raise ValueError(
+            f"`seed` should be an integer from 0 to 2**32 - 1. Received: seed={seed!r}"
+        )
+    return backend.random.key(seed)
+
+
+def split(key, n=2):
+    """Returns `n` independent keys made from one, as a uint32 tensor of shape `(n, 2)`."""
+    return backend.random.split(key, n)
+
+
+def fold_in(key, data):
+    """Returns a new key of shape `(2,)` made from `key` and an integer."""
+    return backend.random.fold_in(key, data)
+
+
+def bits(key, shape):
+    """Returns uniformly random 32-bit words, uint32 of `shape`."""
+    return backend.random.bits(key, shape)
+
+
+def uniform(key, shape, minval=0.0, maxval=1.0):
+    """Returns draws from the uniform distribution on `[minval, maxval)`, float32 of `shape`."""
+    return backend.random.uniform(key, shape, minval, maxval)
+
+
+def normal(key, shape):
+    """Returns draws from the standard normal distribution, float32 of `shape`."""
+    return backend.random.normal(key, shape)
+
+
+def randint(key, shape, minval, maxval):
+    """Returns uniform draws from the integers `minval .. maxval - 1`, int32 of `shape`."""
+    return backend.random.randint(key, shape, minval, maxval)
+
+
+def permutation(key, n, batch=()):
+    """Returns uniformly random orders of `0 .. n - 1`, int32 of shape `(*batch, n)`, one
+    independent order a row."""
+    return backend.random.permutation(key, n, tuple(batch))
