@@ -1,0 +1,89 @@
+"""`AgentView`: the observation that a policy sees."""
+
+import gymnasium
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s5rl.envs import spaces
+from keras_s5rl.envs.environment import Environment
+
+
+class AgentView(Environment):
+    """An environment whose flat observation also holds the previous action and a first-step flag.
+
+        observation = [observation of `env` | previous action | flag]          float32 (num_envs, D)
+
+    Discrete parts are one-hots side by side, `Box` parts raw numbers. The previous action is the
+    one given to the step that led here, not clipped; at the start of an episode it is the null
+    action (class 0, or zeros). The flag is `[0, 1]` at the start of an episode and `[1, 0]` after
+    it, so that the null action can be told from a real action 0.
+
+    The state is `{"env": state of env, "previous_action": ..., "is_first": bool (num_envs,)}`.
+
+    Args:
+        env: An `Environment`.
+
+    Reference: popgym's `Flatten(Antialias(PreviousAction(env)))`, which Morad et al., 2023, use for
+        every baseline.
+
+    Example:
+
+    >>> from keras_s5rl import envs
+    >>> env = envs.AgentView(envs.make("RepeatPreviousEasy"))
+    >>> env.observation_space.shape
+    (10,)
+    """
+
+    def __init__(self, env):
+        self.env = env
+        self.action_space = env.action_space
+        self.max_episode_steps = env.max_episode_steps
+        low, high = spaces.flat_bounds(env.observation_space)
+        action_low, action_high = spaces.flat_bounds(env.action_space)
+        if isinstance(env.action_space, gymnasium.spaces.Box):
+            action_low, action_high = np.full_like(action_low, -np.inf), action_high + np.inf
+        self.observation_space = gymnasium.spaces.Box(
+            np.concatenate([low, action_low, [0, 0]]).astype("float32"),
+            np.concatenate([high, action_high, [1, 1]]).astype("float32"),
+        )
+        self._null_action = spaces.null_value(env.action_space)
+
+    def draw_initial(self, key, num_envs):
+        return self.env.draw_initial(key, num_envs)
+
+    def initial(self, draws):
+        state = self.env.initial(draws)
+        num_envs = ops.shape(keras.tree.flatten(state)[0])[0]
+        null_action = ops.convert_to_tensor(self._null_action)
+        return {
+            "env": state,
+            "previous_action": ops.broadcast_to(null_action, (num_envs, *null_action.shape)),
+            "is_first": ops.ones((num_envs,), dtype="bool"),
+        }
+
+    def draw_step(self, key, num_envs):
+        return self.env.draw_step(key, num_envs)
+
+    def transition(self, state, action, draws):
+        env_state, reward, terminated, truncated = self.env.transition(state["env"], action, draws)
+        state = {
+            "env": env_state,
+            "previous_action": ops.cast(action, self._null_action.dtype.name),
+            "is_first": ops.zeros_like(state["is_first"]),
+        }
+        return state, reward, terminated, truncated
+
+    def observation(self, state):
+        is_first = ops.cast(state["is_first"], "float32")
+        return ops.concatenate(
+            [
+                spaces.flatten(self.env.observation_space, self.env.observation(state["env"])),
+                spaces.flatten(self.env.action_space, state["previous_action"]),
+                ops.stack([1.0 - is_first, is_first], axis=1),
+            ],
+            axis=1,
+        )
+
+    def discount(self, state):
+        return self.env.discount(state["env"])

@@ -1,0 +1,173 @@
+"""`AutoReset`: restarts finished environments in the same step."""
+
+import keras
+from keras import ops
+
+from keras_s5rl import backend, random
+
+_NEVER = 2**31 - 1
+
+
+class AutoReset:
+    """Runs environments without end: where an episode ends, the next starts in the same step.
+
+    All methods are pure functions that compile. The state carries its own key, so equal states and
+    actions give equal bits.
+
+    Episodes are started from a pool of `num_envs` initial states. Environments that end in the same
+    step take the next unused rows in their order, and each row is used once. When fewer rows are
+    left than are needed, the whole pool is drawn anew. Rows are independent and identically
+    distributed, and whether a row is used, or thrown away unseen at a redraw, depends only on how
+    many episodes ended before, never on what the row holds: so no kind of episode is favoured, as
+    short ones would be if rows were used again. Drawing and restarting are done only in steps in
+    which some episode ended.
+
+    Args:
+        env: An `Environment`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_s5rl import envs, random
+    >>> autoreset = envs.AutoReset(envs.AgentView(envs.make("RepeatPreviousEasy")))
+    >>> state = autoreset.initial(random.key(0), num_envs=4)
+    >>> autoreset.observation(state).shape
+    (4, 10)
+    >>> state, transition = autoreset.step(state, ops.zeros((4,), dtype="int32"))
+    >>> transition["final_observation"].shape
+    (4, 10)
+    """
+
+    def __init__(self, env):
+        self.env = env
+
+    def initial(self, key, num_envs, stagger_starts=False):
+        """Starts the first episodes.
+
+        Args:
+            key: uint32 tensor of shape `(2,)`.
+            num_envs: Integer, number of environments.
+            stagger_starts: Boolean. If True, the first episode of each environment is cut off
+                (truncated) after a number of steps drawn uniformly from `1 .. max_episode_steps`,
+                so that the environments get out of step with one another.
+
+        Returns:
+            The state, a dict of tensors; `state["is_first"]`, bool `(num_envs,)`, says which
+            observations are the first of an episode.
+        """
+        key, initial_key, stagger_key = ops.unstack(random.split(key, 3), 3)
+        env_state = self.env.initial(self.env.draw_initial(initial_key, num_envs))
+        if stagger_starts:
+            limit = self.env.max_episode_steps + 1
+            cut_at = random.randint(stagger_key, (num_envs,), 1, limit)
+        else:
+            cut_at = ops.full((num_envs,), _NEVER, dtype="int32")
+        return {
+            "env": env_state,
+            "is_first": ops.ones((num_envs,), dtype="bool"),
+            "episode_return": ops.zeros((num_envs,), dtype="float32"),
+            "episode_length": ops.zeros((num_envs,), dtype="int32"),
+            "cut_at": cut_at,
+            # A pool of which every row is used: what it holds does not matter.
+            "pool": keras.tree.map_structure(ops.zeros_like, env_state),
+            "num_used": ops.full((), num_envs, dtype="int32"),
+            "key": key,
+            "num_steps": ops.zeros((), dtype="int32"),
+        }
+
+    def observation(self, state):
+        """Returns the observation of every environment; after an end, that of the new episode."""
+        return self.env.observation(state["env"])
+
+    def step(self, state, action):
+        """Takes one step in every environment and restarts those whose episode ended.
+
+        Args:
+            state: State from `initial` or `step`.
+            action: Tensor in the format of the environment's `action_space`.
+
+        Returns:
+            `state, transition`. The transition is a dict of tensors with leading axis `num_envs`:
+
+            - `reward`: float32.
+            - `terminated`, `truncated`: bool; both may be set in one step.
+            - `discount`: float32, the environment's `discount` after the step.
+            - `final_observation`: observation after the step, before any restart.
+            - `episode_return`, `episode_length`: float32 and int32, of the episode so far, this
+              step included.
+            - `episode_ended`: bool, the episode came to its own end. False where a staggered first
+              episode is cut off, which must not count in statistics.
+        """
+        num_envs = ops.shape(state["is_first"])[0]
+        draws = self.env.draw_step(_step_key(state, 0), num_envs)
+        env_state, reward, terminated, truncated = self.env.transition(state["env"], action, draws)
+
+        episode_length = state["episode_length"] + 1
+        episode_return = state["episode_return"] + reward
+        episode_ended = ops.logical_or(terminated, truncated)
+        truncated = ops.logical_or(truncated, episode_length >= state["cut_at"])
+        done = ops.logical_or(terminated, truncated)
+        transition = {
+            "reward": reward,
+            "terminated": terminated,
+            "truncated": truncated,
+            "discount": self.env.discount(env_state),
+            "final_observation": self.env.observation(env_state),
+            "episode_return": episode_return,
+            "episode_length": episode_length,
+            "episode_ended": episode_ended,
+        }
+
+        pool, num_used = self._refill(state, done)
+        state = {
+            "env": self._restart(env_state, pool, num_used, done),
+            "is_first": done,
+            "episode_return": ops.where(done, 0.0, episode_return),
+            "episode_length": ops.where(done, 0, episode_length),
+            "cut_at": ops.where(done, _NEVER, state["cut_at"]),
+            "pool": pool,
+            "num_used": num_used + _count(done),
+            "key": state["key"],
+            "num_steps": state["num_steps"] + 1,
+        }
+        return state, transition
+
+    def _refill(self, state, done):
+        """Returns the pool and how many rows of it are used; a new pool if too few are left."""
+        num_envs = ops.shape(done)[0]
+
+        def redraw():
+            pool = self.env.initial(self.env.draw_initial(_step_key(state, 1), num_envs))
+            return pool, ops.zeros_like(state["num_used"])
+
+        return backend.cond(
+            state["num_used"] + _count(done) > num_envs,
+            redraw,
+            lambda: (state["pool"], state["num_used"]),
+        )
+
+    def _restart(self, env_state, pool, num_used, done):
+        """Gives the environments that are done the next rows of the pool, in order."""
+
+        def restart():
+            rank = ops.cumsum(ops.cast(done, "int32")) - 1
+            row = ops.clip(num_used + rank, 0, ops.shape(done)[0] - 1)
+            return keras.tree.map_structure(
+                lambda old, new: _select(done, ops.take(new, row, axis=0), old), env_state, pool
+            )
+
+        return backend.cond(ops.any(done), restart, lambda: env_state)
+
+
+def _step_key(state, purpose):
+    # Keys come from counting the steps, so that a step that draws nothing computes none.
+    return random.fold_in(random.fold_in(state["key"], state["num_steps"]), purpose)
+
+
+def _count(flags):
+    return ops.sum(ops.cast(flags, "int32"))
+
+
+def _select(flags, chosen, other):
+    flags = ops.reshape(flags, (-1, *[1] * (len(other.shape) - 1)))
+    return ops.where(flags, chosen, other)

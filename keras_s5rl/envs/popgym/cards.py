@@ -1,0 +1,55 @@
+"""Decks of cards, shared by POPGym's card games.
+
+Card `c` of a pile of one or more decks of 52 has rank `(c % 52) // 4` (0 ace ... 12 king), suit
+`c % 4` (spades, diamonds, clubs, hearts) and colour `c % 2` (0 black, 1 red). Cards are dealt from
+the end of `deck_idx`.
+"""
+
+from keras import ops
+
+from keras_s5rl import random
+
+CARDS_PER_DECK = 52
+NUM_SUITS = 4
+
+
+def draw_decks(key, num_envs, num_decks):
+    """Shuffles one pile of cards for each environment.
+
+    Args:
+        key: uint32 tensor of shape `(2,)`.
+        num_envs: Integer, number of environments.
+        num_decks: Integer, number of decks in a pile.
+
+    Returns:
+        int32 tensor of shape `(num_envs, 52 * num_decks)`, a uniformly random permutation in each
+        row.
+    """
+    return random.permutation(key, CARDS_PER_DECK * num_decks, batch=(num_envs,))
+
+
+def deal(deck_idx):
+    """Returns the cards of `deck_idx (num_envs, num_cards)` in the order of dealing."""
+    return ops.flip(deck_idx, axis=1)
+
+
+def suits(cards):
+    """Returns the suits 0 to 3 of card indices, int8 of the same shape.
+
+    One byte a card, because restarting an episode copies the pile.
+    """
+    return ops.cast(ops.mod(cards, NUM_SUITS), "int8")
+
+
+def card_at(pile, time):
+    """Returns card number `time` of each pile.
+
+    Args:
+        pile: Integer tensor of shape `(num_envs, num_cards)`, in the order of dealing.
+        time: int32 tensor of shape `(num_envs,)`.
+
+    Returns:
+        int32 tensor of shape `(num_envs,)`.
+    """
+    card = ops.take_along_axis(pile, ops.expand_dims(time, 1), axis=1)
+    return ops.cast(ops.squeeze(card, 1), "int32")

@@ -1,0 +1,85 @@
+"""Batched tensors of Gymnasium spaces: flat vectors and null values.
+
+One tensor holds the values of all environments: int32 `(num_envs,)` for `Discrete`, int32
+`(num_envs, k)` for `MultiDiscrete` and for a `Tuple` of `Discrete`, float32 `(num_envs, k)` for
+`Box`.
+"""
+
+import gymnasium
+import numpy as np
+from keras import ops
+
+
+def flat_size(space):
+    """Returns the number of entries of a flattened value: sizes of one-hots, or `k` of a `Box`."""
+    if isinstance(space, gymnasium.spaces.Box):
+        return int(np.prod(space.shape))
+    return int(sum(sizes_and_starts(space)[0]))
+
+
+def flatten(space, values):
+    """Flattens the values of all environments: one-hots side by side, or the numbers of a `Box`.
+
+    Args:
+        space: Gymnasium space of one value.
+        values: Tensor of the values.
+
+    Returns:
+        float32 tensor of shape `(num_envs, flat_size(space))`. A value outside a discrete space has
+        no 1.
+    """
+    if isinstance(space, gymnasium.spaces.Box):
+        return ops.reshape(ops.cast(values, "float32"), (-1, flat_size(space)))
+    sizes, starts = sizes_and_starts(space)
+    # Entry j of the result compares column `columns[j]` with `classes[j]`: one comparison, however
+    # many one-hots there are.
+    columns = np.repeat(np.arange(len(sizes)), sizes)
+    classes = np.concatenate(
+        [np.arange(start, start + size) for size, start in zip(sizes, starts, strict=True)]
+    ).astype("int32")
+    values = ops.take(ops.reshape(values, (-1, len(sizes))), columns, axis=1)
+    return ops.cast(ops.equal(values, classes), "float32")
+
+
+def flat_bounds(space):
+    """Returns the lowest and the highest flattened value, two float32 arrays `(flat_size,)`."""
+    if isinstance(space, gymnasium.spaces.Box):
+        return space.low.ravel().astype("float32"), space.high.ravel().astype("float32")
+    size = flat_size(space)
+    return np.zeros(size, "float32"), np.ones(size, "float32")
+
+
+def null_value(space):
+    """Returns the value that stands for "no action yet": 0 where it is legal, else the lowest one.
+
+    Returns:
+        int32 array of shape `()` or `(k,)`, or float32 array of shape `(k,)` for a `Box`.
+    """
+    if isinstance(space, gymnasium.spaces.Box):
+        zero_is_legal = (space.low <= 0) & (space.high >= 0)
+        return np.where(zero_is_legal, 0.0, space.low).astype("float32")
+    null = [
+        0 if start <= 0 < start + size else start
+        for size, start in zip(*sizes_and_starts(space), strict=True)
+    ]
+    return np.array(null[0] if isinstance(space, gymnasium.spaces.Discrete) else null, "int32")
+
+
+def sizes_and_starts(space):
+    """Returns two lists: the number of classes of each column of a discrete space, and the first.
+
+    Raises:
+        ValueError: If `space` is neither `Discrete`, `MultiDiscrete` nor a `Tuple` of `Discrete`.
+    """
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return [int(space.n)], [int(space.start)]
+    if isinstance(space, gymnasium.spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        return space.nvec.tolist(), space.start.tolist()
+    if isinstance(space, gymnasium.spaces.Tuple) and all(
+        isinstance(part, gymnasium.spaces.Discrete) for part in space.spaces
+    ):
+        return [int(part.n) for part in space.spaces], [int(part.start) for part in space.spaces]
+    raise ValueError(
+        "`space` should be Discrete, MultiDiscrete with one axis, a Tuple of Discrete, or Box. "
+        f"Describe observations and actions by one of these. Received: space={space}"
+    )
