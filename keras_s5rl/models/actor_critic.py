@@ -1,0 +1,279 @@
+"""The policy: encoder, memory, actor and critic."""
+
+import os
+
+import keras
+from keras import ops
+
+from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.ops import rowwise
+
+_HIDDEN_GAIN = 2.0**0.5
+_ACTOR_GAIN = 0.01  # the first policy is close to uniform
+_CRITIC_GAIN = 1.0
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
+class ActorCritic(keras.Model):
+    """A recurrent policy and its critic: dense encoder, memory, and two heads of dense layers.
+
+    A policy is a Keras model over whole sequences; `step` and `act` run it one step at a time. Both
+    clear the memory where told that an observation is the first of an episode, and agree to
+    rounding.
+
+    Args:
+        observation_size: Positive integer, features of an observation.
+        distribution: Distribution over actions, such as `keras_s5rl.models.Categorical(4)`.
+        memory: Layer with the call signature, `step` and `get_initial_state` of
+            `keras_s5rl.layers.S5Stack`, made with `return_state=True` where it has states.
+        encoder_sizes: Units of the dense layers before the memory. Defaults to `(64,)`.
+        head_sizes: Units of the hidden layers of each head. Defaults to `(64,)`.
+        activation: Activation of these layers. Defaults to `"leaky_relu"`.
+        initial_log_std: Log standard deviation of continuous actions at the start, in units of half
+            their range. Defaults to `-0.5`.
+        min_log_std: Its smallest value. Defaults to `-5.0`.
+        seed: Integer or `None`, from which the initial weights of encoder and heads are drawn.
+            Defaults to `None`.
+
+    Call arguments:
+        observations: float32 tensor `(batch, time, observation_size)`.
+        resets: bool tensor `(batch, time)` or `None`: whether an observation is the first of a new
+            episode.
+        initial_state: Flat list of tensors, batch first, as `get_initial_state` returns it, or
+            `None` for zeros.
+
+    Output shape:
+        A tuple `(action_parameters, value, state)`: float32 `(batch, time, parameters)`; float32
+        `(batch, time)`; the flat list of states after the last step.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_s5rl.layers import S5Stack
+    >>> from keras_s5rl.models import ActorCritic, Categorical
+    >>> policy = ActorCritic(6, Categorical(3), S5Stack(1, 16, state_size=8, return_state=True))
+    >>> logits, value, state = policy(np.zeros((2, 5, 6), "float32"))
+    >>> tuple(logits.shape), tuple(value.shape)
+    ((2, 5, 3), (2, 5))
+
+    Reference:
+    - "Structured state space models for in-context reinforcement learning", appendix table 3.
+    """
+
+    def __init__(
+        self,
+        observation_size,
+        distribution,
+        memory,
+        encoder_sizes=(64,),
+        head_sizes=(64,),
+        activation="leaky_relu",
+        initial_log_std=-0.5,
+        min_log_std=-5.0,
+        seed=None,
+        **kwargs,
+    ):
+        # Without autocast a mixed dtype policy does not round the memory state on its way in (Keras
+        # casts float arguments).
+        super().__init__(autocast=False, **kwargs)
+        self.observation_size = observation_size
+        self.distribution = distribution
+        self.memory = memory
+        self.encoder_sizes = tuple(encoder_sizes)
+        self.head_sizes = tuple(head_sizes)
+        self.activation = keras.activations.get(activation)
+        self.initial_log_std = initial_log_std
+        self.min_log_std = min_log_std
+        self.seed = seed
+
+        encoder_seed, actor_seed, critic_seed = derive_seeds(seed, 3)
+        self.encoder = self._dense_layers("encoder", self.encoder_sizes, encoder_seed)
+        self.actor = self._dense_layers(
+            "actor", self.head_sizes, actor_seed, distribution.num_outputs, _ACTOR_GAIN
+        )
+        self.critic = self._dense_layers("critic", self.head_sizes, critic_seed, 1, _CRITIC_GAIN)
+        self._state_is_one_tensor = not isinstance(memory.get_initial_state(1), list | tuple)
+        self.build((None, None, observation_size))
+
+    def _dense_layers(self, name, hidden_sizes, seed, num_outputs=None, output_gain=None):
+        seeds = derive_seeds(seed, len(hidden_sizes) + 1)
+        layers = [
+            keras.layers.Dense(
+                size,
+                activation=self.activation,
+                kernel_initializer=Orthogonal(_HIDDEN_GAIN, seed=layer_seed),
+                dtype=self.dtype_policy,
+                name=f"{name}_{i}",
+            )
+            for i, (size, layer_seed) in enumerate(zip(hidden_sizes, seeds, strict=False))
+        ]
+        if num_outputs is not None:
+            initializer = Orthogonal(output_gain, seed=seeds[-1])
+            layers.append(
+                keras.layers.Dense(
+                    num_outputs,
+                    kernel_initializer=initializer,
+                    dtype="float32",
+                    name=f"{name}_outputs",
+                )
+            )
+        return layers
+
+    def build(self, observations_shape, **unused_shapes):
+        if self.built:
+            return
+        shape = tuple(observations_shape)
+        shape = _build_layers(self.encoder, shape)
+        if not self.memory.built:  # one that was loaded from a file is built already
+            self.memory.build(shape)
+        output = self.memory.compute_output_shape(shape)
+        shape = output[0] if isinstance(output[0], list | tuple) else output
+        _build_layers(self.actor, shape)
+        _build_layers(self.critic, shape)
+        self.log_std = None
+        if hasattr(self.distribution, "low"):
+            self.log_std = self.add_weight(
+                shape=(self.distribution.num_outputs,),
+                initializer=keras.initializers.Constant(self.initial_log_std),
+                dtype="float32",
+                autocast=False,
+                name="log_std",
+            )
+        self.built = True
+
+    def call(self, observations, resets=None, initial_state=None, training=None):
+        features = _run(self.encoder, observations)
+        state = None if not initial_state else self._memory_state(initial_state)
+        outputs = self.memory(features, initial_state=state, resets=resets)
+        features, *state = outputs if isinstance(outputs, list | tuple) else (outputs,)
+        return *self._decide(features), list(state)
+
+    def step(self, observation, reset, state):
+        """Runs the policy for one step.
+
+        Args:
+            observation: float32 tensor `(batch, observation_size)`.
+            reset: bool tensor `(batch,)`: whether the observation is the first of a new episode.
+            state: Flat list of tensors, batch first.
+
+        Returns:
+            `(action_parameters, value, state)`: float32 `(batch, parameters)`, float32 `(batch,)`,
+            and the new flat list of states.
+        """
+        features = _run(self.encoder, ops.convert_to_tensor(observation, dtype="float32"))
+        features, state = self.memory.step(features, reset, self._memory_state(state))
+        return *self._decide(features), [state] if self._state_is_one_tensor else list(state)
+
+    def act(self, observation, reset, state, deterministic=True, key=None):
+        """Chooses actions for one step.
+
+        Args:
+            observation: float32 tensor `(batch, observation_size)`.
+            reset: bool tensor `(batch,)`: whether the observation is the first of a new episode.
+            state: Flat list of tensors, batch first; at the start `get_initial_state(batch_size)`.
+            deterministic: Whether to take the mode of the distribution rather than a draw. Defaults
+                to `True`.
+            key: Key of `keras_s5rl.random` for the draw; needed when not deterministic.
+
+        Returns:
+            `(action, state)`: the action in the environment's format, `(batch,)` or `(batch,
+            axes)`, and the new flat list of states.
+
+        Raises:
+            ValueError: If a draw is asked for without a key.
+        """
+        if not deterministic and key is None:
+            raise ValueError(
+                "`key` should be a key of `keras_s5rl.random` when `deterministic=False`: a draw "
+                "needs one. Received: key=None"
+            )
+        parameters, _, state = self.step(observation, reset, state)
+        if deterministic:
+            return self.distribution.mode(parameters), state
+        return self.distribution.sample(parameters, key), state
+
+    def get_initial_state(self, batch_size):
+        """Returns the memory state before an episode: a flat list of tensors, batch first; empty
+        for a memory without state."""
+        state = self.memory.get_initial_state(batch_size)
+        return [state] if self._state_is_one_tensor else list(state)
+
+    def _memory_state(self, state):
+        return state[0] if self._state_is_one_tensor else list(state)
+
+    def _decide(self, features):
+        outputs = _run(self.actor, features)
+        log_std = self.log_std
+        if log_std is not None:
+            log_std = ops.maximum(ops.convert_to_tensor(log_std), self.min_log_std)
+        value = _run(self.critic, features)[..., 0]
+        return self.distribution.parameters(outputs, log_std), value
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        config = super().get_config()
+        config.update(
+            observation_size=self.observation_size,
+            distribution=serialize(self.distribution),
+            memory=serialize(self.memory),
+            encoder_sizes=self.encoder_sizes,
+            head_sizes=self.head_sizes,
+            activation=keras.activations.serialize(self.activation),
+            initial_log_std=self.initial_log_std,
+            min_log_std=self.min_log_std,
+            seed=self.seed,
+        )
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        deserialize = keras.saving.deserialize_keras_object
+        return cls(
+            **config
+            | {
+                "distribution": deserialize(config["distribution"]),
+                "memory": deserialize(config["memory"]),
+            }
+        )
+
+
+def load_policy(path):
+    """Loads a policy that was saved with `policy.save(path)`, on any backend.
+
+    Args:
+        path: Path of a `.keras` file, such as the `policy.keras` of a run directory.
+
+    Returns:
+        An `ActorCritic`.
+
+    Raises:
+        ValueError: If there is no such file, or if it holds another model.
+    """
+    if not os.path.isfile(path):
+        raise ValueError(
+            "`path` should be a policy saved with `policy.save(path)`, such as "
+            f"runs/demo/policy.keras. Received: path={str(path)!r}"
+        )
+    model = keras.saving.load_model(path, compile=False)
+    if not isinstance(model, ActorCritic):
+        raise ValueError(
+            f"`path` should hold a keras_s5rl policy; it holds a {type(model).__name__}. "
+            f"Received: path={str(path)!r}"
+        )
+    return model
+
+
+def _build_layers(layers, shape):
+    for layer in layers:
+        layer.build(shape)
+        shape = (*shape[:-1], layer.units)
+    return shape
+
+
+def _run(layers, inputs):
+    def run(rows):
+        for layer in layers:
+            rows = layer(rows)
+        return rows
+
+    return rowwise(run, inputs)

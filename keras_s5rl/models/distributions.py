@@ -1,0 +1,175 @@
+"""Distributions over actions, as functions of the policy's action parameters.
+
+Each class has the same five members. Parameters and actions may have any leading axes, such as
+`(batch,)` or `(batch, time)`.
+
+| member | meaning |
+| --- | --- |
+| `num_outputs` | units of the actor's last layer |
+| `parameters(outputs, log_std)` | float32 `(..., parameters)`, from the actor's outputs |
+| `mode(parameters)` | the most likely action, in the environment's format |
+| `sample(parameters, key)` | a drawn action |
+| `log_prob(parameters, action)`, `entropy(parameters)` | float32 `(...)`, in nats |
+"""
+
+import math
+
+import gymnasium
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s5rl import random
+
+_LOG_2_PI = math.log(2.0 * math.pi)
+
+
+def distribution_for(action_space):
+    """Returns the distribution over a Gymnasium action space.
+
+    Discrete: `Categorical`; MultiDiscrete of one axis: `MultiCategorical`; Box of one axis:
+    `DiagonalGaussian`.
+
+    Raises:
+        ValueError: If the space is of another kind.
+    """
+    spaces = gymnasium.spaces
+    if isinstance(action_space, spaces.Discrete) and action_space.start == 0:
+        return Categorical(int(action_space.n))
+    is_multi = isinstance(action_space, spaces.MultiDiscrete) and action_space.nvec.ndim == 1
+    if is_multi and not np.any(action_space.start):
+        return MultiCategorical([int(n) for n in action_space.nvec])
+    if isinstance(action_space, spaces.Box) and len(action_space.shape) == 1:
+        return DiagonalGaussian(action_space.low.tolist(), action_space.high.tolist())
+    raise ValueError(
+        "`action_space` should be a Discrete, a MultiDiscrete or a Box of one axis, discrete "
+        "actions counted from 0. "
+        f"Received: action_space={action_space}"
+    )
+
+
+class Distribution:
+    """Base of the distributions: how Keras makes one again from its config."""
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
+class Categorical(Distribution):
+    """One of `num_actions` actions; the parameters are their logits `(..., num_actions)`,
+    actions int32 `(...)`."""
+
+    def __init__(self, num_actions):
+        self.num_actions = num_actions
+        self.num_outputs = num_actions
+
+    def parameters(self, outputs, log_std=None):
+        return outputs
+
+    def mode(self, parameters):
+        return ops.cast(ops.argmax(parameters, axis=-1), "int32")
+
+    def sample(self, parameters, key):
+        # The Gumbel-max trick: argmax of logits plus standard Gumbel noise is a draw from their
+        # softmax.
+        uniform = random.uniform(key, tuple(ops.shape(parameters)), minval=np.finfo("float32").tiny)
+        return self.mode(parameters - ops.log(-ops.log(uniform)))
+
+    def log_prob(self, parameters, action):
+        log_probs = ops.log_softmax(parameters, axis=-1)
+        return ops.take_along_axis(log_probs, action[..., None], axis=-1)[..., 0]
+
+    def entropy(self, parameters):
+        log_probs = ops.log_softmax(parameters, axis=-1)
+        return -ops.sum(ops.exp(log_probs) * log_probs, axis=-1)
+
+    def get_config(self):
+        return {"num_actions": self.num_actions}
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
+class MultiCategorical(Distribution):
+    """One independent categorical for each axis of a MultiDiscrete; the parameters are the axes'
+    logits side by side `(..., sum(num_actions))`, actions int32 `(..., axes)`."""
+
+    def __init__(self, num_actions):
+        self.num_actions = list(num_actions)
+        self.num_outputs = sum(self.num_actions)
+        self._axes = [Categorical(n) for n in self.num_actions]
+
+    def _split(self, parameters):
+        return ops.split(parameters, np.cumsum(self.num_actions)[:-1].tolist(), axis=-1)
+
+    def parameters(self, outputs, log_std=None):
+        return outputs
+
+    def mode(self, parameters):
+        pairs = zip(self._axes, self._split(parameters), strict=True)
+        return ops.stack([axis.mode(logits) for axis, logits in pairs], axis=-1)
+
+    def sample(self, parameters, key):
+        keys = random.split(key, len(self._axes))
+        axes = enumerate(zip(self._axes, self._split(parameters), strict=True))
+        return ops.stack([axis.sample(logits, keys[i]) for i, (axis, logits) in axes], axis=-1)
+
+    def log_prob(self, parameters, action):
+        axes = enumerate(zip(self._axes, self._split(parameters), strict=True))
+        return sum(axis.log_prob(logits, action[..., i]) for i, (axis, logits) in axes)
+
+    def entropy(self, parameters):
+        pairs = zip(self._axes, self._split(parameters), strict=True)
+        return sum(axis.entropy(logits) for axis, logits in pairs)
+
+    def get_config(self):
+        return {"num_actions": self.num_actions}
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
+class DiagonalGaussian(Distribution):
+    """Independent normal distributions; the parameters are `[mean, log_std]` `(..., 2 * size)`,
+    actions float32 `(..., size)`.
+
+    Actions are not clipped, and log-probabilities are those of the unclipped action: an environment
+    clips where its reference does. The actor's outputs and its log standard deviations are in units
+    of half the range of the action, so that one initial spread fits every range; parameters and
+    actions are in the environment's units. Unbounded axes have the unit 1.
+    """
+
+    def __init__(self, low, high):
+        self.low = list(low)
+        self.high = list(high)
+        self.num_outputs = len(self.low)
+        low, high = np.asarray(low, "float64"), np.asarray(high, "float64")
+        bounded = np.isfinite(low) & np.isfinite(high)
+        low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+        self._centre = ((high + low) / 2).astype("float32")
+        self._unit = ((high - low) / 2).astype("float32")
+
+    def _split(self, parameters):
+        return ops.split(parameters, 2, axis=-1)
+
+    def parameters(self, outputs, log_std):
+        mean = ops.add(self._centre, ops.multiply(self._unit, outputs))
+        log_std = ops.broadcast_to(ops.add(log_std, np.log(self._unit)), ops.shape(mean))
+        return ops.concatenate([mean, log_std], axis=-1)
+
+    def mode(self, parameters):
+        return self._split(parameters)[0]
+
+    def sample(self, parameters, key):
+        mean, log_std = self._split(parameters)
+        return mean + ops.exp(log_std) * random.normal(key, tuple(ops.shape(mean)))
+
+    def log_prob(self, parameters, action):
+        mean, log_std = self._split(parameters)
+        error = ops.subtract(action, mean) * ops.exp(-log_std)
+        return -ops.sum(0.5 * ops.square(error) + log_std + 0.5 * _LOG_2_PI, axis=-1)
+
+    def entropy(self, parameters):
+        _, log_std = self._split(parameters)
+        return ops.sum(log_std + 0.5 * (_LOG_2_PI + 1.0), axis=-1)
+
+    def get_config(self):
+        return {"low": self.low, "high": self.high}

@@ -1,0 +1,49 @@
+"""Generalised advantage estimation."""
+
+from keras import ops
+
+from keras_s5rl import backend
+
+
+def generalized_advantages(
+    reward_t, value_t, next_value_t, discount_t, done_t, discount, gae_lambda
+):
+    """Advantages of a rollout, from its end to its start.
+
+        delta_t = reward_t + discount * discount_t * next_value_t - value_t
+        A_t     = delta_t + discount * gae_lambda * discount_t * (1 - done_t) * A_{t+1},    A_T = 0
+
+    A terminated step has `discount_t = 0`: nothing after it counts. A step that is only truncated
+    has `done_t` but `discount_t = 1`: its return goes on behind the cut, where `next_value_t` (the
+    critic at the final observation) stands for it.
+
+    Args:
+        reward_t: float32 tensor `(time, num_envs)`, reward of step t.
+        value_t: float32 tensor `(time, num_envs)`, the critic before step t.
+        next_value_t: float32 tensor `(time, num_envs)`, the critic after step t in the same
+            episode.
+        discount_t: float32 tensor `(time, num_envs)`, 0 where the return ends with step t, else 1.
+        done_t: bool tensor `(time, num_envs)`, whether the episode ends with step t, for whatever
+            reason.
+        discount: Number from 0 to 1 (gamma).
+        gae_lambda: Number from 0 to 1 (lambda).
+
+    Returns:
+        float32 tensor `(time, num_envs)`.
+
+    Reference:
+    - Schulman et al., "High-dimensional continuous control using generalized advantage estimation",
+      2016.
+    """
+    delta_t = reward_t + discount * discount_t * next_value_t - value_t
+    decay_t = discount * gae_lambda * discount_t * ops.cast(ops.logical_not(done_t), "float32")
+
+    def step(advantage, inputs):
+        delta, decay = inputs
+        advantage = delta + decay * advantage
+        return advantage, advantage
+
+    _, advantage_t = backend.scan(
+        step, ops.zeros_like(delta_t[0]), (delta_t, decay_t), reverse=True
+    )
+    return advantage_t

@@ -1,0 +1,198 @@
+"""The settings of PPO and of its network; needs the standard library only."""
+
+import dataclasses
+import math
+
+
+def _setting(default, help, check, expected):
+    """A dataclass field with what the command line and the error messages need to know about it."""
+    metadata = {"help": help, "check": check, "expected": expected}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _is_integer(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value):
+    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)
+
+
+def _count(default, help):
+    return _setting(default, help, lambda v: _is_integer(v) and v > 0, "a positive integer")
+
+
+def _positive(default, help):
+    return _setting(default, help, lambda v: _is_number(v) and v > 0, "a positive number")
+
+
+def _non_negative(default, help):
+    return _setting(default, help, lambda v: _is_number(v) and v >= 0, "a number of 0 or more")
+
+
+def _fraction(default, help):
+    return _setting(default, help, lambda v: _is_number(v) and 0 <= v <= 1, "a number from 0 to 1")
+
+
+def _number(default, help):
+    return _setting(default, help, _is_number, "a finite number")
+
+
+def _flag(default, help):
+    return _setting(default, help, lambda v: isinstance(v, bool), "True or False")
+
+
+def _choice(default, help, options):
+    return _setting(default, help, lambda v: v in options, f"one of {options}")
+
+
+def _sizes(default, help):
+    def check(value):
+        return isinstance(value, tuple) and all(_is_integer(v) and v > 0 for v in value)
+
+    return _setting(default, help, check, "a tuple of positive integers")
+
+
+NORMS = (None, "pre", "post")
+BLOCK_ACTIVATIONS = ("full_glu", "half_glu1", "half_glu2", "gelu")
+DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PPOConfig:
+    """Settings of proximal policy optimisation for recurrent policies, and of the network it
+    trains.
+
+    The defaults learn the memory tasks in seconds on a CPU. Every field is checked when the object
+    is made; the flags of the commands are generated from the fields.
+
+    Raises:
+        ValueError: If a setting is out of its range, or if sizes do not divide.
+
+    Example:
+
+    >>> from keras_s5rl import PPOConfig
+    >>> PPOConfig(num_envs=32, num_minibatches=8).envs_per_minibatch
+    4
+
+    Reference:
+    - Schulman et al., "Proximal policy optimization algorithms", 2017. The networks are those of
+      "Structured state space models for in-context reinforcement learning", section 5 and appendix
+      tables 2-4.
+    """
+
+    num_envs: int = _count(64, "environments stepped side by side")
+    num_steps: int = _count(128, "steps of one environment in a rollout")
+    num_epochs: int = _count(4, "passes over a rollout")
+    num_minibatches: int = _count(
+        4, "minibatches in a pass, each a subset of the environments over the whole rollout"
+    )
+    learning_rate: float = _positive(2e-3, "step size of Adam")
+    anneal_learning_rate: bool = _flag(True, "lower the learning rate linearly to 0 at total_steps")
+    adam_epsilon: float = _positive(1e-8, "epsilon of Adam")
+    discount: float = _fraction(0.99, "factor on the value of the next step (gamma)")
+    gae_lambda: float = _fraction(0.95, "decay of generalised advantage estimation (lambda)")
+    clip_epsilon: float = _positive(0.2, "clipping range of the probability ratio")
+    clip_value_loss: bool = _flag(
+        False, "clip the change of the value by clip_epsilon in the value loss"
+    )
+    value_coefficient: float = _non_negative(0.5, "weight of the value loss")
+    entropy_coefficient: float = _non_negative(0.0, "weight of the entropy bonus, in nats")
+    max_grad_norm: float = _positive(0.5, "global norm to which gradients are clipped")
+    normalize_advantages: bool = _flag(
+        True, "give the advantages of each minibatch mean 0 and variance 1"
+    )
+    treat_truncation_as_termination: bool = _flag(
+        False, "do not bootstrap where a time limit ends an episode"
+    )
+    reward_scale: float = _positive(
+        10.0, "factor on rewards, for learning only; 10 suits returns within -1 and 1, as POPGym's"
+    )
+    stagger_starts: bool = _flag(
+        False, "cut the first episodes at random lengths, so that environments get out of phase"
+    )
+    initial_log_std: float = _number(
+        -0.5,
+        "log standard deviation of continuous actions at the start, in units of half the range of "
+        "the action (nats)",
+    )
+    min_log_std: float = _number(-5.0, "smallest log standard deviation, in the same units (nats)")
+
+    width: int = _count(64, "features between the layers of the memory")
+    state_size: int = _count(
+        64, "real state entries of each S5 layer: half as many complex numbers"
+    )
+    num_layers: int = _count(2, "layers of the memory")
+    norm: str | None = _choice(
+        "pre", "layer normalisation before or after each S5 block, or none", NORMS
+    )
+    activation: str = _setting(
+        "leaky_relu",
+        "activation of encoder, heads and mlp memory (a Keras name)",
+        lambda v: isinstance(v, str) and v != "",
+        "the name of a Keras activation",
+    )
+    block_activation: str = _choice("full_glu", "gate of each S5 block", BLOCK_ACTIVATIONS)
+    clip_eigenvalues: bool = _flag(
+        True, "keep the real parts of S5's eigenvalues below -1e-4, so that no state grows"
+    )
+    dt_min: float = _positive(1e-3, "smallest initial time step of S5")
+    dt_max: float = _positive(1e-1, "largest initial time step of S5")
+    encoder_sizes: tuple[int, ...] = _sizes((64,), "units of the dense layers before the memory")
+    head_sizes: tuple[int, ...] = _sizes(
+        (64,), "units of the hidden layers of the actor and of the critic"
+    )
+    dtype_policy: str = _choice(
+        "float32", "Keras dtype policy; states and recurrence are always float32", DTYPE_POLICIES
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list):  # a JSON file has no tuples
+                value = tuple(value)
+                object.__setattr__(self, field.name, value)
+            if field.type is float and _is_integer(value):
+                object.__setattr__(self, field.name, float(value))
+            if not field.metadata["check"](value):
+                raise ValueError(
+                    f"`{field.name}` ({field.metadata['help']}) should be "
+                    f"{field.metadata['expected']}. "
+                    f"Received: {field.name}={value!r}"
+                )
+        if self.num_envs % self.num_minibatches:
+            raise ValueError(
+                "`num_envs` should be a multiple of `num_minibatches`: a minibatch is a subset of "
+                "the environments. "
+                f"Received: num_envs={self.num_envs}, num_minibatches={self.num_minibatches}"
+            )
+        if self.state_size % 2:
+            raise ValueError(
+                "`state_size` should be even: conjugate pairs of states are kept as one complex "
+                "number. "
+                f"Received: state_size={self.state_size}"
+            )
+        if self.dt_min > self.dt_max:
+            raise ValueError(
+                "`dt_min` should not be larger than `dt_max`. "
+                f"Received: dt_min={self.dt_min}, dt_max={self.dt_max}"
+            )
+
+    @property
+    def steps_per_update(self):
+        """Environment steps in one rollout of all environments."""
+        return self.num_envs * self.num_steps
+
+    @property
+    def envs_per_minibatch(self):
+        """Environments whose whole rollouts make one minibatch."""
+        return self.num_envs // self.num_minibatches
+
+    def num_updates(self, total_steps):
+        """Updates that take in `total_steps` environment steps, rounded up to a whole one."""
+        return -(-total_steps // self.steps_per_update)
+
+    def gradient_steps(self, total_steps):
+        """Optimizer steps in `total_steps` environment steps."""
+        return self.num_updates(total_steps) * self.num_epochs * self.num_minibatches

@@ -1,0 +1,183 @@
+"""One iteration of PPO: rollout, advantages, epochs of minibatches."""
+
+import keras
+from keras import ops
+
+from keras_s5rl import backend, random
+from keras_s5rl.ppo import losses
+from keras_s5rl.ppo.advantages import generalized_advantages
+from keras_s5rl.ppo.rollout import collect_rollout
+
+
+class Learner:
+    """The PPO iteration as a pure function of one state, compiled as a whole.
+
+    The state is a dict: `trainable` and `optimizer` (lists of tensors, one a variable),
+    `environment` (the environments' state), `memory` (the policy's memory, a flat list), `key`.
+    Everything that the next iteration depends on is in it: it can be saved and restored bit for
+    bit.
+
+    Args:
+        environment: `keras_s5rl.envs.AutoReset`, whose observations the policy takes.
+        policy: `keras_s5rl.models.ActorCritic`.
+        optimizer: A Keras optimizer built on the policy's trainable variables.
+        config: `PPOConfig`.
+    """
+
+    def __init__(self, environment, policy, optimizer, config):
+        self.environment = environment
+        self.policy = policy
+        self.optimizer = optimizer
+        self.config = config
+        self._compiled_iteration = backend.compile(self.iterate, donate_argnums=(0,))
+
+    def initial_state(self, key):
+        """Returns the state before the first iteration: fresh episodes, empty memory, the
+        weights that the policy has now."""
+        environment_key, key = random.split(key)
+        start = backend.compile(
+            lambda key: self.environment.initial(
+                key, self.config.num_envs, stagger_starts=self.config.stagger_starts
+            )
+        )
+        return {
+            "trainable": [ops.copy(v.value) for v in self.policy.trainable_variables],
+            "optimizer": [ops.copy(v.value) for v in self.optimizer.variables],
+            "environment": start(environment_key),
+            "memory": [ops.copy(s) for s in self.policy.get_initial_state(self.config.num_envs)],
+            "key": key,
+        }
+
+    def __call__(self, state):
+        """Runs the compiled iteration. The tensors of `state` are given up (donated)."""
+        return self._compiled_iteration(state)
+
+    def iterate(self, state):
+        """One iteration.
+
+        Returns:
+            `(state, metrics)`: the next state, and a dict of scalar tensors: the losses, `entropy`
+            and `approx_kl` (nats), `clip_fraction`, `gradient_norm`, each a mean over the epochs'
+            minibatches; `explained_variance` of the rollout; `episodes` that ended, and the sums
+            `episode_return_sum` and `episode_length_sum` over them.
+        """
+        key, rollout_key, update_key = random.split(state["key"], 3)
+        with self._weights(state["trainable"]):
+            environment, memory, rollout = collect_rollout(
+                self.environment,
+                self.policy,
+                state["environment"],
+                state["memory"],
+                rollout_key,
+                self.config,
+            )
+        batch = self._training_batch(rollout, state["memory"])
+        trainable, optimizer, metrics = self._update(
+            state["trainable"], state["optimizer"], batch, update_key
+        )
+        metrics |= _episode_sums(rollout)
+        metrics["explained_variance"] = losses.explained_variance(
+            batch["value"], batch["value_target"]
+        )
+        next_state = {
+            "trainable": trainable,
+            "optimizer": optimizer,
+            "environment": environment,
+            "memory": memory,
+            "key": key,
+        }
+        return next_state, metrics
+
+    def loss(self, trainable, batch):
+        """The PPO loss of a batch of whole sequences.
+
+        Args:
+            trainable: List of tensors, one for each trainable variable of the policy.
+            batch: Dict of tensors `(batch, time, ...)`: `observation`, `reset`, `action`,
+                `log_prob`, `value`, `advantage`, `value_target`; and `memory`, the memory state
+                before the first step, a flat list of tensors `(batch, ...)`.
+
+        Returns:
+            `(loss, metrics)`, scalar tensors.
+        """
+        config = self.config
+        with self._weights(trainable):
+            parameters, value, _ = self.policy(
+                batch["observation"], resets=batch["reset"], initial_state=batch["memory"]
+            )
+        distribution = self.policy.distribution
+        log_ratio = distribution.log_prob(parameters, batch["action"]) - batch["log_prob"]
+        advantage = batch["advantage"]
+        if config.normalize_advantages:
+            advantage = losses.normalize(advantage)
+        policy_loss = losses.policy_loss(log_ratio, advantage, config.clip_epsilon)
+        value_loss = losses.value_loss(
+            value,
+            batch["value"],
+            batch["value_target"],
+            config.clip_epsilon if config.clip_value_loss else None,
+        )
+        entropy = ops.mean(distribution.entropy(parameters))
+        loss = policy_loss + config.value_coefficient * value_loss
+        if config.entropy_coefficient:
+            loss = loss - config.entropy_coefficient * entropy
+        return loss, {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy": entropy,
+            "approx_kl": losses.approximate_kl(log_ratio),
+            "clip_fraction": losses.clip_fraction(log_ratio, config.clip_epsilon),
+        }
+
+    def _training_batch(self, rollout, memory):
+        """The rollout as whole sequences, batch first, with advantages; `memory` is the state
+        from which each is replayed."""
+        config = self.config
+        advantage = generalized_advantages(
+            config.reward_scale * rollout["reward"],
+            rollout["value"],
+            rollout["next_value"],
+            rollout["discount"],
+            rollout["done"],
+            config.discount,
+            config.gae_lambda,
+        )
+        names = ("observation", "reset", "action", "log_prob", "value")
+        time_major = {name: rollout[name] for name in names}
+        time_major |= {"advantage": advantage, "value_target": advantage + rollout["value"]}
+        batch = {name: ops.swapaxes(tensor, 0, 1) for name, tensor in time_major.items()}
+        return batch | {"memory": memory}
+
+    def _update(self, trainable, optimizer, batch, key):
+        """Epochs of minibatches; each minibatch is a random subset of the environments."""
+        config = self.config
+
+        def minibatch_step(carry, rows):
+            minibatch = keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), batch)
+            trainable, optimizer, loss, metrics, gradient_norm = backend.gradient_step(
+                lambda values: self.loss(values, minibatch), self.optimizer, *carry
+            )
+            return (trainable, optimizer), metrics | {
+                "loss": loss,
+                "gradient_norm": gradient_norm,
+            }
+
+        rows = random.permutation(key, config.num_envs, batch=(config.num_epochs,))
+        rows = ops.reshape(rows, (-1, config.envs_per_minibatch))
+        (trainable, optimizer), metrics = backend.scan(minibatch_step, (trainable, optimizer), rows)
+        return trainable, optimizer, {name: ops.mean(value) for name, value in metrics.items()}
+
+    def _weights(self, trainable):
+        """A scope in which the policy's variables have these values."""
+        variables = self.policy.trainable_variables
+        return keras.StatelessScope(state_mapping=list(zip(variables, trainable, strict=True)))
+
+
+def _episode_sums(rollout):
+    """Number, returns and lengths of the episodes that ended in the rollout, as float32 scalars."""
+    ended = ops.cast(rollout["episode_ended"], "float32")
+    return {
+        "episodes": ops.sum(ended),
+        "episode_return_sum": ops.sum(ended * rollout["episode_return"]),
+        "episode_length_sum": ops.sum(ended * ops.cast(rollout["episode_length"], "float32")),
+    }

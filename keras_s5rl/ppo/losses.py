@@ -1,0 +1,74 @@
+"""The clipped losses of PPO."""
+
+from keras import ops
+
+
+def policy_loss(log_ratio, advantage, clip_epsilon):
+    """Clipped surrogate loss, `-mean(min(r A, clip(r, 1 - eps, 1 + eps) A))` with `r =
+    exp(log_ratio)`.
+
+    Args:
+        log_ratio: float32 tensor of any shape, new minus old log-probability of the action taken.
+        advantage: float32 tensor of the same shape.
+        clip_epsilon: Positive number.
+
+    Returns:
+        float32 scalar.
+
+    Reference:
+    - Schulman et al., "Proximal policy optimization algorithms", 2017, equation 7.
+    """
+    ratio = ops.exp(log_ratio)
+    clipped = ops.clip(ratio, 1.0 - clip_epsilon, 1.0 + clip_epsilon)
+    return -ops.mean(ops.minimum(ratio * advantage, clipped * advantage))
+
+
+def value_loss(value, old_value, value_target, clip_epsilon=None):
+    """Half the mean squared error of the critic.
+
+    With `clip_epsilon`, the larger of the errors of the value and of the value kept within
+    `clip_epsilon` of the old one.
+
+    Args:
+        value: float32 tensor of any shape, the critic now.
+        old_value: float32 tensor of the same shape, the critic when the rollout was made.
+        value_target: float32 tensor of the same shape, advantage plus old value.
+        clip_epsilon: Positive number, or `None` for no clipping. Defaults to `None`.
+
+    Returns:
+        float32 scalar.
+    """
+    error = ops.square(value - value_target)
+    if clip_epsilon is not None:
+        clipped = old_value + ops.clip(value - old_value, -clip_epsilon, clip_epsilon)
+        error = ops.maximum(error, ops.square(clipped - value_target))
+    return 0.5 * ops.mean(error)
+
+
+def approximate_kl(log_ratio):
+    """Estimate of KL(old || new), `mean(r - 1 - log r)`: never negative, of low variance. A float32
+    scalar, in nats.
+
+    Reference:
+    - Schulman, "Approximating KL divergence", 2020.
+    """
+    return ops.mean(ops.exp(log_ratio) - 1.0 - log_ratio)
+
+
+def clip_fraction(log_ratio, clip_epsilon):
+    """Share of the ratios further than `clip_epsilon` from 1, a float32 scalar."""
+    outside = ops.abs(ops.exp(log_ratio) - 1.0) > clip_epsilon
+    return ops.mean(ops.cast(outside, "float32"))
+
+
+def normalize(advantage):
+    """Returns the advantages shifted and scaled to mean 0 and variance 1."""
+    centred = advantage - ops.mean(advantage)
+    return centred / (ops.sqrt(ops.mean(ops.square(centred))) + 1e-8)
+
+
+def explained_variance(value, value_target):
+    """Share of the variance of the returns that the critic explains: 1 is perfect, 0 a constant;
+    a float32 scalar."""
+    residual = ops.var(value_target - value)
+    return 1.0 - residual / (ops.var(value_target) + 1e-8)

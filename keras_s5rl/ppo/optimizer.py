@@ -1,0 +1,23 @@
+"""The optimizer of PPO."""
+
+import keras
+
+
+def make_optimizer(config, total_steps):
+    """Returns an unbuilt Adam with gradients clipped by their global norm.
+
+    Args:
+        config: `PPOConfig`.
+        total_steps: Environment steps of the whole run; the learning rate falls linearly to 0 at
+            their end when annealed.
+    """
+    learning_rate = config.learning_rate
+    if config.anneal_learning_rate:
+        learning_rate = keras.optimizers.schedules.PolynomialDecay(
+            config.learning_rate,
+            decay_steps=config.gradient_steps(total_steps),
+            end_learning_rate=0.0,
+        )
+    return keras.optimizers.Adam(
+        learning_rate, epsilon=config.adam_epsilon, global_clipnorm=config.max_grad_norm
+    )

@@ -1,0 +1,81 @@
+"""Playing the policy in the environments."""
+
+from keras import ops
+
+from keras_s5rl import backend, random
+
+
+def collect_rollout(environment, policy, environment_state, memory, key, config):
+    """Plays the policy for `config.num_steps` steps in every environment.
+
+    Args:
+        environment: `keras_s5rl.envs.AutoReset`.
+        policy: `keras_s5rl.models.ActorCritic`.
+        environment_state: The state of `environment`.
+        memory: Flat list of tensors `(num_envs, ...)`, the policy's memory.
+        key: Key of `keras_s5rl.random`.
+        config: `PPOConfig`.
+
+    Returns:
+        `(environment_state, memory, rollout)`. The rollout is a dict of tensors
+        `(time, num_envs, ...)`: `observation`, `reset`, `action`, `log_prob`, `value`,
+        `next_value`, `reward`, `discount`, `done`, and of each step `episode_ended`,
+        `episode_return`, `episode_length` (of the episode so far). `next_value` is the critic after
+        the step in the same episode: at the final observation where a time limit cut the episode,
+        and meaningless (and unused) where `discount` is 0.
+    """
+
+    def step(carry, key):
+        environment_state, memory = carry
+        observation = environment.observation(environment_state)
+        reset = environment_state["is_first"]
+        parameters, value, memory = policy.step(observation, reset, memory)
+        action = policy.distribution.sample(parameters, key)
+        environment_state, transition = environment.step(environment_state, action)
+
+        done = ops.logical_or(transition["terminated"], transition["truncated"])
+        cut = ops.logical_and(transition["truncated"], transition["discount"] > 0)
+        outputs = {
+            "observation": observation,
+            "reset": reset,
+            "action": action,
+            "log_prob": policy.distribution.log_prob(parameters, action),
+            "value": value,
+            "reward": transition["reward"],
+            "discount": transition["discount"],
+            "done": done,
+            "cut": cut,
+            "final_value": _final_value(
+                policy, transition["final_observation"], memory, cut, value
+            ),
+            "episode_ended": transition["episode_ended"],
+            "episode_return": transition["episode_return"],
+            "episode_length": transition["episode_length"],
+        }
+        if config.treat_truncation_as_termination:
+            outputs["discount"] = ops.where(done, 0.0, transition["discount"])
+        return (environment_state, memory), outputs
+
+    keys = random.split(key, config.num_steps)
+    carry, rollout = backend.scan(step, (environment_state, memory), keys)
+    environment_state, memory = carry
+
+    # The critic behind the last step sees the next observation with its own reset flag; that memory
+    # state is thrown away.
+    _, last_value, _ = policy.step(
+        environment.observation(environment_state), environment_state["is_first"], memory
+    )
+    following = ops.concatenate([rollout["value"][1:], last_value[None]], axis=0)
+    rollout["next_value"] = ops.where(rollout.pop("cut"), rollout.pop("final_value"), following)
+    return environment_state, memory, rollout
+
+
+def _final_value(policy, final_observation, memory, cut, value):
+    """The critic at the final observations, worked out only in steps in which a time limit cut
+    an episode."""
+
+    def evaluate():
+        _, final_value, _ = policy.step(final_observation, ops.zeros_like(cut), memory)
+        return final_value
+
+    return backend.cond(ops.any(cut), evaluate, lambda: ops.zeros_like(value))

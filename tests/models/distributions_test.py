@@ -1,0 +1,112 @@
+import gymnasium
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_s5rl import random
+from keras_s5rl.models import (
+    Categorical,
+    DiagonalGaussian,
+    MultiCategorical,
+    distribution_for,
+)
+
+needs_random = pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="keras_s5rl.random exists on JAX only so far."
+)
+LOGITS = np.array([[0.5, -1.0, 2.0, 0.0, 1.0]], "float32")
+
+
+def numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def softmax(logits):
+    weights = np.exp(np.asarray(logits, "float64"))
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def test_the_distribution_follows_the_action_space():
+    spaces = gymnasium.spaces
+    assert distribution_for(spaces.Discrete(4)).num_outputs == 4
+    multi = distribution_for(spaces.MultiDiscrete([3, 2]))
+    assert isinstance(multi, MultiCategorical) and multi.num_outputs == 5
+    box = distribution_for(spaces.Box(-2, 2, (3,)))
+    assert isinstance(box, DiagonalGaussian) and box.num_outputs == 3
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        gymnasium.spaces.Discrete(3, start=1),
+        gymnasium.spaces.Box(0, 1, (2, 2)),
+        gymnasium.spaces.MultiBinary(3),
+    ],
+)
+def test_other_action_spaces_are_refused(space):
+    with pytest.raises(ValueError, match="`action_space` should be.*Received: action_space="):
+        distribution_for(space)
+
+
+def test_categorical_log_prob_and_entropy_are_those_of_the_softmax():
+    distribution = Categorical(5)
+    probabilities = softmax(LOGITS[0])
+    for action in range(5):
+        log_prob = numpy(distribution.log_prob(LOGITS, np.array([action], "int32")))
+        np.testing.assert_allclose(log_prob, np.log(probabilities[action]), rtol=1e-5)
+    entropy = -(probabilities * np.log(probabilities)).sum()
+    np.testing.assert_allclose(numpy(distribution.entropy(LOGITS)), entropy, rtol=1e-5)
+    assert numpy(distribution.mode(LOGITS)).tolist() == [2]
+
+
+def test_multi_categorical_is_a_product_over_axes_side_by_side():
+    distribution = MultiCategorical([3, 2])
+    first, second = softmax(LOGITS[0, :3]), softmax(LOGITS[0, 3:])
+    log_prob = numpy(distribution.log_prob(LOGITS, np.array([[1, 0]], "int32")))
+    np.testing.assert_allclose(log_prob, np.log(first[1]) + np.log(second[0]), rtol=1e-5)
+    entropy = -(first * np.log(first)).sum() - (second * np.log(second)).sum()
+    np.testing.assert_allclose(numpy(distribution.entropy(LOGITS)), entropy, rtol=1e-5)
+    assert numpy(distribution.mode(LOGITS)).tolist() == [[2, 1]]
+
+
+def test_gaussian_parameters_are_in_the_units_of_the_environment():
+    distribution = DiagonalGaussian([-2.0, 0.0, -np.inf], [2.0, 1.0, np.inf])
+    parameters = distribution.parameters(
+        np.array([[0.5, 0.5, 0.5]], "float32"), np.zeros(3, "float32")
+    )
+    expected = [[1.0, 0.75, 0.5, np.log(2.0), np.log(0.5), 0.0]]
+    np.testing.assert_allclose(numpy(parameters), expected, rtol=1e-6)
+
+
+def test_gaussian_log_prob_and_entropy_are_those_of_independent_normals():
+    distribution = DiagonalGaussian([-2.0, -2.0], [2.0, 2.0])
+    mean, std = np.array([0.3, -1.0]), np.array([0.5, 2.0])
+    parameters = np.concatenate([mean, np.log(std)])[None].astype("float32")
+    action = np.array([[5.0, 0.0]], "float32")  # outside the range: not clipped
+    density = np.exp(-0.5 * ((action[0] - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi))
+    np.testing.assert_allclose(
+        numpy(distribution.log_prob(parameters, action)), np.log(density).sum(), rtol=1e-5
+    )
+    entropy = np.sum(0.5 * np.log(2 * np.pi * np.e * std**2))
+    np.testing.assert_allclose(numpy(distribution.entropy(parameters)), entropy, rtol=1e-5)
+    np.testing.assert_allclose(numpy(distribution.mode(parameters)), mean[None], rtol=1e-6)
+
+
+@needs_random
+def test_draws_have_the_frequencies_of_the_distribution():
+    n = 40_000
+    actions = numpy(Categorical(5).sample(np.repeat(LOGITS, n, 0), random.key(0)))
+    assert actions.dtype == np.int32
+    np.testing.assert_allclose(np.bincount(actions) / n, softmax(LOGITS[0]), atol=0.01)
+
+    pairs = numpy(MultiCategorical([3, 2]).sample(np.repeat(LOGITS, n, 0), random.key(1)))
+    joint = np.histogram2d(*pairs.T, bins=[3, 2])[0] / n
+    np.testing.assert_allclose(
+        joint, np.outer(softmax(LOGITS[0, :3]), softmax(LOGITS[0, 3:])), atol=0.01
+    )
+
+    parameters = np.repeat([[1.0, -3.0, np.log(0.5), np.log(2.0)]], n, 0).astype("float32")
+    draws = numpy(DiagonalGaussian([-1, -1], [1, 1]).sample(parameters, random.key(2)))
+    np.testing.assert_allclose(draws.mean(0), [1.0, -3.0], atol=0.04)
+    np.testing.assert_allclose(draws.std(0), [0.5, 2.0], rtol=0.02)

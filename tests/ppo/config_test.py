@@ -1,0 +1,72 @@
+import dataclasses
+
+import pytest
+
+from keras_s5rl.ppo.config import PPOConfig
+
+FIELDS = {field.name: field for field in dataclasses.fields(PPOConfig)}
+
+
+def test_every_setting_says_what_it_means_and_what_it_expects():
+    for field in FIELDS.values():
+        assert field.metadata["help"] and field.metadata["expected"]
+
+
+def test_defaults_pass_their_own_checks_and_the_object_is_frozen():
+    config = PPOConfig()
+    assert config == PPOConfig(**dataclasses.asdict(config))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.num_envs = 1
+
+
+@pytest.mark.parametrize("name", [n for n, f in FIELDS.items() if f.type in (int, float)])
+@pytest.mark.parametrize("value", ["12", None, float("nan"), True])
+def test_a_value_of_the_wrong_type_is_named_with_what_was_expected(name, value):
+    with pytest.raises(ValueError, match=rf"`{name}` .* should be .*Received: {name}="):
+        PPOConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_envs", 0),
+        ("num_steps", -1),
+        ("num_epochs", 2.0),
+        ("learning_rate", 0),
+        ("discount", 1.1),
+        ("gae_lambda", -0.1),
+        ("entropy_coefficient", -1e-3),
+        ("norm", "layer"),
+        ("block_activation", "glu"),
+        ("encoder_sizes", (64, 0)),
+        ("head_sizes", 64),
+        ("dtype_policy", "bfloat16"),
+        ("activation", ""),
+    ],
+)
+def test_a_value_out_of_range_is_refused(name, value):
+    with pytest.raises(ValueError, match=rf"`{name}`.*Received: {name}="):
+        PPOConfig(**{name: value})
+
+
+def test_sizes_that_do_not_divide_are_refused():
+    with pytest.raises(ValueError, match="multiple of `num_minibatches`.*num_envs=6"):
+        PPOConfig(num_envs=6, num_minibatches=4)
+    with pytest.raises(ValueError, match="`state_size` should be even"):
+        PPOConfig(state_size=5)
+    with pytest.raises(ValueError, match="`dt_min` should not be larger"):
+        PPOConfig(dt_min=0.2)
+
+
+def test_lists_of_a_json_file_become_tuples_and_integers_become_floats():
+    config = PPOConfig(encoder_sizes=[8, 16], discount=1)
+    assert config.encoder_sizes == (8, 16)
+    assert isinstance(config.discount, float)
+
+
+def test_updates_are_counted_in_whole_rollouts():
+    config = PPOConfig(num_envs=8, num_steps=10, num_epochs=3, num_minibatches=4)
+    assert config.steps_per_update == 80
+    assert config.envs_per_minibatch == 2
+    assert [config.num_updates(n) for n in (1, 80, 81)] == [1, 1, 2]
+    assert config.gradient_steps(81) == 2 * 3 * 4

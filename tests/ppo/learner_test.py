@@ -1,0 +1,268 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_s5rl import backend, envs, random
+from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.ppo.learner import Learner
+from keras_s5rl.ppo.optimizer import make_optimizer
+from keras_s5rl.ppo.policy import make_policy
+from keras_s5rl.ppo.rollout import collect_rollout
+
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "jax",
+    reason="The learner's backend functions exist on JAX only so far.",
+)
+
+SMALL = {
+    "num_envs": 8,
+    "num_steps": 24,
+    "width": 8,
+    "state_size": 8,
+    "num_layers": 2,
+    "encoder_sizes": (8,),
+    "head_sizes": (8,),
+    "stagger_starts": True,
+}
+
+
+class Countdown(envs.Environment):
+    """Observes its clock; ends by termination after 5 steps where it started odd, else by
+    truncation after 7."""
+
+    observation_space = envs.make("PositionOnlyCartPoleEasy").observation_space
+    action_space = envs.make("PositionOnlyCartPoleEasy").action_space
+    max_episode_steps = 7
+
+    def draw_initial(self, key, num_envs):
+        return {"odd": random.randint(key, (num_envs,), 0, 2)}
+
+    def initial(self, draws):
+        zeros = ops.zeros_like(draws["odd"])
+        return {"odd": draws["odd"], "time": zeros, "terminated": ops.cast(zeros, "bool")}
+
+    def transition(self, state, action, draws):
+        time = state["time"] + 1
+        terminated = ops.logical_and(state["odd"] == 1, time >= 5)
+        truncated = time >= 7
+        reward = 1.0 + ops.cast(action, "float32")
+        return state | {"time": time, "terminated": terminated}, reward, terminated, truncated
+
+    def observation(self, state):
+        return ops.cast(ops.stack([state["time"], state["odd"]], axis=-1), "float32")
+
+
+def make_learner(env="PositionOnlyCartPoleEasy", memory="s5", seed=3, **settings):
+    config = PPOConfig(**SMALL | settings)
+    view = envs.AgentView(envs.make(env) if isinstance(env, str) else env)
+    policy = make_policy(view, memory, config, seed)
+    optimizer = make_optimizer(config, 10_000)
+    optimizer.build(policy.trainable_variables)
+    return Learner(envs.AutoReset(view), policy, optimizer, config)
+
+
+def to_numpy(structure):
+    return keras.tree.map_structure(ops.convert_to_numpy, structure)
+
+
+@pytest.mark.parametrize("memory", ["s5", "gru", "lstm", "mlp"])
+@pytest.mark.parametrize("env", ["PositionOnlyCartPoleEasy", "PositionOnlyPendulumEasy"])
+def test_every_ratio_is_1_before_the_first_gradient_step(env, memory):
+    # Second rollout: it starts amid episodes, from a memory that is not zero, and holds episode
+    # ends.
+    learner = make_learner(env, memory)
+    learner.config = PPOConfig(**SMALL | {"num_steps": 120})
+
+    @backend.compile
+    def two_rollouts(state):
+        for _ in range(2):
+            key, rollout_key = random.split(state["key"])
+            memory = state["memory"]
+            environment, next_memory, rollout = collect_rollout(
+                learner.environment,
+                learner.policy,
+                state["environment"],
+                memory,
+                rollout_key,
+                learner.config,
+            )
+            state = {"environment": environment, "memory": next_memory, "key": key}
+        parameters, value, final_memory = learner.policy(
+            ops.swapaxes(rollout["observation"], 0, 1),
+            resets=ops.swapaxes(rollout["reset"], 0, 1),
+            initial_state=memory,
+        )
+        log_prob = learner.policy.distribution.log_prob(
+            parameters, ops.swapaxes(rollout["action"], 0, 1)
+        )
+        return (
+            ops.swapaxes(log_prob, 0, 1),
+            ops.swapaxes(value, 0, 1),
+            rollout,
+            next_memory,
+            final_memory,
+        )
+
+    state = learner.initial_state(random.key(0))
+    log_prob, value, rollout, next_memory, final_memory = to_numpy(
+        two_rollouts({name: state[name] for name in ("environment", "memory", "key")})
+    )
+    assert rollout["reset"].any() and not rollout["reset"][0].all()
+    np.testing.assert_allclose(np.exp(log_prob - rollout["log_prob"]), 1.0, atol=1e-5)
+    np.testing.assert_allclose(value, rollout["value"], atol=1e-5)
+    for replayed, stored in zip(final_memory, next_memory, strict=True):
+        np.testing.assert_allclose(replayed, stored, atol=1e-5)
+
+
+def test_rollout_equals_a_plain_loop_over_its_pieces():
+    learner = make_learner(Countdown(), num_steps=12)
+    state = learner.initial_state(random.key(1))
+    environment, policy = learner.environment, learner.policy
+    collect = backend.compile(
+        lambda e, m, k: collect_rollout(environment, policy, e, m, k, learner.config)
+    )
+    end, memory, rollout = to_numpy(collect(state["environment"], state["memory"], random.key(7)))
+
+    current, remembered = state["environment"], state["memory"]
+    value, next_value = [], []
+    for t, key in enumerate(random.split(random.key(7), 12)):
+        observation = environment.observation(current)
+        np.testing.assert_array_equal(rollout["observation"][t], observation)
+        np.testing.assert_array_equal(rollout["reset"][t], current["is_first"])
+        parameters, v, remembered = policy.step(observation, current["is_first"], remembered)
+        action = policy.distribution.sample(parameters, key)
+        current, transition = environment.step(current, action)
+        # The final observation follows in the same episode: no reset, the memory after this step.
+        _, final, _ = policy.step(transition["final_observation"], np.zeros(8, bool), remembered)
+        _, following, _ = policy.step(
+            environment.observation(current), current["is_first"], remembered
+        )
+        only_truncated = transition["truncated"] & ~transition["terminated"]
+        value.append(v)
+        next_value.append(np.where(only_truncated, final, following))
+        np.testing.assert_array_equal(rollout["action"][t], action)
+        np.testing.assert_array_equal(rollout["reward"][t], transition["reward"])
+        np.testing.assert_array_equal(rollout["discount"][t], 1.0 - transition["terminated"])
+        np.testing.assert_array_equal(
+            rollout["done"][t], transition["terminated"] | transition["truncated"]
+        )
+    np.testing.assert_allclose(rollout["value"], np.stack(value), atol=1e-5)
+    np.testing.assert_allclose(rollout["next_value"], np.stack(next_value), atol=1e-5)
+    assert (rollout["done"] & (rollout["discount"] == 1)).any(), "no truncated step was seen"
+    assert (rollout["discount"] == 0).any(), "no terminated step was seen"
+    for tensor, expected in zip(memory, remembered, strict=True):
+        np.testing.assert_allclose(tensor, expected, atol=1e-5)
+    np.testing.assert_array_equal(end["env"]["env"]["time"], current["env"]["env"]["time"])
+
+
+def test_truncation_as_termination_ends_the_return_wherever_an_episode_ends():
+    learner = make_learner(Countdown(), treat_truncation_as_termination=True)
+    state = learner.initial_state(random.key(1))
+    _, _, rollout = collect_rollout(
+        learner.environment,
+        learner.policy,
+        state["environment"],
+        state["memory"],
+        random.key(2),
+        learner.config,
+    )
+    rollout = to_numpy(rollout)
+    np.testing.assert_array_equal(rollout["discount"] == 0, rollout["done"])
+
+
+def test_an_epoch_takes_every_environment_once(monkeypatch):
+    learner = make_learner(num_minibatches=4, num_epochs=3)
+    seen = []
+
+    def count(loss_fn, optimizer, trainable, optimizer_values):
+        loss, minibatch_ids = loss_fn(trainable)
+        seen.append(minibatch_ids.shape)
+        counts = trainable[0] + ops.sum(ops.one_hot(minibatch_ids, 8), axis=0)
+        return [counts], optimizer_values, loss, {}, loss
+
+    monkeypatch.setattr(backend, "gradient_step", count)
+    monkeypatch.setattr(learner, "loss", lambda values, batch: (ops.zeros(()), batch["id"]))
+    batch = {"id": ops.arange(8, dtype="int32")}
+    (counts,), _, _ = learner._update([ops.zeros(8)], [], batch, random.key(0))
+    np.testing.assert_array_equal(counts, np.full(8, 3.0))
+    assert set(seen) == {(2,)}
+
+
+def test_metrics_count_the_episodes_and_returns_are_those_of_the_environment():
+    learner = make_learner(
+        Countdown(), num_steps=35, stagger_starts=False, reward_scale=100.0, num_envs=32
+    )
+    state, metrics = learner(learner.initial_state(random.key(0)))
+    episodes, length = float(metrics["episodes"]), float(metrics["episode_length_sum"])
+    # 35 steps hold 7 episodes of 5 or 5 of 7: always whole ones only where no kind is mixed, so at
+    # least 5 an environment.
+    assert 32 * 4 <= episodes <= 32 * 7
+    assert 5 * episodes <= length <= 7 * episodes
+    # Rewards are 1 or 2: returns lie between once and twice the length, whatever the scale for
+    # learning.
+    assert length <= float(metrics["episode_return_sum"]) <= 2 * length
+    assert sorted(metrics) == sorted(
+        [
+            "approx_kl",
+            "clip_fraction",
+            "entropy",
+            "episode_length_sum",
+            "episode_return_sum",
+            "episodes",
+            "explained_variance",
+            "gradient_norm",
+            "loss",
+            "policy_loss",
+            "value_loss",
+        ]
+    )
+
+
+def test_policy_loss_of_normalized_advantages_is_0_while_the_weights_are_the_old_ones():
+    learner = make_learner(num_epochs=1, num_minibatches=1, learning_rate=1e-12)
+    _, metrics = learner(learner.initial_state(random.key(0)))
+    assert float(metrics["policy_loss"]) == pytest.approx(0, abs=1e-6)
+    assert float(metrics["approx_kl"]) == pytest.approx(0, abs=1e-6)
+    assert float(metrics["entropy"]) == pytest.approx(np.log(2), rel=1e-3)
+
+
+def test_equal_states_give_equal_bits_and_the_key_moves_on():
+    learner = make_learner(memory="gru")
+    results = []
+    for _ in range(2):
+        state, metrics = learner(learner.initial_state(random.key(5)))
+        results.append(to_numpy((state, metrics)))
+    keras.tree.map_structure(np.testing.assert_array_equal, *results)
+    before = to_numpy(learner.initial_state(random.key(5)))
+    assert (results[0][0]["key"] != before["key"]).any()
+    assert any(
+        (new != old).any()
+        for new, old in zip(results[0][0]["trainable"], before["trainable"], strict=True)
+    )
+
+
+def test_the_update_raises_the_probability_of_rewarded_actions():
+    # Action 1 earns 2 and action 0 earns 1: within a few updates the policy prefers 1.
+    learner = make_learner(Countdown(), learning_rate=1e-2, anneal_learning_rate=False)
+    state = learner.initial_state(random.key(0))
+    first = last = None
+    for _ in range(15):
+        state, metrics = learner(state)
+        last = float(metrics["episode_return_sum"]) / float(metrics["episode_length_sum"])
+        first = last if first is None else first
+    assert first < 1.7 < 1.9 < last
+
+
+def test_annealed_learning_rate_is_half_in_the_middle_and_0_at_the_end():
+    config = PPOConfig(**SMALL, learning_rate=1e-3)
+    steps = config.gradient_steps(10_000)
+    optimizer = make_optimizer(config, 10_000)
+    rates = []
+    optimizer.build([keras.Variable(np.zeros(1, "float32"))])
+    for step in (0, steps // 2, steps):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [1e-3, 5e-4, 0], rtol=1e-2, atol=1e-9)
+    constant = make_optimizer(PPOConfig(anneal_learning_rate=False), 10_000)
+    assert float(constant.learning_rate) == pytest.approx(2e-3)
