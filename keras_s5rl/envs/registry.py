@@ -20,13 +20,13 @@ _ALIASES = {
 _own = {}
 
 
-def make(name, **kwargs):
+def make(env, **env_args):
     """Makes a registered environment.
 
     Args:
-        name: String, a name of `registered_envs()` or the POPGym paper's name of one
+        env: String, a name of `registered_envs()` or the POPGym paper's name of one
             (`"StatelessCartPoleEasy"` is `"PositionOnlyCartPoleEasy"`).
-        **kwargs: Arguments of the environment, which replace those that the name stands for.
+        **env_args: Arguments of the environment, which replace those that the name stands for.
 
     Returns:
         An `Environment`.
@@ -41,27 +41,27 @@ def make(name, **kwargs):
     51
     """
     known = {**_BUILT_IN, **_own}
-    entry = known.get(_ALIASES.get(name, name) if isinstance(name, str) else None)
+    entry = known.get(_ALIASES.get(env, env) if isinstance(env, str) else None)
     if entry is None:
         names = {known_name.lower(): known_name for known_name in [*known, *_ALIASES]}
-        matches = difflib.get_close_matches(str(name).lower(), names, n=5, cutoff=0.5)
+        matches = difflib.get_close_matches(str(env).lower(), names, n=5, cutoff=0.5)
         nearest = [names[match] for match in matches]
         hint = f"the nearest known names are {', '.join(nearest)}" if nearest else "none is similar"
         raise ValueError(
-            f"`name` should be the name of a registered environment; {hint}. `registered_envs()` "
-            f"lists all, `register_env` adds your own. Received: name={name!r}"
+            f"`env` should be the name of a registered environment; {hint}. `registered_envs()` "
+            f"lists all, `register_env` adds your own. Received: env={env!r}"
         )
     factory, defaults = entry
     if isinstance(factory, str):
         module, attribute = factory.split(":")
         factory = getattr(importlib.import_module(module), attribute)
-    arguments = {**defaults, **kwargs}
+    arguments = {**defaults, **env_args}
     signature = inspect.signature(factory)
     try:
         signature.bind(**arguments)
     except TypeError as error:
         raise ValueError(
-            f"`kwargs` should fit {name}{signature}: {error}. Received: kwargs={kwargs}"
+            f"`env_args` should fit {env}{signature}: {error}. Received: env_args={env_args}"
         ) from None
     return factory(**arguments)
 

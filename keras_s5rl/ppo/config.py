@@ -179,6 +179,12 @@ class PPOConfig:
                 f"Received: dt_min={self.dt_min}, dt_max={self.dt_max}"
             )
 
+        if self.min_log_std > self.initial_log_std:
+            raise ValueError(
+                "`min_log_std` should not be larger than `initial_log_std`. Received: "
+                f"min_log_std={self.min_log_std}, initial_log_std={self.initial_log_std}"
+            )
+
     @property
     def steps_per_update(self):
         """Environment steps in one rollout of all environments."""

@@ -55,7 +55,7 @@ def test_the_names_of_the_paper_are_aliases(alias, kind, level):
     ],
 )
 def test_an_unknown_name_lists_the_nearest_known_ones(name, nearest):
-    with pytest.raises(ValueError, match=f"nearest known names are .*{nearest}.*name='{name}'"):
+    with pytest.raises(ValueError, match=f"nearest known names are .*{nearest}.*env='{name}'"):
         envs.make(name)
 
 
@@ -66,8 +66,8 @@ def test_a_name_like_no_other_says_where_the_names_are(name):
 
 
 def test_an_argument_that_the_environment_does_not_take_is_named_with_those_it_takes():
-    message = re.escape("`kwargs` should fit RepeatPreviousEasy(num_decks=1, k=4)")
-    with pytest.raises(ValueError, match=message + r".*'lag'.*Received: kwargs=\{'lag': 3\}"):
+    message = re.escape("`env_args` should fit RepeatPreviousEasy(num_decks=1, k=4)")
+    with pytest.raises(ValueError, match=message + r".*'lag'.*Received: env_args=\{'lag': 3\}"):
         envs.make("RepeatPreviousEasy", lag=3)
 
 

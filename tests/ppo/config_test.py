@@ -56,6 +56,8 @@ def test_sizes_that_do_not_divide_are_refused():
         PPOConfig(state_size=5)
     with pytest.raises(ValueError, match="`dt_min` should not be larger"):
         PPOConfig(dt_min=0.2)
+    with pytest.raises(ValueError, match="`min_log_std` should not be larger"):
+        PPOConfig(min_log_std=0.0)
 
 
 def test_lists_of_a_json_file_become_tuples_and_integers_become_floats():

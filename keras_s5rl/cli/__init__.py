@@ -1,0 +1,1 @@
+"""The commands: flags, and a main each."""

@@ -1,0 +1,172 @@
+"""What all commands share: flags before imports, and errors as one line and an exit status."""
+
+import importlib.util
+import os
+import pathlib
+import sys
+
+from absl import flags
+
+BACKENDS = ("jax", "tensorflow", "torch")
+
+
+class UsageError(ValueError):
+    """A mistake on the command line."""
+
+
+def run(main, define_flags, argv=None):
+    """Runs a command and returns its exit status.
+
+    0: done. 1: it failed. 2: a mistake in flags or settings, told in one line on the standard error
+    stream. 130, 143: stopped by Ctrl-C or SIGTERM.
+
+    Args:
+        main: Function of the parsed `absl.flags.FlagValues`; returns an exit status or `None`.
+        define_flags: Function that defines the command's flags on a `FlagValues`.
+        argv: List of strings, the program's name first. Defaults to `sys.argv`.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    values = flags.FlagValues()
+    flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
+    define_flags(values)
+    try:
+        _parse(values, argv)
+        if values.help:
+            print(f"flags of {pathlib.Path(argv[0]).name}:")
+            print(values.get_help(include_special_flags=False))
+            return 0
+        return main(values) or 0
+    except UsageError as error:
+        print_error(error)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def print_error(error):
+    """Tells what went wrong, in one line on the standard error stream."""
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+def define_backend_flag(values):
+    flags.DEFINE_string(
+        "backend",
+        None,
+        f"Keras backend, one of {', '.join(BACKENDS)}; by default the variable KERAS_BACKEND, else "
+        "jax",
+        flag_values=values,
+    )
+
+
+def define_environment_flags(values, default):
+    flags.DEFINE_string("env", default, "environment, by its registered name", flag_values=values)
+    flags.DEFINE_string(
+        "env_args", None, "JSON object of the environment's arguments", flag_values=values
+    )
+
+
+def define_count_flag(values, name, default, help):
+    flags.DEFINE_integer(
+        name, default, f"{help}; a positive integer", lower_bound=1, flag_values=values
+    )
+
+
+def check_output_file(name, path):
+    """Raises a `UsageError` if no file can be written there: before the work, not after it."""
+    folder = pathlib.Path(path).absolute().parent
+    if not path or os.path.isdir(path) or not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"`{name}` should be a file in a folder that exists and can be written to. "
+            f"Received: {name}={path}"
+        )
+
+
+def select_backend(name):
+    """Sets KERAS_BACKEND; to be called before anything imports Keras.
+
+    Raises:
+        UsageError: If the backend is unknown or not installed, or this process uses another one.
+    """
+    name = name or os.environ.get("KERAS_BACKEND") or "jax"
+    if name not in BACKENDS:
+        raise UsageError(
+            f"`backend` should be one of {', '.join(BACKENDS)}. Received: backend={name!r}"
+        )
+    if "keras" in sys.modules and sys.modules["keras"].backend.backend() != name:
+        raise UsageError(
+            "`backend` should be the one that Keras already uses in this process, "
+            f"{sys.modules['keras'].backend.backend()!r}; start a new one for another. "
+            f"Received: backend={name!r}"
+        )
+    if importlib.util.find_spec(name) is None:
+        raise UsageError(
+            f"`backend` should be installed: pip install {name}. Received: backend={name!r}"
+        )
+    os.environ["KERAS_BACKEND"] = name
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if name != "tensorflow":
+        # Keras imports TensorFlow when it saves a model, whatever the backend (BUILD_NOTES.md).
+        # With this entry the import fails at once, as it does where TensorFlow is not installed:
+        # seconds and 400 MB are saved, and no GPU is touched.
+        sys.modules.setdefault("tensorflow", None)
+
+
+def presets_folder():
+    """Where the flagfiles lie: in the installed package, or in the source tree beside it."""
+    package = pathlib.Path(__file__).resolve().parents[1]
+    installed = package / "presets"
+    return installed if installed.is_dir() else package.parent / "launch" / "presets"
+
+
+def _parse(values, argv):
+    arguments = find_flagfiles(argv[1:])
+    try:
+        rest = values([argv[0], *arguments])
+    except (flags.Error, ValueError) as error:  # ValueError: --noflag=value
+        raise UsageError(_reason(values, error, argv)) from None
+    if len(rest) > 1:
+        raise UsageError(f"Flags begin with two dashes, --name=value. Received: {rest[1]}")
+
+
+def find_flagfiles(arguments):
+    """Looks for flagfiles that are not there among the presets, which an installed package has."""
+    found, waiting = [], False  # whether the last argument was a bare --flagfile
+    for argument in arguments:
+        name, separator, path = argument.partition("=")
+        if waiting:
+            found.append(find_flagfile(argument))
+        elif name in ("-flagfile", "--flagfile") and separator:
+            found.append(f"{name}={find_flagfile(path)}")
+        else:
+            found.append(argument)
+        waiting = not waiting and argument in ("-flagfile", "--flagfile")
+    return found
+
+
+def find_flagfile(path):
+    if os.path.isfile(path):
+        return path
+    presets = presets_folder()
+    preset = presets / pathlib.Path(path).name
+    if not preset.is_file():
+        known = ", ".join(sorted(p.name for p in presets.glob("*.flags")))
+        raise UsageError(
+            f"`flagfile` should be a file, or one of the presets {known}. "
+            f"Received: flagfile={path!r}"
+        )
+    return str(preset)
+
+
+def _reason(values, error, argv):
+    """What absl says, with what was received; plainer where a value is not of the flag's type."""
+    if isinstance(error, flags.IllegalFlagValueError):
+        name, _, received = str(error).removeprefix("flag --").partition("=")
+        if name in values:
+            flag = values[name]
+            meaning, _, expected = flag.help.rpartition("; ")
+            if not meaning:
+                meaning, expected = flag.help, flag.parser.syntactic_help or flag.flag_type()
+            received = received.partition(": ")[0]
+            return f"`{name}` ({meaning}) should be {expected}. Received: {name}={received}"
+    received = getattr(error, "flagvalue", None) or " ".join(argv[1:])
+    return f"{str(error).rstrip(' .')}. Received: {received}"

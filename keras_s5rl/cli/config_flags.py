@@ -1,0 +1,59 @@
+"""The flags of `PPOConfig`, one a field."""
+
+import dataclasses
+
+from absl import flags
+
+from keras_s5rl.cli.command import UsageError
+from keras_s5rl.ppo.config import PPOConfig
+
+_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean}
+
+
+def define_config_flags(values):
+    """Defines a flag for every field of `PPOConfig`, with its default and its meaning."""
+    for field in dataclasses.fields(PPOConfig):
+        define = _DEFINE.get(field.type, flags.DEFINE_string)
+        help = f"{field.metadata['help']}; {field.metadata['expected']}"
+        define(field.name, _as_flag(field.default), help, flag_values=values)
+
+
+def config_from_flags(values, recorded=None):
+    """Returns the `PPOConfig` that the flags describe.
+
+    Args:
+        values: Parsed `absl.flags.FlagValues`.
+        recorded: Settings of an earlier run, which hold for every flag that was not given; or
+            `None` for the defaults.
+
+    Raises:
+        UsageError: If a value is out of its range.
+    """
+    settings = dict(recorded or {})
+    for field in dataclasses.fields(PPOConfig):
+        if recorded is None or values[field.name].present:
+            settings[field.name] = _from_flag(field, values[field.name].value)
+    try:
+        return PPOConfig(**settings)
+    except ValueError as error:
+        raise UsageError(error) from None
+
+
+def _as_flag(value):
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else value
+
+
+def _from_flag(field, value):
+    if isinstance(field.default, tuple):
+        try:
+            return tuple(int(part) for part in value.split(",") if part.strip())
+        except ValueError:
+            raise UsageError(
+                f"`{field.name}` ({field.metadata['help']}) should be integers with commas "
+                f"between them. Received: {field.name}={value}"
+            ) from None
+    if value == "none" and field.name == "norm":
+        return None
+    return value

@@ -1,0 +1,6 @@
+"""Training: the PPO agent, its evaluation, and the record it keeps."""
+
+from keras_s5rl.training.checks import NonFiniteLossError
+from keras_s5rl.training.ppo import PPO
+
+__all__ = ["PPO", "NonFiniteLossError"]

@@ -1,0 +1,86 @@
+"""Scores of a policy on fresh episodes."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s5rl import backend, random
+
+
+def play_episodes(environment, policy, num_episodes, key, modes):
+    """Plays one episode in each of `num_episodes` copies of an environment.
+
+    Every episode is played to its own end, and each counts once: taking the first that finish would
+    favour short ones.
+
+    Args:
+        environment: `keras_s5rl.envs.AgentView`.
+        policy: `keras_s5rl.models.ActorCritic`.
+        num_episodes: Positive integer.
+        key: Key of `keras_s5rl.random`.
+        modes: Booleans: whether to play the mode of the policy, or draws from it. The same episodes
+            are played for each.
+
+    Returns:
+        For each of `modes` a pair `(returns, lengths)` of numpy arrays `(num_episodes,)`.
+    """
+
+    def play(weights, key, sample):
+        initial_key, steps_key = random.split(key)
+        state = environment.initial(environment.draw_initial(initial_key, num_episodes))
+        active = ops.ones((num_episodes,), dtype="bool")
+        zeros = ops.zeros((num_episodes,), dtype="float32")
+        carry = (state, policy.get_initial_state(num_episodes), active, zeros, zeros)
+        keys = random.split(steps_key, environment.max_episode_steps)
+        variables = zip(policy.variables, weights, strict=True)
+        with keras.StatelessScope(state_mapping=list(variables)):
+            carry, _ = backend.scan(lambda c, k: (step(c, k, sample), None), carry, keys)
+        return carry[3], carry[4]
+
+    def step(carry, key, sample):
+        state, memory, active, returns, lengths = carry
+        policy_key, step_key = random.split(key)
+        reset = ops.equal(lengths, 0)
+        parameters, _, memory = policy.step(environment.observation(state), reset, memory)
+        action = backend.cond(
+            sample,
+            lambda: policy.distribution.sample(parameters, policy_key),
+            lambda: policy.distribution.mode(parameters),
+        )
+        draws = environment.draw_step(step_key, num_episodes)
+        next_state, reward, terminated, truncated = environment.transition(state, action, draws)
+        # Stepping past the end is undefined: an episode that is over stays in its last state.
+        state = keras.tree.map_structure(
+            lambda new, old: _select(active, new, old), next_state, state
+        )
+        returns = returns + ops.where(active, reward, 0.0)
+        lengths = lengths + ops.cast(active, "float32")
+        active = ops.logical_and(active, ops.logical_not(ops.logical_or(terminated, truncated)))
+        return state, memory, active, returns, lengths
+
+    compiled = backend.compile(play)
+    weights = [ops.convert_to_tensor(v) for v in policy.variables]
+
+    def run(mode):
+        results = compiled(weights, key, ops.convert_to_tensor(not mode))
+        return tuple(ops.convert_to_numpy(result) for result in results)
+
+    return [run(mode) for mode in modes]
+
+
+def summarize(returns, lengths):
+    """Returns the mean, standard deviation and 95 % half-width of returns, and the mean length."""
+    returns = np.asarray(returns, "float64")
+    std = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
+    return {
+        "return_mean": float(returns.mean()),
+        "return_std": std,
+        "return_ci95": 1.96 * std / math.sqrt(len(returns)),
+        "length_mean": float(np.mean(lengths)),
+    }
+
+
+def _select(flags, chosen, other):
+    return ops.where(ops.reshape(flags, (-1, *[1] * (len(other.shape) - 1))), chosen, other)

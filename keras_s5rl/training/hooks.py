@@ -1,0 +1,70 @@
+"""The Keras callbacks of a training."""
+
+import math
+
+import keras
+
+from keras_s5rl.training.metrics import interval_means
+
+
+class Hooks:
+    """Calls Keras callbacks: their batches are updates, their epochs `log_every` updates.
+
+    Args:
+        policy: The model of the callbacks.
+        callbacks: A Keras callback, or a list of them.
+        progress: `keras_s5rl.training.progress.Progress`, closed at the end come what may, or
+            `None`.
+        log_every: Positive integer.
+        num_updates: Integer, updates of the whole run.
+
+    Attributes:
+        watched: Whether callbacks other than `progress` may look at the policy, or change it.
+    """
+
+    def __init__(self, policy, callbacks, progress, log_every, num_updates):
+        callbacks = keras.tree.flatten(callbacks or ())
+        self.watched = bool(callbacks)
+        self._progress = progress
+        self._log_every = log_every
+        self._interval = []
+        self._hooks = keras.callbacks.CallbackList(
+            callbacks if progress is None else [*callbacks, progress],
+            add_history=True,
+            model=policy,
+            epochs=math.ceil(num_updates / log_every),
+            steps=log_every,
+            verbose=int(progress is not None),
+        )
+
+    def __enter__(self):
+        self._hooks.on_train_begin()
+        return self
+
+    def __exit__(self, *exception):
+        if self._progress is not None:
+            self._progress.close()
+
+    def before_update(self, update):
+        """To be called with the number of updates before this one."""
+        if not self._interval:
+            self._hooks.on_epoch_begin(update // self._log_every)
+        self._hooks.on_train_batch_begin(update % self._log_every)
+
+    def after_update(self, metrics):
+        self._interval.append(metrics)
+        batch = (metrics["update"] - 1) % self._log_every
+        self._hooks.on_train_batch_end(batch, interval_means([metrics]))
+        if metrics["update"] % self._log_every == 0:
+            self._end_epoch()
+
+    def end(self):
+        """Ends the epoch in hand, however short, and the training."""
+        if self._interval:
+            self._end_epoch()
+        self._hooks.on_train_end()
+
+    def _end_epoch(self):
+        epoch = (self._interval[-1]["update"] - 1) // self._log_every
+        self._hooks.on_epoch_end(epoch, interval_means(self._interval))
+        self._interval = []

@@ -1,0 +1,344 @@
+"""`PPO`: the agent, and the loop around the compiled iteration."""
+
+import dataclasses
+import math
+
+import keras
+from keras import ops
+
+from keras_s5rl import envs, random
+from keras_s5rl.models import check_memory
+from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.ppo.learner import Learner
+from keras_s5rl.ppo.optimizer import make_optimizer
+from keras_s5rl.ppo.policy import make_policy
+from keras_s5rl.runs import RunError
+from keras_s5rl.training.checks import check_activation, check_count, check_finite
+from keras_s5rl.training.evaluation import play_episodes, summarize
+from keras_s5rl.training.hooks import Hooks
+from keras_s5rl.training.learner_state import state_from_arrays, state_to_arrays
+from keras_s5rl.training.metrics import EpisodeRecord
+from keras_s5rl.training.progress import Progress
+from keras_s5rl.training.recorder import Recorder
+
+_TRAINING, _EVALUATION = 0, 1  # folded into the seed's key, so that the two never share a draw
+
+
+class PPO:
+    """Trains a recurrent policy by proximal policy optimisation, and scores it.
+
+    Args:
+        env: String, a registered environment, or an object with the methods of
+            `keras_s5rl.envs.Environment`.
+        env_args: Dict of keyword arguments of the environment, or `None`. Defaults to `None`.
+        memory: String, a registered memory: `"s5"`, `"gru"`, `"lstm"` or `"mlp"`. Defaults to
+            `"s5"`.
+        config: `PPOConfig`, or `None` for its defaults. Defaults to `None`.
+        seed: Integer from 0 to 2**32 - 1; equal seeds give equal runs, bit for bit.
+            Defaults to `0`.
+
+    Raises:
+        ValueError: If an argument is not known or out of its range.
+
+    Example:
+
+    >>> from keras_s5rl import PPO, PPOConfig
+    >>> config = PPOConfig(num_envs=8, num_steps=16, width=16, state_size=16)
+    >>> agent = PPO("RepeatPreviousEasy", config=config)
+    >>> history = agent.fit(total_steps=256, verbose=False)
+    >>> report = agent.evaluate(num_episodes=4)
+    >>> len(report["returns"])
+    4
+
+    Reference:
+    - Schulman et al., "Proximal policy optimization algorithms", 2017.
+    """
+
+    def __init__(self, env, env_args=None, memory="s5", config=None, seed=0):
+        self.env = _name_of(env)
+        self.env_args = dict(env_args or {})
+        self.memory = memory
+        self.config = PPOConfig() if config is None else config
+        self.seed = seed
+        self._given_env = env
+        self._key = random.key(seed)
+        check_memory(memory)
+        check_activation(self.config.activation)
+        self.environment = _agent_view(env, self.env_args)
+        self.policy = make_policy(self.environment, memory, self.config, seed)
+        self.policy.stop_training = False
+        self.update = 0
+        self._episodes = EpisodeRecord()
+        self._total_steps = None
+        self._learner = None
+        self._state = None
+
+    @property
+    def env_steps(self):
+        """Environment steps taken in training so far."""
+        return self.update * self.config.steps_per_update
+
+    @property
+    def num_parameters(self):
+        """Trainable parameters of the policy."""
+        return sum(math.prod(v.shape) for v in self.policy.trainable_variables)
+
+    def settings(self):
+        """Returns everything that decides the course of a training, as a dict of plain values."""
+        return {
+            "env": self.env,
+            "env_args": self.env_args,
+            "memory": self.memory,
+            "backend": keras.backend.backend(),
+            "seed": self.seed,
+            "num_seeds": 1,
+            "ppo": dataclasses.asdict(self.config),
+        }
+
+    def fit(
+        self,
+        total_steps,
+        run_dir=None,
+        resume=False,
+        checkpoint_every=50,
+        log_every=10,
+        callbacks=(),
+        verbose=True,
+    ):
+        """Trains until the agent has taken `total_steps` environment steps.
+
+        Args:
+            total_steps: Positive integer, absolute: a second call goes on from where the first
+                ended. Rounded up to a whole update.
+            run_dir: Folder in which the run is recorded, or `None` to record nothing. Defaults to
+                `None`.
+            resume: Whether `run_dir` holds a run to go on with. Defaults to `False`.
+            checkpoint_every: Positive integer, updates between checkpoints. Defaults to `50`.
+            log_every: Positive integer, updates of one epoch of the callbacks. Defaults to `10`.
+            callbacks: Keras callbacks. Their model is the policy, their batches are updates, their
+                epochs `log_every` updates and their logs means of the metrics (NaN where no episode
+                ended). What they do to weights and optimizer counts. Defaults to `()`.
+            verbose: Whether to show progress. Defaults to `True`.
+
+        Returns:
+            `keras.callbacks.History`, the means of the metrics over each `log_every` updates.
+
+        Raises:
+            ValueError: If an argument is out of its range, or `run_dir` holds another run or, to
+                resume, none.
+            NonFiniteLossError: If a loss becomes infinite or not a number. The last checkpoint
+                stays in place.
+        """
+        schedule = {"checkpoint_every": checkpoint_every, "log_every": log_every}
+        for name, value in [("total_steps", total_steps), *schedule.items()]:
+            check_count(name, value)
+        if resume and run_dir is None:
+            raise ValueError("`run_dir` should name the run to resume. Received: run_dir=None")
+        if run_dir is not None and not isinstance(self._given_env, str):
+            raise ValueError(
+                "`run_dir` needs an environment that can be made again by its name: register it "
+                f"with `keras_s5rl.envs.register_env`. Received: env={self.env}"
+            )
+        self._check_schedule(total_steps)
+        recorder = None
+        if run_dir is not None:
+            settings = {**self.settings(), "total_steps": total_steps, **schedule}
+            open_recorder = Recorder.resume if resume else Recorder.create
+            recorder = open_recorder(run_dir, settings)
+        try:
+            self._prepare(total_steps)
+            if resume:
+                self._restore(recorder.restored)
+            progress = Progress(total_steps, self.env_steps) if verbose else None
+            last_update = self.config.num_updates(total_steps)
+            hooks = Hooks(self.policy, callbacks, progress, log_every, last_update)
+            return self._train(hooks, recorder, last_update, checkpoint_every)
+        finally:
+            self.policy.stop_training = False
+            if recorder is not None:
+                recorder.close()
+
+    def evaluate(self, num_episodes=256, deterministic=True, env=None, env_args=None):
+        """Scores the policy: one episode in each of `num_episodes` fresh environments.
+
+        The episodes are drawn from a key that training never uses; neither training's state nor its
+        keys are touched.
+
+        Args:
+            num_episodes: Positive integer. Defaults to `256`.
+            deterministic: Whether the score is that of the mode of the policy rather than of draws
+                from it. Defaults to `True`.
+            env: Another environment of the same observation and action sizes, or `None` for the one
+                trained in.
+            env_args: Dict of keyword arguments of the environment, or `None` for those trained with
+                (its own defaults where `env` is another).
+
+        Returns:
+            Dict: `env`, `num_episodes`, `deterministic`, `seed`, `return_mean`, `return_std`,
+            `return_ci95` (half-width of the 95 % confidence interval), `length_mean` (steps),
+            `returns` (list), and `other_mode`, the same numbers of the policy played the other way
+            on the same episodes.
+        """
+        check_count("num_episodes", num_episodes)
+        environment, name = self.environment, self.env
+        if env is not None or env_args is not None:
+            env = self._given_env if env is None else env
+            environment, name = _agent_view(env, env_args), _name_of(env)
+            self._check_fits(environment, name)
+        key = random.fold_in(self._key, _EVALUATION)
+        modes = (deterministic, not deterministic)
+        played, other = play_episodes(environment, self.policy, num_episodes, key, modes)
+        return {
+            "env": name,
+            "num_episodes": num_episodes,
+            "deterministic": deterministic,
+            "seed": self.seed,
+            **summarize(*played),
+            "other_mode": {"deterministic": not deterministic, **summarize(*other)},
+            "returns": played[0].tolist(),
+        }
+
+    @classmethod
+    def load(cls, run_dir):
+        """Returns the agent of a run, as its newest readable checkpoint holds it.
+
+        Raises:
+            ValueError: If `run_dir` holds no run, or no readable checkpoint.
+        """
+        settings, checkpoint = Recorder.read(run_dir)
+        agent = cls(
+            settings["env"],
+            settings["env_args"],
+            settings["memory"],
+            PPOConfig(**settings["ppo"]),
+            settings["seed"],
+        )
+        agent._prepare(settings["total_steps"])
+        agent._restore(checkpoint)
+        return agent
+
+    def _check_schedule(self, total_steps):
+        num_updates = self.config.num_updates
+        if self._total_steps is None or not self.config.anneal_learning_rate:
+            return
+        if num_updates(total_steps) > num_updates(self._total_steps):
+            raise ValueError(
+                "`total_steps` cannot grow while the learning rate is annealed: it has already "
+                "been lowered towards 0 at the old end. Train from the start, or with "
+                f"anneal_learning_rate=False. Received: total_steps={total_steps} after "
+                f"{self._total_steps}"
+            )
+
+    def _prepare(self, total_steps):
+        """Makes the optimizer, the learner and its first state, once."""
+        if self._learner is not None:
+            return
+        optimizer = make_optimizer(self.config, total_steps)
+        optimizer.build(self.policy.trainable_variables)
+        self.policy.optimizer = optimizer
+        autoreset = envs.AutoReset(self.environment)
+        self._learner = Learner(autoreset, self.policy, optimizer, self.config)
+        self._state = self._learner.initial_state(random.fold_in(self._key, _TRAINING))
+        self._total_steps = total_steps
+
+    def _train(self, hooks, recorder, last_update, checkpoint_every):
+        self._read_weights()
+        if recorder is not None:
+            recorder.start(self)
+        with hooks:
+            try:
+                while self.update < last_update and not self.policy.stop_training:
+                    self._update(hooks, recorder)
+                    if recorder is not None and self.update % checkpoint_every == 0:
+                        recorder.checkpoint(self)
+            except KeyboardInterrupt:  # a notebook's stop button: the policy keeps what it learned
+                self._write_back()
+                raise
+            self._write_back()
+            hooks.end()
+        self._read_weights()
+        if recorder is not None:
+            recorder.finish(self)
+        return self.policy.history
+
+    def _update(self, hooks, recorder):
+        """One update with its hooks: callbacks see the policy as it is, and may change it."""
+        hooks.before_update(self.update)
+        if hooks.watched:
+            self._read_weights()
+        metrics = self._iterate(recorder)
+        if hooks.watched:
+            self._write_back()
+        hooks.after_update(metrics)
+        if hooks.watched:
+            self._read_weights()
+
+    def _iterate(self, recorder):
+        """One update: runs the compiled iteration, and hands its metrics to the recorder."""
+        clock = self._episodes.start_clock()
+        self._state, tensors = self._learner(self._state)
+        values = {name: float(ops.convert_to_numpy(tensor)) for name, tensor in tensors.items()}
+        self.update += 1
+        check_finite(values, self.update)
+        metrics = self._episodes.metrics(
+            values, clock, self.update, self.env_steps, self.config.steps_per_update
+        )
+        if recorder is not None:
+            recorder.record(metrics)
+        return metrics
+
+    def _write_back(self):
+        """Gives the policy and its optimizer the learner's weights.
+
+        They are copies: the next iteration takes over the learner's own tensors.
+        """
+        for variables, name in self._variable_lists():
+            for variable, value in zip(variables, self._state[name], strict=True):
+                variable.assign(ops.copy(value))
+
+    def _read_weights(self):
+        """Takes over what was done to the weights, the learning rate and the like from outside."""
+        for variables, name in self._variable_lists():
+            self._state[name] = [ops.copy(variable.value) for variable in variables]
+
+    def _variable_lists(self):
+        return (
+            (self.policy.trainable_variables, "trainable"),
+            (self.policy.optimizer.variables, "optimizer"),
+        )
+
+    def _restore(self, checkpoint):
+        if checkpoint is not None:
+            self._state = state_from_arrays(checkpoint["arrays"], self._state)
+            self.update = checkpoint["update"]
+            self._episodes = EpisodeRecord(checkpoint["mmer"], checkpoint["wall_time_s"])
+            self._write_back()
+
+    def snapshot(self):
+        """Returns the whole state of the training: `(update, arrays, metadata)`."""
+        metadata = {"mmer": self._episodes.mmer, "wall_time_s": self._episodes.wall_time_s}
+        return self.update, state_to_arrays(self._state), metadata
+
+    def _check_fits(self, environment, name):
+        sizes = environment.observation_space.shape, environment.action_space
+        expected = self.environment.observation_space.shape, self.environment.action_space
+        if sizes != expected:
+            raise RunError(
+                "`env` should have the observation size and actions of the environment trained in, "
+                f"{expected}. Received: env={name} with {sizes}"
+            )
+
+
+def _agent_view(env, env_args):
+    if isinstance(env, str):
+        return envs.AgentView(envs.make(env, **(env_args or {})))
+    if env_args:
+        raise ValueError(
+            "`env_args` are the arguments of an environment that is made by its name; give them to "
+            f"the object yourself. Received: env_args={env_args} with env={_name_of(env)}"
+        )
+    return envs.AgentView(env)
+
+
+def _name_of(env):
+    return env if isinstance(env, str) else type(env).__name__

@@ -1,0 +1,37 @@
+"""The command that draws learning curves."""
+
+import pytest
+
+from keras_s5rl.cli import plot
+
+
+@pytest.mark.parametrize(
+    ("name", "beginning"), [("c.png", b"\x89PNG"), ("c.pdf", b"%PDF"), ("c.svg", b"<?xml")]
+)
+def test_it_draws_runs_into_a_file_of_each_format(name, beginning, trained, tmp_path, capsys):
+    folder, output = trained[0], tmp_path / name
+    flags = [f"--run_dir={folder}", f"--run_dir={folder}", f"--output={output}", "--metric=entropy"]
+    assert plot.main(["plot.py", *flags]) == 0
+    assert output.read_bytes().startswith(beginning)
+    assert capsys.readouterr().out == f"{output}\n"
+
+
+@pytest.mark.parametrize(
+    "flag", ["--metric=happiness", "--output=curves.bmp", "--output=no/folder/c.png"]
+)
+def test_a_mistake_is_told_in_one_line(flag, trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert plot.main(["plot.py", f"--run_dir={trained[0]}", flag]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and "Received: " in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_curves_are_named_by_what_tells_the_runs_apart():
+    def runs(*pairs):
+        return [{"env": env, "memory": memory} for env, memory in pairs]
+
+    assert plot._labels(runs(("A", "s5"), ("A", "s5"))) == ["s5", "s5"]
+    assert plot._labels(runs(("A", "s5"), ("A", "gru"))) == ["s5", "gru"]
+    assert plot._labels(runs(("A", "s5"), ("B", "s5"))) == ["A", "B"]
+    assert plot._labels(runs(("A", "s5"), ("B", "gru"))) == ["A, s5", "B, gru"]
