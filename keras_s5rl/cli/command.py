@@ -8,6 +8,7 @@ import sys
 from absl import flags
 
 BACKENDS = ("jax", "tensorflow", "torch")
+_TRAINING_BACKENDS = ("jax",)
 
 
 class UsageError(ValueError):
@@ -81,16 +82,28 @@ def check_output_file(name, path):
         )
 
 
-def select_backend(name):
-    """Sets KERAS_BACKEND; to be called before anything imports Keras.
-
-    Raises:
-        UsageError: If the backend is unknown or not installed, or this process uses another one.
-    """
+def backend_name(name):
+    """Returns the backend that the flag, or else KERAS_BACKEND, names; refuses unknown ones."""
     name = name or os.environ.get("KERAS_BACKEND") or "jax"
     if name not in BACKENDS:
         raise UsageError(
             f"`backend` should be one of {', '.join(BACKENDS)}. Received: backend={name!r}"
+        )
+    return name
+
+
+def select_backend(name):
+    """Sets KERAS_BACKEND for an agent; to be called before anything imports Keras.
+
+    Raises:
+        UsageError: If the backend is unknown, not installed or cannot run agents, or if this
+            process uses another one.
+    """
+    name = backend_name(name)
+    if name not in _TRAINING_BACKENDS:
+        raise UsageError(
+            f"`backend` should be {', '.join(_TRAINING_BACKENDS)}: agents do not run on the others "
+            f"yet, only layers do. Received: backend={name!r}"
         )
     if "keras" in sys.modules and sys.modules["keras"].backend.backend() != name:
         raise UsageError(
@@ -103,7 +116,6 @@ def select_backend(name):
             f"`backend` should be installed: pip install {name}. Received: backend={name!r}"
         )
     os.environ["KERAS_BACKEND"] = name
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if name != "tensorflow":
         # Keras imports TensorFlow when it saves a model, whatever the backend (BUILD_NOTES.md).
         # With this entry the import fails at once, as it does where TensorFlow is not installed:

@@ -26,7 +26,7 @@ def plot(values):
     if not values.run_dir:
         raise UsageError("`run_dir` should name the folder of a run. Received: run_dir=[]")
     command.check_output_file("output", values.output)
-    command.select_backend(values.backend)  # checked as on every command; drawing needs none
+    command.backend_name(values.backend)  # checked as on every command; drawing needs none
     try:
         runs = [RunDirectory.open(path) for path in values.run_dir]
         labels = _labels([run.read_config() for run in runs])
