@@ -29,11 +29,14 @@ def config_from_flags(values, recorded=None):
     Raises:
         UsageError: If a value is out of its range.
     """
-    settings = dict(recorded or {})
-    for field in dataclasses.fields(PPOConfig):
-        if recorded is None or values[field.name].present:
-            settings[field.name] = _from_flag(field, values[field.name].value)
+    settings = {
+        field.name: _from_flag(field, values[field.name].value)
+        for field in dataclasses.fields(PPOConfig)
+        if recorded is None or values[field.name].present
+    }
     try:
+        if recorded is not None:
+            return dataclasses.replace(PPOConfig.from_settings(recorded), **settings)
         return PPOConfig(**settings)
     except ValueError as error:
         raise UsageError(error) from None

@@ -48,7 +48,7 @@ def _train(values, signals):
             f"run the command once a seed. Received: num_seeds={values.num_seeds}"
         )
     recorded = _recorded_settings(values) if values.resume else None
-    config = config_from_flags(values, recorded and recorded["ppo"])
+    config = config_from_flags(values, recorded)
     settings = {
         name: recorded[name] if recorded and not values[name].present else values[name].value
         for name in ("env", "memory", "seed", "backend", *_SCHEDULE)

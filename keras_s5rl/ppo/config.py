@@ -56,7 +56,18 @@ def _sizes(default, help):
 
 NORMS = (None, "pre", "post")
 BLOCK_ACTIVATIONS = ("full_glu", "half_glu1", "half_glu2", "gelu")
-DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+RUN_SETTINGS = (
+    "env",
+    "env_args",
+    "memory",
+    "backend",
+    "seed",
+    "num_seeds",
+    "total_steps",
+    "checkpoint_every",
+    "log_every",
+)
+DTYPE_POLICIES = ("float32", "mixed_bfloat16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -184,6 +195,22 @@ class PPOConfig:
                 "`min_log_std` should not be larger than `initial_log_std`. Received: "
                 f"min_log_std={self.min_log_std}, initial_log_std={self.initial_log_std}"
             )
+
+    @classmethod
+    def from_settings(cls, settings):
+        """Returns the configuration in the settings of a run, as its config.json holds them.
+
+        Raises:
+            ValueError: If a setting is missing, this one's or a run's, or out of its range.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in (*RUN_SETTINGS, *names) if name not in settings]
+        if missing:
+            raise ValueError(
+                f"`config.json` should hold every setting of the run; {', '.join(missing)} are not "
+                f"there. Restore it from a copy. Received: {len(settings)} settings"
+            )
+        return cls(**{name: settings[name] for name in names})
 
     @property
     def steps_per_update(self):

@@ -92,7 +92,7 @@ class PPO:
             "backend": keras.backend.backend(),
             "seed": self.seed,
             "num_seeds": 1,
-            "ppo": dataclasses.asdict(self.config),
+            **dataclasses.asdict(self.config),
         }
 
     def fit(
@@ -210,7 +210,7 @@ class PPO:
             settings["env"],
             settings["env_args"],
             settings["memory"],
-            PPOConfig(**settings["ppo"]),
+            PPOConfig.from_settings(settings),
             settings["seed"],
         )
         agent._prepare(settings["total_steps"])

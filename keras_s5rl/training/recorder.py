@@ -37,9 +37,10 @@ class Recorder:
     @classmethod
     def create(cls, run_dir, settings):
         """Starts the record of a new run; refuses a folder that holds one."""
-        machine = {"device": backend.device_name(), **machine_block()}
+        machine = machine_block()
+        about = {"device": backend.device_name(), "versions": machine.pop("versions")}
         try:
-            return cls(RunDirectory.create(run_dir, {**settings, "machine": machine}))
+            return cls(RunDirectory.create(run_dir, {**settings, **about, "machine": machine}))
         except OSError as error:
             raise RunError(
                 f"`run_dir` should be a folder that can be made and written to ({error.strerror}). "
@@ -114,20 +115,20 @@ class Recorder:
 
 
 def _check_same(config, settings):
-    fixed = {name: value for name, value in settings.items() if name not in _FREE_SETTINGS}
-    if settings["ppo"]["anneal_learning_rate"]:
-        fixed["total_steps"] = settings["total_steps"]
-    for name, value in _flat(fixed).items():
-        recorded = _flat(config).get(name)
-        if recorded != value:
+    free = _FREE_SETTINGS
+    if settings["anneal_learning_rate"]:
+        free = tuple(name for name in free if name != "total_steps")
+    for name, value in settings.items():
+        value = list(value) if isinstance(value, tuple) else value  # JSON has no tuples
+        if name not in free and config.get(name) != value:
             raise RunError(
-                f"`{name}` should be {recorded!r}, as in the run's config.json: a resumed run "
-                f"keeps its settings. Received: {name}={value!r}"
+                f"`{name}` should be {config.get(name)!r}, as in the run's config.json: a resumed "
+                f"run keeps its settings. Received: {name}={value!r}"
             )
 
 
 def _warn_of_other_versions(config):
-    recorded = config["machine"]["versions"]
+    recorded = config.get("versions", {})
     changed = [
         f"{package} {recorded.get(package)} -> {version}"
         for package, version in machine_block()["versions"].items()
@@ -139,12 +140,6 @@ def _warn_of_other_versions(config):
             "for bit as it would have",
             file=sys.stderr,
         )
-
-
-def _flat(settings):
-    """Settings with those of PPO beside the others, as JSON gives them back."""
-    flat = {name: value for name, value in settings.items() if name != "ppo"} | settings["ppo"]
-    return {n: list(v) if isinstance(v, tuple) else v for n, v in flat.items()}
 
 
 def _newest_checkpoint(run, required=False):

@@ -14,7 +14,6 @@ import pytest
 
 from keras_s5rl import PPO, envs, load_policy
 from keras_s5rl.cli import train
-from keras_s5rl.cli.train import _Signals
 from keras_s5rl.runs import Checkpoints, read_metrics
 from tests.cli.conftest import train_flags
 from tests.envs_that_fail import InfiniteReward
@@ -45,8 +44,9 @@ def test_config_json_holds_every_setting(trained):
     schedule = [config[name] for name in ("total_steps", "checkpoint_every", "log_every")]
     assert schedule == [NUM_UPDATES * STEPS, 7, 20]
     assert config["format_version"] == 1 and config["backend"] == "jax"
-    assert config["ppo"]["width"] == 16 and config["ppo"]["encoder_sizes"] == [16]
-    assert {"device", "cpu", "versions", "python"} <= set(config["machine"])
+    assert config["width"] == 16 and config["encoder_sizes"] == [16]
+    assert {"jax", "keras"} <= set(config["versions"]) and config["device"] == "cpu"
+    assert {"cpu", "python"} <= set(config["machine"])
 
 
 def test_metrics_jsonl_has_a_line_for_every_update_with_null_where_no_episode_ended(trained):
@@ -218,24 +218,6 @@ def test_a_signal_finishes_the_update_writes_a_checkpoint_and_can_be_resumed(
     assert_equals_the_uninterrupted_run(folder, trained)
 
 
-def test_a_second_signal_or_one_before_training_stops_at_once():
-    class Policy:
-        stop_training = False
-
-    with _Signals() as signals:
-        with pytest.raises(SystemExit) as stopped:
-            os.kill(os.getpid(), signal.SIGTERM)
-        assert stopped.value.code == 143
-        signals.policy = Policy()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert signals.policy.stop_training and signals.received == signal.SIGTERM
-        with pytest.raises(SystemExit) as stopped:
-            os.kill(os.getpid(), signal.SIGINT)
-        assert stopped.value.code == 130
-    with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-
-
 @pytest.fixture
 def copied(trained, tmp_path):
     """A run of its own, with all that the trained one left on disk."""
@@ -275,6 +257,15 @@ def test_without_a_readable_checkpoint_it_says_so_and_changes_nothing(capsys, co
     error = capsys.readouterr().err
     assert error.startswith("error: No checkpoint can be read") and error.count("\n") == 1
     assert before == {path: path.is_file() and path.read_bytes() for path in copied.rglob("*")}
+
+
+def test_a_config_json_that_lacks_settings_names_them(capsys, copied):
+    config = json.loads((copied / "config.json").read_text())
+    del config["width"], config["memory"]
+    (copied / "config.json").write_text(json.dumps(config))
+    assert train.main(["train.py", "--resume", f"--run_dir={copied}"]) == 2
+    error = capsys.readouterr().err
+    assert "memory, width are not there" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -319,7 +310,7 @@ def test_without_annealing_a_run_may_grow_and_equals_one_that_long(capsys, tmp_p
     assert newest_arrays(tmp_path / "grown") == newest_arrays(tmp_path / "long")
     config = json.loads((tmp_path / "grown" / "config.json").read_text())
     assert config["total_steps"] == 5 * STEPS and config["checkpoint_every"] == 2
-    assert config["ppo"]["anneal_learning_rate"] is False and config["env_args"] == {"k": 2}
+    assert config["anneal_learning_rate"] is False and config["env_args"] == {"k": 2}
 
 
 def test_a_run_without_a_folder_gets_a_new_one_each_time(tmp_path, monkeypatch):

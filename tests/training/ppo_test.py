@@ -114,7 +114,7 @@ def test_resuming_with_other_versions_is_said_and_done(tmp_path, capsys):
     new_agent().fit(STEPS, run_dir=folder, verbose=False)
     run = RunDirectory.open(folder)
     config = run.read_config()
-    config["machine"]["versions"]["keras"] = "3.0.0"
+    config["versions"]["keras"] = "3.0.0"
     run.write_config(config)
     new_agent().fit(STEPS, run_dir=folder, resume=True, verbose=False)
     assert "warning: versions have changed (keras 3.0.0 -> " in capsys.readouterr().err
