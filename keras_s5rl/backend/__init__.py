@@ -16,43 +16,26 @@ these names runs on each of them.
 - `random`: Threefry-2x32: key, split, fold_in, bits, uniform, normal, randint, permutation.
 """
 
+import importlib
+
 import keras
 
-if keras.backend.backend() == "jax":
-    from keras_s5rl.backend import jax_random as random
-    from keras_s5rl.backend.jax import (
-        compile,
-        cond,
-        device_name,
-        gradient_step,
-        scan,
-        wait_until_ready,
-    )
-elif keras.backend.backend() == "tensorflow":
-    from keras_s5rl.backend import unavailable_random as random
-    from keras_s5rl.backend.tensorflow import (
-        compile,
-        cond,
-        device_name,
-        gradient_step,
-        scan,
-        wait_until_ready,
-    )
-elif keras.backend.backend() == "torch":
-    from keras_s5rl.backend import unavailable_random as random
-    from keras_s5rl.backend.torch import (
-        compile,
-        cond,
-        device_name,
-        gradient_step,
-        scan,
-        wait_until_ready,
-    )
-else:
+_BACKENDS = ("jax", "tensorflow", "torch")
+
+if keras.backend.backend() not in _BACKENDS:
     raise ImportError(
-        "keras_s5rl runs on Keras' backends jax, tensorflow and torch. Set the environment "
-        "variable KERAS_BACKEND to one of "
-        f"them before importing keras. Received: KERAS_BACKEND={keras.backend.backend()}"
+        f"keras_s5rl runs on Keras' backends {', '.join(_BACKENDS)}. Set the environment variable "
+        "KERAS_BACKEND to one of them before importing keras. "
+        f"Received: KERAS_BACKEND={keras.backend.backend()}"
     )
+_implementation = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
+
+compile = _implementation.compile
+scan = _implementation.scan
+cond = _implementation.cond
+gradient_step = _implementation.gradient_step
+wait_until_ready = _implementation.wait_until_ready
+device_name = _implementation.device_name
+random = _implementation.random
 
 __all__ = ["compile", "cond", "device_name", "gradient_step", "random", "scan", "wait_until_ready"]

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from keras_s5rl.backend import jax_random as random  # noqa: F401  one of the names of a backend
+
 
 def compile(function, donate_argnums=()):
     """Returns `function` as one XLA program; the buffers of donated arguments are reused for its

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_s5rl.backend import unavailable_random as random  # noqa: F401  a name of each backend
 from keras_s5rl.backend.unavailable import unavailable
 
 compile = unavailable("compile")
