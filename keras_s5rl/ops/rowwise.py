@@ -6,7 +6,7 @@ from keras import ops
 def rowwise(function, inputs):
     """Applies a function of rows `(rows, features)` to a tensor with any leading axes.
 
-    XLA computes the weight gradient of a rank-3 product on a CPU at half the speed of the same
+    XLA computes the weight gradient of a rank-3 product on a CPU more slowly than that of the same
     product at rank 2, so every large product of the package goes through here.
 
     Args:
