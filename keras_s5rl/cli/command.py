@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pathlib
 import sys
+import textwrap
 
 from absl import flags
 
@@ -33,8 +34,7 @@ def run(main, define_flags, argv=None):
     try:
         _parse(values, argv)
         if values.help:
-            print(f"flags of {pathlib.Path(argv[0]).name}:")
-            print(values.get_help(include_special_flags=False))
+            print(_help(values, pathlib.Path(argv[0]).name))
             return 0
         return main(values) or 0
     except UsageError as error:
@@ -128,6 +128,17 @@ def presets_folder():
     package = pathlib.Path(__file__).resolve().parents[1]
     installed = package / "presets"
     return installed if installed.is_dir() else package.parent / "launch" / "presets"
+
+
+def _help(values, program):
+    """All flags with their defaults and meanings, in the order in which they were defined."""
+    lines = [f"{program} --flag=value ... [--flagfile=FILE]", ""]
+    for flags_of_module in values.flags_by_module_dict().values():
+        for flag in flags_of_module:
+            default = "" if flag.default is None else f"={flag.default}"
+            lines.append(f"  --{flag.name}{default}")
+            lines += textwrap.wrap(flag.help, 92, initial_indent=8 * " ", subsequent_indent=8 * " ")
+    return "\n".join(lines)
 
 
 def _parse(values, argv):
