@@ -152,9 +152,8 @@ class AutoReset:
         def restart():
             rank = ops.cumsum(ops.cast(done, "int32")) - 1
             row = ops.clip(num_used + rank, 0, ops.shape(done)[0] - 1)
-            return keras.tree.map_structure(
-                lambda old, new: _select(done, ops.take(new, row, axis=0), old), env_state, pool
-            )
+            fresh = keras.tree.map_structure(lambda tensor: ops.take(tensor, row, axis=0), pool)
+            return select_envs(done, fresh, env_state)
 
         return backend.cond(ops.any(done), restart, lambda: env_state)
 
@@ -168,6 +167,20 @@ def _count(flags):
     return ops.sum(ops.cast(flags, "int32"))
 
 
-def _select(flags, chosen, other):
-    flags = ops.reshape(flags, (-1, *[1] * (len(other.shape) - 1)))
-    return ops.where(flags, chosen, other)
+def select_envs(flags, chosen, other):
+    """Takes the state of each environment from `chosen` where its flag is set, else from `other`.
+
+    Args:
+        flags: bool tensor `(num_envs,)`.
+        chosen: State, a structure of tensors with leading axis `num_envs`.
+        other: State of the same structure.
+
+    Returns:
+        State of the same structure. It is a selection: nothing of the other one comes through.
+    """
+
+    def select(chosen, other):
+        mask = ops.reshape(flags, (-1, *[1] * (len(other.shape) - 1)))
+        return ops.where(mask, chosen, other)
+
+    return keras.tree.map_structure(select, chosen, other)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.envs.autoreset import select_envs
 
 
 def play_episodes(environment, policy, num_episodes, key, modes):
@@ -52,9 +53,7 @@ def play_episodes(environment, policy, num_episodes, key, modes):
         draws = environment.draw_step(step_key, num_episodes)
         next_state, reward, terminated, truncated = environment.transition(state, action, draws)
         # Stepping past the end is undefined: an episode that is over stays in its last state.
-        state = keras.tree.map_structure(
-            lambda new, old: _select(active, new, old), next_state, state
-        )
+        state = select_envs(active, next_state, state)
         returns = returns + ops.where(active, reward, 0.0)
         lengths = lengths + ops.cast(active, "float32")
         active = ops.logical_and(active, ops.logical_not(ops.logical_or(terminated, truncated)))
@@ -80,7 +79,3 @@ def summarize(returns, lengths):
         "return_ci95": 1.96 * std / math.sqrt(len(returns)),
         "length_mean": float(np.mean(lengths)),
     }
-
-
-def _select(flags, chosen, other):
-    return ops.where(ops.reshape(flags, (-1, *[1] * (len(other.shape) - 1))), chosen, other)
