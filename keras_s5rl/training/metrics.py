@@ -1,7 +1,6 @@
 """From the iteration's sums to the metrics of an update."""
 
 import math
-import time
 
 
 class EpisodeRecord:
@@ -17,21 +16,17 @@ class EpisodeRecord:
         self.mmer = mmer
         self.wall_time_s = wall_time_s
 
-    def start_clock(self):
-        return time.monotonic()
-
-    def metrics(self, values, clock, update, env_steps, steps_per_update):
+    def metrics(self, values, seconds, update, env_steps, steps_per_update):
         """Returns the metrics of one update, in the order in which they are written.
 
         Args:
             values: Dict of finite numbers from the iteration, among them `episodes` and the sums of
                 their returns and lengths.
-            clock: What `start_clock` returned before the iteration.
+            seconds: Number, how long the update took.
             update: Integer, updates so far.
             env_steps: Integer, environment steps so far.
             steps_per_update: Integer.
         """
-        seconds = time.monotonic() - clock
         self.wall_time_s += seconds
         values = dict(values)
         episodes = int(values.pop("episodes"))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import time
 
 import keras
 from keras import ops
@@ -12,7 +13,6 @@ from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
-from keras_s5rl.runs import RunError
 from keras_s5rl.training.checks import check_activation, check_count, check_finite
 from keras_s5rl.training.evaluation import play_episodes, summarize
 from keras_s5rl.training.hooks import Hooks
@@ -275,13 +275,17 @@ class PPO:
 
     def _iterate(self, recorder):
         """One update: runs the compiled iteration, and hands its metrics to the recorder."""
-        clock = self._episodes.start_clock()
+        started = time.monotonic()
         self._state, tensors = self._learner(self._state)
         values = {name: float(ops.convert_to_numpy(tensor)) for name, tensor in tensors.items()}
         self.update += 1
         check_finite(values, self.update)
         metrics = self._episodes.metrics(
-            values, clock, self.update, self.env_steps, self.config.steps_per_update
+            values,
+            time.monotonic() - started,
+            self.update,
+            self.env_steps,
+            self.config.steps_per_update,
         )
         if recorder is not None:
             recorder.record(metrics)
@@ -323,7 +327,7 @@ class PPO:
         sizes = environment.observation_space.shape, environment.action_space
         expected = self.environment.observation_space.shape, self.environment.action_space
         if sizes != expected:
-            raise RunError(
+            raise ValueError(
                 "`env` should have the observation size and actions of the environment trained in, "
                 f"{expected}. Received: env={name} with {sizes}"
             )
