@@ -9,7 +9,7 @@ VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 PRESET := launch/presets/repeat_previous_hard.flags
 PYTEST := $(VENV_PYTHON) -m pytest
-TENSORFLOW_TESTS := $(wildcard tests/backend tests/ops tests/layers tests/envs tests/models)
+TENSORFLOW_TESTS := $(wildcard tests/backend tests/random_test.py tests/ops tests/layers tests/envs tests/models)
 
 # ENV counts only on make's command line: shells have a variable of that name for other things.
 TRAIN_FLAGS := --flagfile=$(PRESET) \

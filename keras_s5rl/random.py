@@ -1,7 +1,12 @@
-"""Keys and draws: Threefry-2x32, stateless, the same bits in eager and compiled code.
+"""Keys and draws: Threefry-2x32, stateless, the same in eager and compiled code on every backend.
 
-A key is a uint32 tensor of shape `(2,)`: it can be saved, split and folded into like any other
-number, and equal keys give equal draws. On JAX these are the draws of `jax.random`.
+A key is a uint32 tensor of shape `(2,)`: it can be saved and restored, stacked and selected like
+any other tensor, and equal keys give equal draws. These are the draws of `jax.random`, bit for bit;
+only `normal` may differ in the last bits from one backend to another.
+
+torch has next to no arithmetic on uint32. There keys and `bits` are int64 tensors that hold
+`0 .. 2**32 - 1`, which is what Keras makes of a uint32 array on torch. Compute with such words by
+Python's operators: `keras.ops` promotes int64 to int32 there.
 
 Example:
 
@@ -56,7 +61,10 @@ def uniform(key, shape, minval=0.0, maxval=1.0):
 
 
 def normal(key, shape):
-    """Returns draws from the standard normal distribution, float32 of `shape`."""
+    """Returns draws from the standard normal distribution, float32 of `shape`.
+
+    Those of TensorFlow and torch are within three units in the last place of JAX's on the CPU.
+    """
     return backend.random.normal(key, shape)
 
 

@@ -4,16 +4,18 @@ One module a backend holds them; Keras' active backend (`KERAS_BACKEND`) decides
 Nothing outside this folder imports jax, tensorflow or torch, so that a program written against
 these names runs on each of them.
 
-- `compile(function, donate_argnums=())`: the function as one compiled program; donated arguments
-  may be overwritten.
+- `compile(function, donate_argnums=())`: the function of structures of tensors as one XLA program
+  for each set of shapes, on torch, which runs eagerly, the function itself. It can be
+  differentiated. Donated arguments may be overwritten (they are on JAX).
 - `scan(function, carry, xs, length=None, reverse=False)`: `carry, y_t = function(carry, x_t)` along
   the leading axis.
 - `cond(predicate, true_fn, false_fn)`: one of two branches, run only where it is chosen.
 - `gradient_step(loss_fn, optimizer, trainable_values, optimizer_values)`: one step of a Keras
-  optimizer, as a pure function.
+  optimizer, as a pure function; on JAX only so far.
 - `wait_until_ready(structure)`: blocks until the tensors of a structure are computed.
 - `device_name()`: the device in use, in words.
-- `random`: Threefry-2x32: key, split, fold_in, bits, uniform, normal, randint, permutation.
+- `random`: Threefry-2x32: key, split, fold_in, bits, uniform, normal, randint, permutation, with
+  the same bits on each backend.
 """
 
 import importlib

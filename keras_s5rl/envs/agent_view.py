@@ -87,3 +87,6 @@ class AgentView(Environment):
 
     def discount(self, state):
         return self.env.discount(state["env"])
+
+    def info(self, state):
+        return self.env.info(state["env"])

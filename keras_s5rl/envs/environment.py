@@ -88,3 +88,16 @@ class Environment:
         An environment in which the return ends while the episode goes on overrides this method.
         """
         return 1.0 - ops.cast(state["terminated"], "float32")
+
+    def info(self, state):
+        """Returns what the reference tells about `state` beside the observation.
+
+        It is for people and for logs: a policy does not see it.
+
+        Args:
+            state: Dict of tensors, from `initial` or `transition`.
+
+        Returns:
+            Dict of tensors with leading axis `num_envs`; `{}` by default.
+        """
+        return {}

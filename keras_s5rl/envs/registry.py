@@ -12,6 +12,7 @@ _BUILT_IN = {
     for family, (factory, difficulties) in FAMILIES.items()
     for difficulty, arguments in difficulties.items()
 }
+_BUILT_IN["MemoryChain"] = ("keras_s5rl.envs.memory_chain:MemoryChain", {})
 _ALIASES = {
     f"{paper_name}{difficulty}": f"{family}{difficulty}"
     for paper_name, family in PAPER_NAMES.items()

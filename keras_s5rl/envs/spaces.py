@@ -31,6 +31,11 @@ def flatten(space, values):
     if isinstance(space, gymnasium.spaces.Box):
         return ops.reshape(ops.cast(values, "float32"), (-1, flat_size(space)))
     sizes, starts = sizes_and_starts(space)
+    if len(set(zip(sizes, starts, strict=True))) == 1:
+        # Columns alike need no gather, which costs most of the time where there are many.
+        classes = np.arange(starts[0], starts[0] + sizes[0], dtype="int32")
+        one_hots = ops.equal(ops.reshape(values, (-1, len(sizes), 1)), classes)
+        return ops.reshape(ops.cast(one_hots, "float32"), (-1, flat_size(space)))
     # Entry j of the result compares column `columns[j]` with `classes[j]`: one comparison, however
     # many one-hots there are.
     columns = np.repeat(np.arange(len(sizes)), sizes)

@@ -16,6 +16,10 @@ def test_a_step_draws_nothing_by_default():
     assert Environment().draw_step(None, 3) == {}
 
 
+def test_there_is_nothing_more_to_tell_by_default():
+    assert Environment().info({"terminated": None}) == {}
+
+
 @pytest.mark.parametrize(
     ("method", "arguments"),
     [

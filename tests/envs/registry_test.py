@@ -3,16 +3,21 @@ import re
 import pytest
 
 from keras_s5rl import envs
-from keras_s5rl.envs.popgym.position_only_cart_pole import PositionOnlyCartPole
-from keras_s5rl.envs.popgym.position_only_pendulum import PositionOnlyPendulum
+from keras_s5rl.envs.memory_chain import MemoryChain
 from keras_s5rl.envs.popgym.repeat_previous import RepeatPrevious
 
-FAMILIES = ("PositionOnlyCartPole", "PositionOnlyPendulum", "RepeatFirst", "RepeatPrevious")
+FAMILIES = (
+    *("Autoencode", "Battleship", "Concentration", "CountRecall", "HigherLower"),
+    *("LabyrinthEscape", "LabyrinthExplore", "MineSweeper", "MultiarmedBandit"),
+    *("NoisyPositionOnlyCartPole", "NoisyPositionOnlyPendulum", "PositionOnlyCartPole"),
+    *("PositionOnlyPendulum", "RepeatFirst", "RepeatPrevious", "VelocityOnlyCartpole"),
+)
 
 
 def test_every_family_is_there_in_three_difficulties():
     names = {family + level for family in FAMILIES for level in ("Easy", "Medium", "Hard")}
-    assert names <= set(envs.registered_envs())
+    assert len(names) == 48
+    assert names | {"MemoryChain"} <= set(envs.registered_envs())
     assert envs.registered_envs() == sorted(envs.registered_envs())
 
 
@@ -32,17 +37,24 @@ def test_keyword_arguments_replace_those_of_the_name():
     assert envs.make("RepeatPreviousHard").k == 64
 
 
+@pytest.mark.parametrize("difficulty", ["Easy", "Medium", "Hard"])
 @pytest.mark.parametrize(
-    ("alias", "kind"),
-    [("StatelessCartPole", PositionOnlyCartPole), ("StatelessPendulum", PositionOnlyPendulum)],
+    "alias",
+    ["NoisyStatelessCartPole", "NoisyStatelessPendulum", "StatelessCartPole", "StatelessPendulum"],
 )
-@pytest.mark.parametrize("level", ["Easy", "Medium", "Hard"])
-def test_the_names_of_the_paper_are_aliases(alias, kind, level):
-    env = envs.make(alias + level)
-    assert isinstance(env, kind)
-    original = envs.make(alias.replace("Stateless", "PositionOnly") + level)
+def test_the_names_of_the_paper_are_aliases(alias, difficulty):
+    name = alias + difficulty
+    env, original = envs.make(name), envs.make(name.replace("Stateless", "PositionOnly"))
+    assert type(env) is type(original)
+    assert type(env).__name__ == alias.replace("Stateless", "PositionOnly")
     assert env.max_episode_steps == original.max_episode_steps
-    assert alias + level not in envs.registered_envs()
+    assert name not in envs.registered_envs()
+
+
+def test_memory_chain_has_one_name_and_takes_its_length_as_an_argument():
+    env = envs.make("MemoryChain", memory_length=9, num_bits=2)
+    assert isinstance(env, MemoryChain)
+    assert (env.memory_length, env.num_bits) == (9, 2)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 Card `c` of a pile of one or more decks of 52 has rank `(c % 52) // 4` (0 ace ... 12 king), suit
 `c % 4` (spades, diamonds, clubs, hearts) and colour `c % 2` (0 black, 1 red). Cards are dealt from
 the end of `deck_idx`.
+
+Classes of cards are int8: one byte a card, because restarting an episode copies the pile.
 """
 
 from keras import ops
@@ -10,7 +12,9 @@ from keras import ops
 from keras_s5rl import random
 
 CARDS_PER_DECK = 52
+NUM_RANKS = 13
 NUM_SUITS = 4
+NUM_COLORS = 2
 
 
 def draw_decks(key, num_envs, num_decks):
@@ -33,12 +37,36 @@ def deal(deck_idx):
     return ops.flip(deck_idx, axis=1)
 
 
-def suits(cards):
-    """Returns the suits 0 to 3 of card indices, int8 of the same shape.
+def ranks(cards):
+    """Returns the ranks 0 to 12 of card indices, int8 of the same shape."""
+    return ops.cast(ops.floor_divide(ops.mod(cards, CARDS_PER_DECK), NUM_SUITS), "int8")
 
-    One byte a card, because restarting an episode copies the pile.
-    """
+
+def suits(cards):
+    """Returns the suits 0 to 3 of card indices, int8 of the same shape."""
     return ops.cast(ops.mod(cards, NUM_SUITS), "int8")
+
+
+def colors(cards):
+    """Returns the colours 0 and 1 of card indices, int8 of the same shape."""
+    return ops.cast(ops.mod(cards, NUM_COLORS), "int8")
+
+
+# What cards are told apart by: (class of each card, number of classes).
+DECK_TYPES = {
+    "colors": (colors, NUM_COLORS),
+    "suits": (suits, NUM_SUITS),
+    "ranks": (ranks, NUM_RANKS),
+}
+
+
+def check_deck_type(deck_type):
+    """Raises ValueError unless `deck_type` is one of `DECK_TYPES`."""
+    if deck_type not in DECK_TYPES:
+        raise ValueError(
+            f"`deck_type` should be one of {', '.join(map(repr, DECK_TYPES))}: what cards are told "
+            f"apart by. Received: deck_type={deck_type!r}"
+        )
 
 
 def card_at(pile, time):

@@ -5,8 +5,8 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import random
+from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
-from keras_s5rl.envs.popgym.arguments import check_positive_integer
 
 _GRAVITY = 9.8
 _POLE_MASS = 0.1

@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import random
+from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
-from keras_s5rl.envs.popgym.arguments import check_positive_integer
 
 _MAX_TORQUE = 2.0
 _MAX_SPEED = 8.0
@@ -55,7 +55,7 @@ class PositionOnlyPendulum(Environment):
         self.max_episode_steps = max_episode_steps
 
     def draw_initial(self, key, num_envs):
-        scale = np.array([math.pi, 1.0], "float32")
+        scale = ops.convert_to_tensor([math.pi, 1.0], dtype="float32")
         return {"init_state": random.uniform(key, (num_envs, 2), -1.0, 1.0) * scale}
 
     def initial(self, draws):

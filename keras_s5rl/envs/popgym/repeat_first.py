@@ -3,9 +3,9 @@
 import gymnasium
 from keras import ops
 
+from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
-from keras_s5rl.envs.popgym.arguments import check_positive_integer
 
 
 class RepeatFirst(Environment):

@@ -41,7 +41,7 @@ def test_falling_in_the_last_step_sets_both_flags():
 
 
 @pytest.mark.skipif(
-    keras.backend.backend() != "jax", reason="Random bits are there on the JAX backend only so far."
+    keras.backend.backend() != "jax", reason="The bits are those of JAX on every backend."
 )
 def test_initial_states_are_uniform_within_a_twentieth():
     env = envs.make("PositionOnlyCartPoleEasy")

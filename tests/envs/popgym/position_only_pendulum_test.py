@@ -46,7 +46,7 @@ def test_whole_turns_of_the_angle_make_no_difference(turns):
 
 
 @pytest.mark.skipif(
-    keras.backend.backend() != "jax", reason="Random bits are there on the JAX backend only so far."
+    keras.backend.backend() != "jax", reason="The bits are those of JAX on every backend."
 )
 def test_initial_states_are_uniform_in_angle_and_speed():
     env = envs.make("PositionOnlyPendulumEasy")

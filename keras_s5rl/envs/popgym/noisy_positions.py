@@ -1,0 +1,52 @@
+"""`NoisyPositions`: normal noise on the observation of a control task."""
+
+import numbers
+
+from keras import ops
+
+from keras_s5rl import random
+
+
+class NoisyPositions:
+    """Mixin: adds normal noise to the two numbers that an environment shows.
+
+        observation = clip(observation + noise, low, high),   noise ~ N(0, noise_sigma^2)
+
+    with the bounds of the observation space. The noise is drawn anew for every observation: that of
+    the first with the initial state, as `noise`, float32 `(num_envs, 2)`. Motion, reward and flags
+    are free of noise.
+
+    Args:
+        noise_sigma: Number, standard deviation of both components, in units of the observation.
+        **kwargs: Arguments of the environment.
+
+    Raises:
+        ValueError: If `noise_sigma` is not a number of at least 0.
+    """
+
+    def __init__(self, noise_sigma, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(noise_sigma, numbers.Real) or not 0 <= noise_sigma < float("inf"):
+            raise ValueError(
+                "`noise_sigma` should be a finite number of at least 0. Received: "
+                f"noise_sigma={noise_sigma!r}"
+            )
+        self.noise_sigma = noise_sigma
+
+    def draw_initial(self, key, num_envs):
+        key, noise_key = ops.unstack(random.split(key), 2)
+        return {**super().draw_initial(key, num_envs), **self.draw_step(noise_key, num_envs)}
+
+    def draw_step(self, key, num_envs):
+        return {"noise": self.noise_sigma * random.normal(key, (num_envs, 2))}
+
+    def initial(self, draws):
+        return {**super().initial(draws), "noise": ops.cast(draws["noise"], "float32")}
+
+    def transition(self, state, action, draws):
+        state, *outcome = super().transition(state, action, draws)
+        return {**state, "noise": ops.cast(draws["noise"], "float32")}, *outcome
+
+    def observation(self, state):
+        space = self.observation_space
+        return ops.clip(super().observation(state) + state["noise"], space.low, space.high)
