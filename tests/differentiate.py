@@ -34,12 +34,14 @@ def gradients(function, arguments, compile=False):
             with tf.GradientTape() as tape:
                 tape.watch(arguments)
                 value = function(*arguments)
-            return tape.gradient(value, arguments)
+            return tape.gradient(value, arguments, unconnected_gradients="zero")
 
         results = wrap(differentiate)(*arguments)
     else:
         import torch
 
         arguments = [argument.detach().clone().requires_grad_() for argument in arguments]
-        results = torch.autograd.grad(function(*arguments), arguments)
+        results = torch.autograd.grad(
+            function(*arguments), arguments, allow_unused=True, materialize_grads=True
+        )
     return [np.asarray(keras.ops.convert_to_numpy(result)) for result in results]

@@ -57,9 +57,10 @@ class NumpyInitializer(keras.initializers.Initializer):
 
 @keras.saving.register_keras_serializable("keras_s5rl")
 class Normal(NumpyInitializer):
-    """Normal draws with mean 0 and standard deviation 1.
+    """Normal draws with mean 0.
 
     Args:
+        stddev: Positive float. Defaults to `1.0`.
         seed: Integer or `None`. Defaults to `None`.
 
     Example:
@@ -69,8 +70,15 @@ class Normal(NumpyInitializer):
     (3,)
     """
 
+    def __init__(self, stddev=1.0, seed=None):
+        super().__init__(seed)
+        self.stddev = stddev
+
     def draw(self, generator, shape):
-        return generator.normal(size=shape)
+        return self.stddev * generator.normal(size=shape)
+
+    def get_config(self):
+        return {"stddev": self.stddev, **super().get_config()}
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_s5rl import backend
+from keras_s5rl.layers.checks import refuse_step_scale
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 
 
@@ -86,15 +87,7 @@ class Resettable(SequenceLayer):
     def run(
         self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
     ):
-        if step_scale is not None:
-            raise ValueError(
-                "`step_scale` is for state-space layers; an RNN cell has no step size. "
-                f"Leave it out. Received: step_scale of shape {tuple(step_scale.shape)}"
-            )
-        if inputs.shape[0] == 0:
-            return ops.zeros(
-                (0, ops.shape(inputs)[1], self.output_size(None)), inputs.dtype
-            ), states
+        refuse_step_scale(self, step_scale)
         inputs = ops.cast(inputs, "float32")
         fresh = self.get_initial_state(ops.shape(inputs)[1])
         steps = {"inputs": inputs}

@@ -1,10 +1,10 @@
 """S5: a diagonal state-space layer whose state can be set and reset inside the sequence."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_s5rl.layers.discretization import DISCRETIZATIONS
+from keras_s5rl.layers.flax_import import convert_flax_parameters
 from keras_s5rl.layers.initializers import (
     HippoEigenvalues,
     HippoInputMatrix,
@@ -14,10 +14,9 @@ from keras_s5rl.layers.initializers import (
     derive_seeds,
 )
 from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import linear_recurrence_time_major, rowwise
-from keras_s5rl.ops.associative import multiply
+from keras_s5rl.ops import check_implementation, linear_recurrence_time_major
+from keras_s5rl.ops.planes import multiply, planes_to_real, real_to_planes
 
-_IMPLEMENTATIONS = ("auto", "associative", "sequential")
 _LARGEST_REAL_PART = -1e-4
 
 
@@ -30,9 +29,15 @@ class S5(SequenceLayer):
 
         x_t = Lambda_bar * (0 if reset_t else x_{t-1}) + B_bar u_t        y_t = 2 Re(C x_t) + D u_t
 
-    The factor 2 stands for the other half of the state under `conjugate_symmetry`. State and
-    recurrence are float32 under every dtype policy; only the two matrix products follow the policy.
-    Complex numbers are pairs of real planes, real part first.
+    The factor 2 stands for the other half of the state under `conjugate_symmetry`. Complex numbers
+    are pairs of real planes, real part first.
+
+    Mixed precision: weights, state and recurrence are float32 under every dtype policy, because a
+    half-precision state saturates; only the two matrix products follow the policy. Functional and
+    Sequential models hand on an `initial_state` as it is. A subclassed `keras.Model` and
+    `keras.layers.Bidirectional` round it before the layer sees it: the layer warns, and
+    `autocast=False` in the model's `super().__init__()`, or in `Bidirectional(...)`, prevents it.
+    (Keras does not save that: set `bidirectional.autocast = False` in a loaded model.)
 
     Args:
         state_size: Positive even integer N; the number of complex states is P = N / 2 under
@@ -44,25 +49,24 @@ class S5(SequenceLayer):
             `HippoOutputMatrix` has them. Defaults to `"lecun_normal"`.
         dt_min: Positive float, the smallest initial step. Defaults to `1e-3`.
         dt_max: Positive float, the largest initial step. Defaults to `1e-1`.
-        conjugate_symmetry: Whether only one of each conjugate pair of states is computed. Defaults
-            to `True`.
+        conjugate_symmetry: Whether only one of each conjugate pair is computed. Defaults to `True`.
         clip_eigenvalues: Whether real parts of eigenvalues are kept at or below -1e-4, so that the
             layer stays stable. Defaults to `False`.
         bidirectional: Whether a second recurrence runs backwards over the same inputs; `C` reads
             both. Cannot be combined with `stateful` or `step`. Defaults to `False`.
         step_rescale: Positive float that multiplies every step. Defaults to `1.0`.
-        return_sequences: Whether to return the outputs of all steps or of the last one. Defaults to
-            `True`.
+        return_sequences: Whether to return all outputs, or the last one. Defaults to `True`.
         return_state: Whether to return the state after the last step too. Defaults to `False`.
-        stateful: Whether a batch starts from the state in which the last one ended. Defaults to
-            `False`.
+        stateful: Whether a batch starts where the last one ended. Defaults to `False`.
         go_backwards: Whether to run from the last step to the first, and return the outputs in that
             order. Resets and mask stay in the order of time of the inputs. Defaults to `False`.
-        zero_output_for_mask: Whether a masked step gives zeros rather than the last output again.
-            Defaults to `False`.
+        zero_output_for_mask: Whether a masked step gives zeros. Defaults to `False`.
         implementation: As for `keras_s5rl.ops.linear_recurrence`. Defaults to `"auto"`.
-        seed: Integer, or `None` for Keras' global seed; all initial weights are drawn from it.
-            Defaults to `None`.
+        seed: Integer, or `None` for Keras' global seed, to draw weights from. Defaults to `None`.
+        b_regularizer, c_regularizer, d_regularizer: As `keras.regularizers.get` takes them. They
+            see `B (2, P, H)` and `C (2, H, P)` as pairs of real planes. Default to `None`.
+        b_constraint, c_constraint, d_constraint: As `keras.constraints.get` takes them;
+            `MaxNorm(axis=0)` bounds the modulus of each complex number. Default to `None`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -126,6 +130,12 @@ class S5(SequenceLayer):
         zero_output_for_mask=False,
         implementation="auto",
         seed=None,
+        b_regularizer=None,
+        c_regularizer=None,
+        d_regularizer=None,
+        b_constraint=None,
+        c_constraint=None,
+        d_constraint=None,
         **kwargs,
     ):
         super().__init__(
@@ -148,12 +158,22 @@ class S5(SequenceLayer):
         self.bidirectional = bidirectional
         self.step_rescale = step_rescale
         self.implementation = implementation
-        self._check_arguments()
-
-    def _check_arguments(self):
-        _check_choice("discretization", self.discretization, tuple(DISCRETIZATIONS))
-        _check_choice("c_init", self.c_init, HippoOutputMatrix.distributions)
-        _check_choice("implementation", self.implementation, _IMPLEMENTATIONS)
+        self.b_regularizer = keras.regularizers.get(b_regularizer)
+        self.c_regularizer = keras.regularizers.get(c_regularizer)
+        self.d_regularizer = keras.regularizers.get(d_regularizer)
+        self.b_constraint = keras.constraints.get(b_constraint)
+        self.c_constraint = keras.constraints.get(c_constraint)
+        self.d_constraint = keras.constraints.get(d_constraint)
+        for name, choices in (
+            ("discretization", DISCRETIZATIONS),
+            ("c_init", HippoOutputMatrix.distributions),
+        ):
+            value = getattr(self, name)
+            if value not in choices:
+                raise ValueError(
+                    f"`{name}` should be one of {list(choices)}. Received: {name}={value!r}"
+                )
+        check_implementation(implementation)
         unit = self.num_blocks * (2 if self.conjugate_symmetry else 1)
         if self.num_blocks < 1 or self.state_size < 1 or self.state_size % unit:
             raise ValueError(
@@ -170,7 +190,8 @@ class S5(SequenceLayer):
             raise ValueError(
                 f"`step_rescale` should be positive. Received: step_rescale={self.step_rescale}"
             )
-        check_stateful(self.stateful, self.bidirectional)
+        if self.stateful:
+            self._check_can_step()
 
     @property
     def num_states(self):
@@ -194,35 +215,49 @@ class S5(SequenceLayer):
         features = inputs_shape[-1]
         states, directions = self.num_states, len(self.state_shapes)
         blocks = {"num_blocks": self.num_blocks, "conjugate_symmetry": self.conjugate_symmetry}
-        seeds = iter(derive_seeds(self.seed, 4))
+        b_seed, c_seed, d_seed, step_seed = derive_seeds(self.seed, 4)
 
         def add(name, shape, initializer):
-            # Float32 and never cast: eigenvalues close to 1 do not fit in a half-precision number.
             return self.add_weight(
-                shape=shape, initializer=initializer, dtype="float32", autocast=False, name=name
+                name=name,
+                shape=shape,
+                initializer=initializer,
+                regularizer=getattr(self, f"{name.lower()}_regularizer", None),
+                constraint=getattr(self, f"{name.lower()}_constraint", None),
+                # Never cast: eigenvalues close to 1 do not fit in a half-precision number.
+                dtype="float32",
+                autocast=False,
             )
 
         self.lambda_re = add("lambda_re", (states,), HippoEigenvalues("real", **blocks))
         self.lambda_im = add("lambda_im", (states,), HippoEigenvalues("imaginary", **blocks))
-        self.B = add("B", (2, states, features), HippoInputMatrix(**blocks, seed=next(seeds)))
+        self.B = add("B", (2, states, features), HippoInputMatrix(**blocks, seed=b_seed))
         self.C = add(
             "C",
             (2, features, directions * states),
-            HippoOutputMatrix(self.c_init, **blocks, num_directions=directions, seed=next(seeds)),
+            HippoOutputMatrix(self.c_init, **blocks, num_directions=directions, seed=c_seed),
         )
-        self.D = add("D", (features,), Normal(seed=next(seeds)))
+        self.D = add("D", (features,), Normal(seed=d_seed))
         self.log_step = add(
-            "log_step", (states,), LogUniform(self.dt_min, self.dt_max, seed=next(seeds))
+            "log_step", (states,), LogUniform(self.dt_min, self.dt_max, seed=step_seed)
         )
         self._create_states(inputs_shape[0])
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: features})
         self.built = True
 
     def run(
         self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
     ):
-        if inputs.shape[0] == 0:
-            return inputs, states
-        time, batch_size = ops.shape(inputs)[:2]
+        results, states = self._solve(inputs, states, resets, mask, step_scale, reverse)
+        return self._read_out(results, inputs), states
+
+    def run_last(self, inputs, states, resets=None, step_scale=None, reverse=False, training=None):
+        results, states = self._solve(inputs, states, resets, None, step_scale, reverse)
+        last = 0 if reverse else -1
+        return self._read_out([result[last] for result in results], inputs[last]), states
+
+    def _solve(self, inputs, states, resets, mask, step_scale, reverse):
+        """The states at all steps, for each direction, and those after the last step."""
         decay, drive = self._drive(inputs, step_scale)
         results = [
             linear_recurrence_time_major(
@@ -230,12 +265,8 @@ class S5(SequenceLayer):
             )
             for state, backwards in zip(states, (reverse, not reverse), strict=False)
         ]
-        features = results[0] if self.single_state else ops.concatenate(results, axis=-1)
-        features = ops.reshape(features, (time, batch_size, 2 * self.C.shape[-1]))
-        outputs = rowwise(self._read_out, ops.cast(features, self.compute_dtype))
-        outputs = outputs + ops.cast(self.D, self.compute_dtype) * inputs
         lasts = (0, -1) if reverse else (-1, 0)
-        return outputs, [result[last] for result, last in zip(results, lasts, strict=False)]
+        return results, [result[last] for result, last in zip(results, lasts, strict=False)]
 
     def _drive(self, inputs, step_scale):
         """The decay `(2, P)`, or one for each step, and what the states take in at each step.
@@ -253,26 +284,21 @@ class S5(SequenceLayer):
 
         kernel = ops.transpose(self.B, (2, 0, 1))  # (H, 2, P)
         if step_scale is None:
-            kernel = multiply(gain, kernel)
-        kernel = ops.reshape(kernel, (-1, 2 * self.num_states))
-        kernel = ops.cast(kernel, self.compute_dtype)
-        drive = rowwise(lambda rows: ops.matmul(rows, kernel), inputs)
-        drive = ops.cast(drive, "float32")
-        drive = ops.reshape(drive, (*ops.shape(inputs)[:2], 2, self.num_states))
-        return decay, drive if step_scale is None else multiply(gain, drive)
+            return decay, real_to_planes(inputs, multiply(gain, kernel))
+        return decay, multiply(gain, real_to_planes(inputs, kernel))
 
-    def _read_out(self, rows):
-        """`2 Re(C x)` as one real product of `[Re x, Im x]` with `[2 Re C, -2 Im C]`."""
-        scale = 2.0 if self.conjugate_symmetry else 1.0
-        matrix_re, matrix_im = scale * self.C[0], -scale * self.C[1]
-        kernel = ops.concatenate([matrix_re, matrix_im], axis=1)
-        return ops.matmul(rows, ops.cast(ops.transpose(kernel), self.compute_dtype))
+    def _read_out(self, results, inputs):
+        """`2 Re(C x) + D u`."""
+        states = results[0] if self.single_state else ops.concatenate(results, axis=-1)
+        matrix = (2.0 if self.conjugate_symmetry else 1.0) * self.C
+        outputs = planes_to_real(states, matrix, self.compute_dtype)
+        return outputs + ops.cast(self.D, self.compute_dtype) * inputs
 
     def _check_can_step(self):
         if self.bidirectional:
             raise ValueError(
-                "`step` needs the past alone; a layer with `bidirectional=True` reads the future "
-                "too. Received: bidirectional=True"
+                "`step` and `stateful=True` need the past alone; a layer with `bidirectional=True` "
+                "reads the future too. Received: bidirectional=True"
             )
 
     def get_config(self):
@@ -289,62 +315,26 @@ class S5(SequenceLayer):
             "bidirectional": self.bidirectional,
             "step_rescale": self.step_rescale,
             "implementation": self.implementation,
+            "b_regularizer": keras.regularizers.serialize(self.b_regularizer),
+            "c_regularizer": keras.regularizers.serialize(self.c_regularizer),
+            "d_regularizer": keras.regularizers.serialize(self.d_regularizer),
+            "b_constraint": keras.constraints.serialize(self.b_constraint),
+            "c_constraint": keras.constraints.serialize(self.c_constraint),
+            "d_constraint": keras.constraints.serialize(self.d_constraint),
         }
 
     @classmethod
     def from_flax(cls, params, **kwargs):
-        """Builds a layer from the parameters of the S5 authors' Flax module.
+        """Builds a layer that computes what a Flax module of the S5 authors computes.
 
         Args:
-            params: Mapping of arrays: `Lambda_re (P,)`, `Lambda_im (P,)`, `B (P, H, 2)`, `C (H, P,
-                2)` (`C (H, 2P, 2)`, or `C1` and `C2`, when bidirectional), `D (H,)`, `log_step (P,
-                1)`.
+            params: Mapping of arrays, as `convert_flax_parameters` in `flax_import.py` takes it.
             **kwargs: Arguments of `S5`; `state_size` comes from the arrays.
-
-        Returns:
-            A built `S5` that computes what the Flax module computes.
-
-        Example:
-
-        >>> import numpy as np
-        >>> from keras_s5rl.layers import S5
-        >>> params = {"Lambda_re": -np.ones(4), "Lambda_im": np.arange(4.0),
-        ...           "B": np.ones((4, 3, 2)), "C": np.ones((3, 4, 2)),
-        ...           "D": np.ones(3), "log_step": np.zeros((4, 1))}
-        >>> S5.from_flax(params).state_size
-        8
         """
-        arrays = {name: np.asarray(value, "float32") for name, value in params.items()}
-        if "C" not in arrays and {"C1", "C2"} <= arrays.keys():
-            arrays["C"] = np.concatenate([arrays["C1"], arrays["C2"]], axis=1)
-        missing = {"Lambda_re", "Lambda_im", "B", "C", "D", "log_step"} - arrays.keys()
-        if missing:
-            raise ValueError(
-                f"`params` should hold the arrays of one S5 module; {sorted(missing)} are not "
-                f"there. Received: params with keys {sorted(params)}"
-            )
-        num_states = arrays["Lambda_re"].shape[0]
+        weights = convert_flax_parameters(params)
         per_state = 2 if kwargs.get("conjugate_symmetry", True) else 1
-        layer = cls(**{**kwargs, "state_size": per_state * num_states})
-        layer.build((None, None, arrays["D"].shape[0]))
-        layer.lambda_re.assign(arrays["Lambda_re"])
-        layer.lambda_im.assign(arrays["Lambda_im"])
-        layer.B.assign(np.moveaxis(arrays["B"], -1, 0))
-        layer.C.assign(np.moveaxis(arrays["C"], -1, 0))
-        layer.D.assign(arrays["D"])
-        layer.log_step.assign(arrays["log_step"].reshape(num_states))
+        layer = cls(**{**kwargs, "state_size": per_state * len(weights["lambda_re"])})
+        layer.build((None, None, len(weights["D"])))
+        for name, value in weights.items():
+            getattr(layer, name).assign(value)
         return layer
-
-
-def check_stateful(stateful, bidirectional):
-    """Raises a ValueError if a layer would have to carry on a state that comes from the future."""
-    if stateful and bidirectional:
-        raise ValueError(
-            "`stateful` cannot be combined with `bidirectional`: the backward state comes from the "
-            "future. Received: stateful=True, bidirectional=True"
-        )
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"`{name}` should be one of {list(choices)}. Received: {name}={value!r}")

@@ -2,20 +2,16 @@
 
 import keras
 
-from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
-from keras_s5rl.layers.row_normalization import RowNormalization
-from keras_s5rl.layers.s5 import check_stateful
+from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.layers.s5_block import S5_ARGUMENTS, S5Block, take_s5_arguments
-from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import rowwise
+from keras_s5rl.layers.sequence_stack import SequenceStack
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class S5Stack(SequenceLayer):
+class S5Stack(SequenceStack):
     """A dense encoder, blocks of `S5`, and a last layer normalisation where they are pre-normed.
 
-    Time is the leading axis inside: a batch is transposed once on its way in and once on its way
-    out.
+    It is the `SequenceStack` of `num_layers` `S5Block`s.
 
     Args:
         num_layers: Positive integer, the number of blocks.
@@ -70,90 +66,36 @@ class S5Stack(SequenceLayer):
         seed=None,
         **kwargs,
     ):
-        s5_arguments = take_s5_arguments(kwargs)
-        super().__init__(seed=seed, **kwargs)
         for name, value in (("num_layers", num_layers), ("width", width)):
             if value < 1:
                 raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value}")
-        self.num_layers = num_layers
-        self.width = width
-        self.activation = activation
-        self.norm = norm
-        self.dropout = dropout
-        encoder_seed, *block_seeds = derive_seeds(seed, 1 + num_layers)
-        self.encoder = keras.layers.Dense(
-            width,
-            kernel_initializer=Orthogonal(seed=encoder_seed),
-            dtype=self.dtype_policy,
-            name="encoder",
-        )
-        self.blocks = [
+        s5_arguments = take_s5_arguments(kwargs)
+        _, *block_seeds = derive_seeds(seed, 1 + num_layers)
+        blocks = [
             S5Block(
                 activation,
                 norm,
                 dropout,
                 **s5_arguments,
                 seed=block_seed,
-                dtype=self.dtype_policy,
+                dtype=kwargs.get("dtype"),
                 name=f"block_{index}",
             )
             for index, block_seed in enumerate(block_seeds)
         ]
-        check_stateful(self.stateful, self.blocks[0].s5.bidirectional)
-        self.last_norm = None
-        if norm == "pre":
-            self.last_norm = RowNormalization(
-                epsilon=1e-5, dtype=self.dtype_policy, name="last_norm"
-            )
-
-    @property
-    def state_shapes(self):
-        return [shape for block in self.blocks for shape in block.state_shapes]
-
-    def output_size(self, features):
-        return self.width
-
-    def build(
-        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
-    ):
-        self.encoder.build((None, inputs_shape[-1]))
-        for block in self.blocks:
-            block.build((None, None, self.width))
-        if self.last_norm is not None:
-            self.last_norm.build((None, self.width))
-        self._create_states(inputs_shape[0])
-        self.built = True
-
-    def run(
-        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
-    ):
-        outputs = rowwise(self.encoder, inputs)
-        count = len(states) // self.num_layers
-        new_states = []
-        for index, block in enumerate(self.blocks):
-            outputs, block_states = block.run(
-                outputs,
-                states[index * count : (index + 1) * count],
-                resets,
-                mask,
-                step_scale,
-                reverse,
-                training,
-            )
-            new_states += block_states
-        if self.last_norm is not None:
-            outputs = rowwise(self.last_norm, outputs)
-        return outputs, new_states
-
-    def _check_can_step(self):
-        self.blocks[0]._check_can_step()
+        super().__init__(blocks, width, normalize_output=norm == "pre", seed=seed, **kwargs)
+        self.num_layers = num_layers
+        self.activation = activation
+        self.norm = norm
+        self.dropout = dropout
 
     def get_config(self):
+        config = super().get_config()
+        del config["layers"], config["normalize_output"]
         block_config = self.blocks[0].get_config()
         return {
-            **super().get_config(),
+            **config,
             "num_layers": self.num_layers,
-            "width": self.width,
             "activation": self.activation,
             "norm": self.norm,
             "dropout": self.dropout,

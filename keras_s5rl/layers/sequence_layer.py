@@ -1,9 +1,12 @@
 """What every memory of the package shares: one call signature, resets, states, masks."""
 
+import warnings
+
 import keras
 from keras import ops
 
-from keras_s5rl import backend
+from keras_s5rl.layers.checks import check_shape
+from keras_s5rl.layers.held_outputs import hold_outputs
 
 
 class SequenceLayer(keras.layers.Layer):
@@ -14,18 +17,19 @@ class SequenceLayer(keras.layers.Layer):
     - `output_size(features)`: features of the output, given those of the input;
     - `run(inputs, states, resets, mask, step_scale, reverse, training)`: the sequence, time-major.
 
+    It agrees with `keras.layers.RNN` but for three things: states are float32 under every dtype
+    policy; the states of a stateful layer are non-trainable weights, saved with it (on JAX that is
+    what carries them through `fit` and `predict`, which lose those of an RNN); and a mask comes
+    through where other tensors are passed beside the inputs.
+
     Args:
-        return_sequences: Whether to return the outputs of all steps or of the last one. Defaults to
-            `True`.
+        return_sequences: Whether to return all outputs, or the last one. Defaults to `True`.
         return_state: Whether to return the states after the last step too. Defaults to `False`.
-        stateful: Whether a batch starts from the states in which the last one ended. Defaults to
-            `False`.
+        stateful: Whether a batch starts where the last one ended. Defaults to `False`.
         go_backwards: Whether to run from the last step to the first, and return the outputs in that
             order. Defaults to `False`.
-        zero_output_for_mask: Whether a masked step gives zeros rather than the last output again.
-            Defaults to `False`.
-        seed: Integer, or `None` for Keras' global seed; all initial weights are drawn from it.
-            Defaults to `None`.
+        zero_output_for_mask: Whether a masked step gives zeros. Defaults to `False`.
+        seed: Integer, or `None` for Keras' global seed, to draw weights from. Defaults to `None`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -39,6 +43,8 @@ class SequenceLayer(keras.layers.Layer):
         mask: Bool tensor `(batch, time)` or `None`. A step with `False` keeps the state and repeats
             the last output (zeros if there was none since the last reset).
         training: Whether dropout is on.
+        inputs_mask: For Keras to fill in: where several tensors are given, it looks for the mask of
+            `inputs` to go here. `mask` goes before it.
     """
 
     def __init__(
@@ -90,6 +96,21 @@ class SequenceLayer(keras.layers.Layer):
         """
         raise NotImplementedError(f"`run` is for {type(self).__name__} to define.")
 
+    def run_last(self, inputs, states, resets=None, step_scale=None, reverse=False, training=None):
+        """`run` without a mask, for the output of the last step alone, `(batch, units)`.
+
+        A layer whose read-out acts on each step by itself computes it for that step only.
+        """
+        outputs, states = self.run(
+            inputs,
+            states,
+            resets=resets,
+            step_scale=step_scale,
+            reverse=reverse,
+            training=training,
+        )
+        return outputs[0 if reverse else -1], states
+
     def step(self, inputs, reset, state):
         """Runs one step: the same as a sequence of length 1.
 
@@ -103,14 +124,20 @@ class SequenceLayer(keras.layers.Layer):
             `(outputs, state)`: tensor `(batch, units)` and the state after the step, like `state`.
         """
         inputs = ops.convert_to_tensor(inputs)
+        if len(inputs.shape) != 2:
+            raise ValueError(
+                "`inputs` of `step` should have shape (batch, features), one step without a time "
+                f"axis. Received: inputs.shape={tuple(inputs.shape)}"
+            )
         if not self.built:
             self.build((None, None, inputs.shape[-1]))
         self._check_can_step()
-        outputs, states = self.run(
-            ops.cast(inputs, self.compute_dtype)[None],
-            self._as_states(state),
-            None if reset is None else ops.cast(ops.convert_to_tensor(reset), "bool")[None],
-        )
+        if reset is not None:
+            reset = ops.cast(ops.convert_to_tensor(reset), "bool")
+            check_shape("reset", reset, "(batch,)", inputs.shape[:1])
+            reset = reset[None]
+        states = self._as_states(state, inputs.shape[0])
+        outputs, states = self.run(ops.cast(inputs, self.compute_dtype)[None], states, reset)
         return outputs[0], states[0] if self.single_state else states
 
     def get_initial_state(self, batch_size):
@@ -121,12 +148,13 @@ class SequenceLayer(keras.layers.Layer):
     def reset_state(self):
         """Clears the states that a stateful layer carries from batch to batch."""
         if self.states is not None:
-            for variable, value in zip(
-                self.states,
-                self._as_states(self.get_initial_state(self.states[0].shape[0])),
-                strict=True,
-            ):
+            values = self.get_initial_state(self.states[0].shape[0])
+            for variable, value in zip(self.states, keras.tree.flatten(values), strict=True):
                 variable.assign(value)
+
+    def reset_states(self):
+        """`reset_state` by its other name in Keras."""
+        self.reset_state()
 
     def call(
         self,
@@ -136,70 +164,73 @@ class SequenceLayer(keras.layers.Layer):
         step_scale=None,
         mask=None,
         training=None,
+        inputs_mask=None,
     ):
-        if mask is None:  # Keras hands on masks by itself only where `inputs` is the one tensor
-            mask = getattr(inputs, "_keras_mask", None)
-        batch_size = ops.shape(inputs)[0]
-        if initial_state is not None:
-            states = self._as_states(initial_state)
-        elif self.stateful:
+        mask = inputs_mask if mask is None else mask
+        if self.stateful:
             self._check_batch_size(inputs.shape[0])
-            states = [ops.convert_to_tensor(variable) for variable in self.states]
+        if initial_state is not None:
+            states = self._as_states(initial_state, inputs.shape[0])
+        elif self.stateful:
+            # Copies: torch assigns in place, and the gradient needs the state as it was.
+            states = [ops.copy(ops.convert_to_tensor(variable)) for variable in self.states]
         else:
-            states = self._as_states(self.get_initial_state(batch_size))
+            states = self._as_states(self.get_initial_state(ops.shape(inputs)[0]))
 
-        flags = {
-            name: None if flag is None else ops.transpose(ops.cast(flag, "bool"))
-            for name, flag in (("resets", resets), ("mask", mask))
-        }
-        if step_scale is not None:
-            step_scale = ops.transpose(ops.cast(step_scale, "float32"))
-        outputs, states = self.run(
-            ops.swapaxes(ops.cast(inputs, self.compute_dtype), 0, 1),
-            states,
-            step_scale=step_scale,
-            reverse=self.go_backwards,
-            training=training,
-            **flags,
-        )
-        if mask is not None:
-            outputs = self._finish_masked(outputs, **flags)
+        per_step = {}
+        for name, values, dtype in (
+            ("resets", resets, "bool"),
+            ("mask", mask, "bool"),
+            ("step_scale", step_scale, "float32"),
+        ):
+            if values is not None:
+                values = ops.cast(ops.convert_to_tensor(values), dtype)
+                check_shape(name, values, "(batch, time)", inputs.shape[:2])
+                values = ops.transpose(values)
+            per_step[name] = values
+        inputs = ops.swapaxes(ops.cast(inputs, self.compute_dtype), 0, 1)
+        outputs, states = self._run_sequence(inputs, states, training=training, **per_step)
         if self.stateful:
             for variable, state in zip(self.states, states, strict=True):
                 variable.assign(state)
-        if self.return_sequences:
-            outputs = ops.flip(outputs, axis=0) if self.go_backwards else outputs
-            outputs = ops.swapaxes(outputs, 0, 1)
-        else:
-            outputs = outputs[0] if self.go_backwards else outputs[-1]
         return (outputs, *states) if self.return_state else outputs
 
-    def _finish_masked(self, outputs, resets, mask):
-        """Zeros, or the last output since the reset, at masked steps."""
-        if self.zero_output_for_mask:
-            return ops.where(mask[..., None], outputs, ops.zeros_like(outputs))
-        steps = {"time": ops.arange(ops.shape(outputs)[0], dtype="int32"), "valid": mask}
-        if resets is not None:
-            if self.go_backwards:
-                resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
-            steps["cut"] = resets
+    def _run_sequence(self, inputs, states, resets, mask, step_scale, training):
+        """`run` over time-major inputs; the outputs as `call` returns them, and the last states."""
+        backwards = self.go_backwards
+        if inputs.shape[0] == 0:
+            batch_size, units = ops.shape(inputs)[1], self.output_size(inputs.shape[2])
+            shape = (batch_size, 0, units) if self.return_sequences else (batch_size, units)
+            return ops.zeros(shape, dtype=inputs.dtype), states
+        if mask is None and not self.return_sequences:
+            return self.run_last(inputs, states, resets, step_scale, backwards, training)
+        outputs, states = self.run(inputs, states, resets, mask, step_scale, backwards, training)
+        if mask is not None and self.zero_output_for_mask:
+            outputs = ops.where(mask[..., None], outputs, ops.zeros_like(outputs))
+        elif mask is not None:
+            outputs = hold_outputs(outputs, mask, resets, backwards)
+        if not self.return_sequences:
+            return outputs[0 if backwards else -1], states
+        outputs = ops.flip(outputs, axis=0) if backwards else outputs
+        return ops.swapaxes(outputs, 0, 1), states
 
-        def advance(last, step):
-            if resets is not None:
-                last = ops.where(step["cut"], -1, last)
-            last = ops.where(step["valid"], step["time"], last)
-            return last, last
-
-        none_yet = ops.full((ops.shape(outputs)[1],), -1, dtype="int32")
-        _, last = backend.scan(advance, none_yet, steps, reverse=self.go_backwards)
-        held = ops.take_along_axis(outputs, ops.maximum(last, 0)[..., None], axis=0)
-        return ops.where(last[..., None] >= 0, held, ops.zeros_like(held))
-
-    def _as_states(self, state):
+    def _as_states(self, state, batch_size=None):
         """The flat list of float32 tensors in a state, or in a list of states."""
-        states = [
-            ops.cast(ops.convert_to_tensor(value), "float32") for value in keras.tree.flatten(state)
-        ]
+        states = [ops.convert_to_tensor(value) for value in keras.tree.flatten(state)]
+        self._check_states(states, batch_size)
+        dtypes = {keras.backend.standardize_dtype(value.dtype) for value in states}
+        for dtype in dtypes & {"float16", "bfloat16"}:
+            warnings.warn(
+                f"`initial_state` of layer {self.name!r} should be float32: an enclosing model or "
+                "wrapper has rounded it, as Keras' autocast does with the arguments of subclassed "
+                "models and of `Bidirectional`. Pass `autocast=False` to that model's "
+                "`super().__init__`, or to `Bidirectional`. "
+                f"Received: initial_state.dtype={dtype}",
+                stacklevel=3,
+            )
+        return [ops.cast(value, "float32") for value in states]
+
+    def _check_states(self, states, batch_size):
         shapes = self.state_shapes
         if len(states) != len(shapes):
             raise ValueError(
@@ -207,13 +238,8 @@ class SequenceLayer(keras.layers.Layer):
                 f"`get_initial_state` gives it. Received: {len(states)} tensor(s)"
             )
         for value, shape in zip(states, shapes, strict=True):
-            if tuple(value.shape[1:]) != tuple(shape):
-                raise ValueError(
-                    f"A state of {type(self).__name__} should have shape {('batch', *shape)}, "
-                    f"as `get_initial_state` gives it. "
-                    f"Received: initial_state.shape={tuple(value.shape)}"
-                )
-        return states
+            expected = f"{('batch', *shape)}, as `get_initial_state` gives it"
+            check_shape("initial_state", value, expected, (batch_size, *shape))
 
     def _create_states(self, batch_size):
         """The variables of a stateful layer; for `build`."""
@@ -226,14 +252,14 @@ class SequenceLayer(keras.layers.Layer):
             )
         self.states = [
             self.add_weight(
-                shape=(batch_size, *shape),
-                initializer="zeros",
+                shape=tuple(value.shape),
+                initializer=lambda shape, dtype, value=value: value,
                 dtype="float32",
                 autocast=False,
                 trainable=False,
                 name=f"state_{index}",
             )
-            for index, shape in enumerate(self.state_shapes)
+            for index, value in enumerate(keras.tree.flatten(self.get_initial_state(batch_size)))
         ]
 
     def _check_batch_size(self, batch_size):
@@ -245,7 +271,7 @@ class SequenceLayer(keras.layers.Layer):
             )
 
     def _check_can_step(self):
-        """Raises where a layer cannot run step by step."""
+        """Raises where a layer cannot run step by step, nor be stateful."""
 
     def compute_output_shape(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
@@ -257,7 +283,21 @@ class SequenceLayer(keras.layers.Layer):
             return outputs
         return outputs, *((batch_size, *shape) for shape in self.state_shapes)
 
-    def compute_output_spec(self, inputs, *args, **kwargs):
+    def compute_output_spec(
+        self,
+        inputs,
+        initial_state=None,
+        resets=None,
+        step_scale=None,
+        mask=None,
+        training=None,
+        inputs_mask=None,
+    ):
+        if initial_state is not None:
+            self._check_states(keras.tree.flatten(initial_state), inputs.shape[0])
+        for name, values in (("resets", resets), ("step_scale", step_scale), ("mask", mask)):
+            if values is not None:
+                check_shape(name, values, "(batch, time)", inputs.shape[:2])
         shapes = self.compute_output_shape(inputs.shape)
         if not self.return_state:
             return keras.KerasTensor(shapes, dtype=self.compute_dtype)
@@ -281,3 +321,18 @@ class SequenceLayer(keras.layers.Layer):
             "zero_output_for_mask": self.zero_output_for_mask,
             "seed": self.seed,
         }
+
+
+def check_inner_layer(name, layer):
+    """Raises a ValueError if a layer cannot stand inside another one, which runs it."""
+    if not isinstance(layer, SequenceLayer):
+        raise ValueError(
+            f"`{name}` takes a `SequenceLayer`, such as `S5`; wrap an RNN cell in `Resettable`. "
+            f"Received: {name}={layer!r}"
+        )
+    for flag in ("return_state", "stateful", "go_backwards", "zero_output_for_mask"):
+        if getattr(layer, flag):
+            raise ValueError(
+                f"`{flag}` belongs to the outermost layer: a layer inside another one cannot have "
+                f"its own. Received: {name} with {flag}=True"
+            )

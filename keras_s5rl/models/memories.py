@@ -4,7 +4,15 @@ import difflib
 
 import keras
 
-from keras_s5rl.layers import Resettable, S5Stack
+from keras_s5rl.layers import (
+    LRU,
+    CausalAttention,
+    MinGRU,
+    Resettable,
+    ResidualBlock,
+    S5Stack,
+    SequenceStack,
+)
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.models.feed_forward import FeedForward
 
@@ -106,6 +114,57 @@ def _recurrent(cell_class):
     return builder
 
 
+def _stacked(make_layer):
+    """Any recurrence in the blocks in which S5 stands."""
+
+    def builder(num_layers, width, norm, block_activation, seed, dtype=None, **settings):
+        stack_seed, *seeds = derive_seeds(seed, 1 + 2 * num_layers)
+        blocks = [
+            ResidualBlock(
+                make_layer(width=width, seed=seeds[2 * i], dtype=dtype, **settings),
+                block_activation,
+                norm,
+                seed=seeds[2 * i + 1],
+                dtype=dtype,
+                name=f"block_{i}",
+            )
+            for i in range(num_layers)
+        ]
+        return SequenceStack(
+            blocks,
+            width,
+            normalize_output=norm == "pre",
+            return_state=True,
+            seed=stack_seed,
+            dtype=dtype,
+            name="memory",
+        )
+
+    return builder
+
+
+def _lru(state_size, seed, dtype, **unused):
+    # Half as many complex states as S5 has eigenvalues: the other half are their conjugates there.
+    return LRU(max(state_size // 2, 1), r_min=0.9, r_max=0.999, seed=seed, dtype=dtype, name="lru")
+
+
+def _min_gru(width, seed, dtype, **unused):
+    return MinGRU(width, seed=seed, dtype=dtype, name="min_gru")
+
+
+def _attention(num_layers, width, num_heads, context_length, seed, dtype=None, **unused):
+    return CausalAttention(
+        num_layers,
+        width,
+        num_heads,
+        context_length,
+        return_state=True,
+        seed=seed,
+        dtype=dtype,
+        name="memory",
+    )
+
+
 def _mlp(num_layers, width, activation, seed, dtype=None, **unused):
     return FeedForward(
         num_layers, width, activation=activation, seed=seed, dtype=dtype, name="memory"
@@ -115,4 +174,7 @@ def _mlp(num_layers, width, activation, seed, dtype=None, **unused):
 register_memory("s5", _s5)
 register_memory("gru", _recurrent(keras.layers.GRUCell))
 register_memory("lstm", _recurrent(keras.layers.LSTMCell))
+register_memory("lru", _stacked(_lru))
+register_memory("mingru", _stacked(_min_gru))
+register_memory("attention", _attention)
 register_memory("mlp", _mlp)

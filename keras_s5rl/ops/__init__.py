@@ -1,6 +1,10 @@
 """Operations on tensors that the layers are made of."""
 
-from keras_s5rl.ops.linear_recurrence import linear_recurrence, linear_recurrence_time_major
+from keras_s5rl.ops.linear_recurrence import (
+    check_implementation,
+    linear_recurrence,
+    linear_recurrence_time_major,
+)
 from keras_s5rl.ops.rowwise import rowwise
 
-__all__ = ["linear_recurrence", "linear_recurrence_time_major", "rowwise"]
+__all__ = ["check_implementation", "linear_recurrence", "linear_recurrence_time_major", "rowwise"]

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_s5rl.ops.planes import multiply, one
+
 
 def associative(decay, inputs, initial_state, cuts=None, holds=None, reverse=False):
     """Solves the recurrence by an odd-even scan over the paper's operator, time-major.
@@ -16,21 +18,20 @@ def associative(decay, inputs, initial_state, cuts=None, holds=None, reverse=Fal
     the same length, so a constant decay is squared once a level and never laid out over time.
 
     Args:
-        decay: Float32 `(2, P)`, or `(time, batch, 2, P)`.
-        inputs: Float32 `(time, batch, 2, P)`, with a static `time`.
-        initial_state: Float32 `(batch, 2, P)`.
+        decay: Float32 `(planes, P)`, or `(time, batch, planes, P)`; planes is 1 or 2.
+        inputs: Float32 `(time, batch, planes, P)`, with a static `time`.
+        initial_state: Float32 `(batch, planes, P)`.
         cuts: Bool `(time, batch)` or `None`. Where true, the carried state is cleared first.
         holds: Bool `(time, batch)` or `None`. Where true, the decay of the step is 1.
         reverse: Whether to run from the last step to the first.
 
     Returns:
-        All states, float32 `(time, batch, 2, P)`.
+        All states, float32 `(time, batch, planes, P)`.
     """
     if cuts is not None:
         cuts = cuts[..., None, None]
     if holds is not None:
-        one = ops.reshape(ops.convert_to_tensor([1.0, 0.0], dtype="float32"), (2, 1))
-        decay = ops.where(holds[..., None, None], one, decay)
+        decay = ops.where(holds[..., None, None], one(inputs.shape[2]), decay)
     if reverse:
         inputs = ops.flip(inputs, axis=0)
         cuts = None if cuts is None else ops.flip(cuts, axis=0)
@@ -67,10 +68,11 @@ def _scan(decay, inputs, cuts):
 
 
 def _join(decay, inputs, cuts, before):
-    """`decay * (0 if cut else before) + inputs`, complex."""
-    if cuts is not None:
-        before = ops.where(cuts, 0.0, before)
-    return multiply(decay, before) + inputs
+    """`decay * (0 if cut else before) + inputs`."""
+    carried = multiply(decay, before)
+    if cuts is not None:  # after the product: neither of its factors crosses a cut
+        carried = ops.where(cuts, 0.0, carried)
+    return carried + inputs
 
 
 def _join_decays(decay, cuts, pairs):
@@ -89,12 +91,3 @@ def _at(values, start, stop, step=1):
     if values is None or len(values.shape) == 2:
         return values
     return values[start:stop:step]
-
-
-def multiply(left, right):
-    """The complex product of two tensors `(..., 2, P)` that broadcast."""
-    left_re, left_im = left[..., 0, :], left[..., 1, :]
-    right_re, right_im = right[..., 0, :], right[..., 1, :]
-    return ops.stack(
-        [left_re * right_re - left_im * right_im, left_re * right_im + left_im * right_re], axis=-2
-    )

@@ -67,6 +67,8 @@ RUN_SETTINGS = (
     "checkpoint_every",
     "log_every",
 )
+# Settings that runs written by earlier versions lack; nothing that they trained depends on them.
+LATER_SETTINGS = ("context_length", "num_heads")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
 
 
@@ -154,6 +156,10 @@ class PPOConfig:
     head_sizes: tuple[int, ...] = _sizes(
         (64,), "units of the hidden layers of the actor and of the critic"
     )
+    context_length: int = _count(
+        128, "steps that a step of the attention memory sees in each layer, itself among them"
+    )
+    num_heads: int = _count(4, "heads of the attention memory; they divide width")
     dtype_policy: str = _choice(
         "float32", "Keras dtype policy; states and recurrence are always float32", DTYPE_POLICIES
     )
@@ -200,17 +206,23 @@ class PPOConfig:
     def from_settings(cls, settings):
         """Returns the configuration in the settings of a run, as its config.json holds them.
 
+        A setting that the run's version did not have yet gets its default.
+
         Raises:
             ValueError: If a setting is missing, this one's or a run's, or out of its range.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        missing = [name for name in (*RUN_SETTINGS, *names) if name not in settings]
+        missing = [
+            name
+            for name in (*RUN_SETTINGS, *names)
+            if name not in settings and name not in LATER_SETTINGS
+        ]
         if missing:
             raise ValueError(
                 f"`config.json` should hold every setting of the run; {', '.join(missing)} are not "
                 f"there. Restore it from a copy. Received: {len(settings)} settings"
             )
-        return cls(**{name: settings[name] for name in names})
+        return cls(**{name: settings[name] for name in names if name in settings})
 
     @property
     def steps_per_update(self):

@@ -3,7 +3,7 @@
 from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.models import ActorCritic, distribution_for, make_memory
 
-_MEMORY_SETTINGS = (
+MEMORY_SETTINGS = (
     "width",
     "state_size",
     "num_layers",
@@ -13,6 +13,8 @@ _MEMORY_SETTINGS = (
     "clip_eigenvalues",
     "dt_min",
     "dt_max",
+    "context_length",
+    "num_heads",
 )
 
 
@@ -29,7 +31,7 @@ def make_policy(environment, memory, config, seed):
         `keras_s5rl.models.ActorCritic`, built.
     """
     memory_seed, policy_seed = derive_seeds(seed, 2)
-    settings = {name: getattr(config, name) for name in _MEMORY_SETTINGS}
+    settings = {name: getattr(config, name) for name in MEMORY_SETTINGS}
     return ActorCritic(
         environment.observation_space.shape[0],
         distribution_for(environment.action_space),

@@ -3,6 +3,7 @@
 import sys
 
 from keras_s5rl import backend
+from keras_s5rl.ppo.config import LATER_SETTINGS
 from keras_s5rl.runs import (
     Checkpoints,
     MetricsLog,
@@ -120,9 +121,10 @@ def _check_same(config, settings):
         free = tuple(name for name in free if name != "total_steps")
     for name, value in settings.items():
         value = list(value) if isinstance(value, tuple) else value  # JSON has no tuples
-        if name not in free and config.get(name) != value:
+        recorded = config.get(name, value if name in LATER_SETTINGS else None)
+        if name not in free and recorded != value:
             raise RunError(
-                f"`{name}` should be {config.get(name)!r}, as in the run's config.json: a resumed "
+                f"`{name}` should be {recorded!r}, as in the run's config.json: a resumed "
                 f"run keeps its settings. Received: {name}={value!r}"
             )
 

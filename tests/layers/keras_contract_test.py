@@ -4,28 +4,90 @@ import keras
 import pytest
 from keras.src import testing
 
-from keras_s5rl.layers import S5, Resettable, S5Block, S5Stack
+from keras_s5rl.layers import (
+    LRU,
+    S5,
+    CausalAttention,
+    MinGRU,
+    ResidualBlock,
+    Resettable,
+    S5Block,
+    S5Stack,
+    SequenceStack,
+)
 
+BATCH, TIME, FEATURES = 3, 2, 5
+LSTMS = keras.layers.StackedRNNCells([keras.layers.LSTMCell(4), keras.layers.LSTMCell(3)])
+# layer, arguments, features of the output, trainable weights, seed generators
 CASES = [
-    (S5, {"state_size": 8}, (3, 2, 5), 6, 0),
-    (S5, {"state_size": 8, "return_sequences": False}, (3, 5), 6, 0),
-    (S5, {"state_size": 8, "bidirectional": True}, (3, 2, 5), 6, 0),
-    (S5Block, {"state_size": 8, "norm": "pre", "dropout": 0.5}, (3, 2, 5), 10, 1),
-    (S5Stack, {"num_layers": 2, "width": 4, "state_size": 8, "norm": "pre"}, (3, 2, 4), 24, 0),
-    (Resettable, {"cell": keras.layers.GRUCell(4)}, (3, 2, 4), 3, 1),
+    (
+        S5,
+        {"state_size": 8, "discretization": "bilinear", "num_blocks": 2, "clip_eigenvalues": True},
+        FEATURES,
+        6,
+        0,
+    ),
+    (
+        S5,
+        {"state_size": 4, "conjugate_symmetry": False, "bidirectional": True, "return_state": True},
+        FEATURES,
+        6,
+        0,
+    ),
+    (S5, {"state_size": 8, "return_sequences": False, "go_backwards": True}, FEATURES, 6, 0),
+    (S5Block, {"state_size": 8, "norm": "pre", "dropout": 0.5}, FEATURES, 10, 1),
+    (S5Stack, {"num_layers": 1, "width": 4, "state_size": 4, "stateful": True}, 4, 10, 0),
+    (S5Stack, {"num_layers": 2, "width": 4, "state_size": 8, "norm": "pre"}, 4, 24, 0),
+    (Resettable, {"cell": LSTMS, "return_state": True}, 3, 6, 2),
+    (Resettable, {"cell": keras.layers.GRUCell(4)}, 4, 3, 1),
+    (keras.layers.Bidirectional, {"layer": S5(state_size=4)}, 2 * FEATURES, 12, 0),
+    (LRU, {"state_size": 4}, FEATURES, 6, 0),
+    (MinGRU, {"units": 4}, 4, 2, 0),
+    (ResidualBlock, {"layer": LRU(4), "norm": "post"}, FEATURES, 10, 0),
+    (SequenceStack, {"layers": [MinGRU(3)], "width": 4, "normalize_output": True}, 3, 6, 0),
+    (
+        CausalAttention,
+        {"num_layers": 1, "width": 4, "num_heads": 2, "context_length": 3},
+        4,
+        16,
+        0,
+    ),
 ]
 
 
-@pytest.mark.filterwarnings("ignore")  # Keras' test case warns by itself
-@pytest.mark.parametrize("layer, arguments, output_shape, weights, seeds", CASES)
-def test_keras_accepts_the_layer(layer, arguments, output_shape, weights, seeds):
+def check(layer, arguments, units, weights, seeds):
+    states = arguments.get("return_state", False)
+    output_shape = (BATCH, units)
+    if arguments.get("return_sequences", True):
+        output_shape = (BATCH, TIME, units)
+    if states:
+        state_shapes = layer(**arguments).state_shapes
+        output_shape = (output_shape, *((BATCH, *shape) for shape in state_shapes))
     testing.TestCase().run_layer_test(
         layer,
         init_kwargs=arguments,
-        input_shape=(3, 2, 5),
+        input_shape=(BATCH, TIME, FEATURES),
         expected_output_shape=output_shape,
         expected_num_trainable_weights=weights,
-        expected_num_non_trainable_weights=0,
+        expected_num_non_trainable_weights=1 if arguments.get("stateful") else 0,
         expected_num_seed_generators=seeds,
         supports_masking=True,
+        run_training_check=not states,  # its loss is for one output
     )
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras' test case warns by itself
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0].__name__}-{case[1]}")
+def test_keras_accepts_the_layer(case):
+    check(*case)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))
+def test_keras_accepts_the_layer_under_a_global_mixed_policy(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        for case in (CASES[3], CASES[7]) if policy == "mixed_bfloat16" else CASES[:1]:
+            check(*case)
+    finally:
+        keras.config.set_dtype_policy("float32")

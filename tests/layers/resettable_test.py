@@ -71,7 +71,7 @@ def test_a_cell_under_a_mixed_policy_keeps_a_float32_state():
 
 @pytest.mark.parametrize("where", ("dropout", "recurrent_dropout"))
 def test_dropout_inside_a_cell_compiles_and_acts_in_training_alone(where):
-    layer = Resettable(keras.layers.GRUCell(8, **{where: 0.5}))
+    layer = Resettable(keras.layers.GRUCell(8, **{where: 0.5}, seed=1))
     without = to_numpy(layer(INPUTS))
     first, second = (to_numpy(layer(INPUTS, training=True)) for _ in range(2))
     assert np.abs(first - without).max() > 1e-3
@@ -84,5 +84,7 @@ def test_dropout_inside_a_cell_compiles_and_acts_in_training_alone(where):
 
 
 def test_step_scale_is_not_for_cells():
-    with pytest.raises(ValueError, match="(?s)`step_scale` is for state-space layers.*Received"):
+    with pytest.raises(
+        ValueError, match="(?s)`step_scale` is for layers in continuous time.*Received"
+    ):
         Resettable(keras.layers.GRUCell(4))(INPUTS, step_scale=np.ones((2, 6)))

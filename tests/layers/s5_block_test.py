@@ -1,3 +1,4 @@
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -73,12 +74,27 @@ def test_arguments_of_s5_reach_it_and_come_back_in_the_config():
         "bidirectional": True,
         "step_rescale": 2.0,
         "implementation": "sequential",
+        "b_regularizer": keras.regularizers.L2(0.1),
+        "c_regularizer": keras.regularizers.L1(0.1),
+        "d_regularizer": keras.regularizers.L2(0.2),
+        "b_constraint": keras.constraints.MaxNorm(1.0, axis=0),
+        "c_constraint": keras.constraints.NonNeg(),
+        "d_constraint": keras.constraints.UnitNorm(),
     }
-    block = S5Block(**arguments)
-    config = block.get_config()
+    block = S5Block(seed=1, **arguments)
     for name, value in arguments.items():
         assert getattr(block.s5, name) == value
-        assert config[name] == value
+    again = S5Block.from_config(block.get_config())
+    assert again.get_config() == block.get_config()
+    assert again.s5.get_config() == block.s5.get_config()
+
+
+def test_files_of_weights_keep_the_names_they_have_always_had(tmp_path):
+    model = keras.Sequential([keras.Input(INPUTS.shape[1:]), S5Block(norm="pre", state_size=8)])
+    model.save_weights(tmp_path / "model.weights.h5")
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        assert len(file["layers/s5_block/s5/vars"]) == 6
+        assert {"gate", "layer_norm"} <= file["layers/s5_block"].keys()
 
 
 def test_one_seed_gives_one_set_of_weights():
@@ -99,7 +115,7 @@ def test_one_seed_gives_one_set_of_weights():
         ({"norm": "batch"}, "`norm`"),
         ({"dropout": 1.0}, "`dropout`"),
         ({"state_size": 3}, "`state_size`"),
-        ({"stateful": True, "bidirectional": True}, "`stateful`"),
+        ({"stateful": True, "bidirectional": True}, "`stateful=True`"),
     ],
 )
 def test_a_wrong_argument_is_named(wrong, message):

@@ -60,7 +60,7 @@ def test_a_bidirectional_stack_has_two_states_a_block():
     assert len(states) == 4 == len(stack.get_initial_state(2))
     again, *_ = stack(INPUTS, resets=RESETS, initial_state=stack.get_initial_state(2))
     np.testing.assert_allclose(to_numpy(again), to_numpy(outputs), rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValueError, match="`step` needs the past alone"):
+    with pytest.raises(ValueError, match="`step` and `stateful=True` need the past alone"):
         stack.step(INPUTS[:, 0], RESETS[:, 0], states)
 
 
@@ -85,7 +85,7 @@ def test_every_initial_kernel_is_orthogonal_or_in_the_eigenbasis():
 
 
 def test_a_stateful_stack_cannot_read_the_future():
-    with pytest.raises(ValueError, match="(?s)`stateful` cannot.*Received"):
+    with pytest.raises(ValueError, match="(?s)`stateful=True`.*Received"):
         S5Stack(1, 4, stateful=True, bidirectional=True)
 
 

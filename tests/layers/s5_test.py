@@ -13,8 +13,10 @@ def to_numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")))
 
 
-def reference(layer, inputs, state=None, resets=None, step_scale=None, backwards=False, half=0):
-    """The equations of the layer, step by step in complex128. Returns states and `C x + D u`."""
+def reference(
+    layer, inputs, state=None, resets=None, step_scale=None, mask=None, backwards=False, half=0
+):
+    """The equations of the layer, step by step in complex128. Returns states, `C x` and `D u`."""
     weight = {w.name: to_numpy(w).astype("float64") for w in layer.weights}
     eigenvalue = weight["lambda_re"] + 1j * weight["lambda_im"]
     if layer.clip_eigenvalues:
@@ -41,7 +43,8 @@ def reference(layer, inputs, state=None, resets=None, step_scale=None, backwards
             place = t + 1 if backwards else t
             if resets is not None and place < inputs.shape[1] and resets[b, place]:
                 x = np.zeros_like(x)
-            x = decay * x + gain * (B @ inputs[b, t])
+            if mask is None or mask[b, t]:
+                x = decay * x + gain * (B @ inputs[b, t])
             states[b, t] = x
             outputs[b, t] = scale * (C @ x).real
     return states, outputs, weight["D"] * inputs
@@ -96,39 +99,66 @@ def test_outputs_and_state_follow_the_equations(arguments, compile):
     np.testing.assert_allclose(to_numpy(state), last, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("discretization", ("zoh", "bilinear"))
-def test_step_scale_lengthens_each_step_of_time(discretization):
-    layer = S5(state_size=8, discretization=discretization)
-    given = case()
+def close(found, expected):
+    np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ({}, {"discretization": "bilinear", "go_backwards": True}, {"bidirectional": True}),
+    ids=str,
+)
+def test_step_scale_lengthens_each_step_of_time(arguments):
+    layer = S5(state_size=8, **arguments)
+    given = {"inputs": case()["inputs"], "resets": case()["resets"]}
     step_scale = RNG.uniform(0.1, 5.0, (BATCH, TIME)).astype("float32")
     outputs = to_numpy(layer(**given, step_scale=step_scale))
-    _, read, direct = reference(
-        layer, given["inputs"], given["initial_state"], given["resets"], step_scale
-    )
-    np.testing.assert_allclose(outputs, read + direct, rtol=1e-4, atol=1e-5)
-    ones = to_numpy(layer(**given, step_scale=np.ones((BATCH, TIME), "float32")))
-    np.testing.assert_allclose(ones, to_numpy(layer(**given)), rtol=1e-5, atol=1e-5)
+    _, read, direct = reference(layer, **given, step_scale=step_scale, backwards=layer.go_backwards)
+    if layer.bidirectional:
+        read += reference(layer, **given, step_scale=step_scale, backwards=True, half=1)[1]
+    expected = read + direct
+    close(outputs, expected[:, ::-1] if layer.go_backwards else expected)
+    ones = layer(**given, step_scale=np.ones((BATCH, TIME), "float32"))
+    close(ones, to_numpy(layer(**given)))
 
 
-def test_bidirectional_reads_the_states_of_both_directions():
-    layer = S5(state_size=8, bidirectional=True, return_state=True)
+def test_bidirectional_reads_the_states_of_both_directions_with_resets_and_a_mask():
+    layer = S5(state_size=8, bidirectional=True, return_state=True, zero_output_for_mask=True)
     given = case()
     backward_state = RNG.normal(size=(BATCH, 2, 4)).astype("float32")
-    given["initial_state"] = [given["initial_state"], backward_state]
-    outputs, forward, backward = layer(**given)
-    assert layer.C.shape == (2, FEATURES, 8)
-    inputs, resets = given["inputs"], given["resets"]
-    states, read, direct = reference(layer, inputs, given["initial_state"][0], resets)
-    back_states, back_read, _ = reference(
-        layer, inputs, backward_state, resets, backwards=True, half=1
+    mask = np.array(
+        [[True, False, True, True, False, True], [False, True, True, False, True, True]]
     )
-    np.testing.assert_allclose(to_numpy(outputs), read + back_read + direct, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(to_numpy(forward), as_pair(states)[:, -1], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(to_numpy(backward), as_pair(back_states)[:, 0], rtol=1e-4, atol=1e-5)
+    resets = np.array([[False, True, False, True, True, False], [True] + [False] * 5])
+    start = [given["initial_state"], backward_state]
+    outputs, forward, backward = layer(given["inputs"], start, resets, mask=mask)
+    assert layer.C.shape == (2, FEATURES, 8)
+    known = {"inputs": given["inputs"], "resets": resets, "mask": mask}
+    states, read, direct = reference(layer, **known, state=start[0])
+    back_states, back_read, _ = reference(layer, **known, state=start[1], backwards=True, half=1)
+    close(outputs, np.where(mask[..., None], read + back_read + direct, 0.0))
+    close(forward, as_pair(states)[:, -1])
+    close(backward, as_pair(back_states)[:, 0])
     zeros = layer.get_initial_state(BATCH)
     assert [tuple(state.shape) for state in zeros] == [(BATCH, 2, 4)] * 2
-    with pytest.raises(ValueError, match="`step` needs the past alone"):
-        layer.step(given["inputs"][:, 0], given["resets"][:, 0], zeros)
+    with pytest.raises(ValueError, match="`step` and `stateful=True` need the past alone"):
+        layer.step(given["inputs"][:, 0], resets[:, 0], zeros)
+
+
+@pytest.mark.parametrize("go_backwards", (False, True))
+@pytest.mark.parametrize("bidirectional", (False, True))
+def test_the_last_output_alone_is_read_out_of_the_last_state_alone(bidirectional, go_backwards):
+    layer = S5(state_size=8, bidirectional=bidirectional, go_backwards=go_backwards)
+    inputs, resets = case()["inputs"], case()["resets"]
+    expected = to_numpy(layer(inputs, resets=resets))[:, -1]
+    layer.return_sequences = False
+    ranks, read_out = [], layer._read_out
+    layer._read_out = lambda results, inputs: (
+        ranks.append(inputs.ndim),
+        read_out(results, inputs),
+    )[1]
+    close(layer(inputs, resets=resets), expected)
+    assert ranks == [2]
 
 
 def test_clipped_eigenvalues_stay_left_of_the_imaginary_axis():
@@ -168,40 +198,28 @@ def test_one_seed_gives_one_set_of_weights_and_distinct_draws():
     assert (build(3)[2] != build(4)[2]).all()
 
 
-@pytest.mark.parametrize("bidirectional", (False, True))
-def test_from_flax_takes_the_arrays_of_the_s5_authors(bidirectional):
-    directions = 2 if bidirectional else 1
-    params = {
-        "Lambda_re": -RNG.uniform(0.1, 1.0, 4),
-        "Lambda_im": RNG.normal(size=4),
-        "B": RNG.normal(size=(4, FEATURES, 2)),
-        "C": RNG.normal(size=(FEATURES, 4 * directions, 2)),
-        "D": RNG.normal(size=FEATURES),
-        "log_step": RNG.normal(size=(4, 1)) - 3,
+def test_regularizers_and_constraints_see_the_pairs_and_act_in_training():
+    arguments = {
+        "b_regularizer": keras.regularizers.L2(0.5),
+        "c_regularizer": "l1",
+        "d_regularizer": keras.regularizers.L1(2.0),
+        "b_constraint": keras.constraints.MaxNorm(0.1, axis=0),
+        "c_constraint": "non_neg",
+        "d_constraint": keras.constraints.UnitNorm(axis=0),
     }
-    layer = S5.from_flax(params, bidirectional=bidirectional)
-    assert layer.state_size == 8
-    inputs = case()["inputs"]
-    step = np.exp(params["log_step"][:, 0])
-    eigenvalue = params["Lambda_re"] + 1j * params["Lambda_im"]
-    decay = np.exp(eigenvalue * step)
-    B = ((decay - 1) / eigenvalue)[:, None] * (params["B"][..., 0] + 1j * params["B"][..., 1])
-    C = params["C"][..., 0] + 1j * params["C"][..., 1]
-    expected = params["D"] * inputs
-    for half in range(directions):
-        x = np.zeros((BATCH, 4), complex)
-        for t in reversed(range(TIME)) if half else range(TIME):
-            x = decay * x + inputs[:, t] @ B.T
-            expected[:, t] += 2 * (x @ C[:, 4 * half : 4 * half + 4].T).real
-    np.testing.assert_allclose(to_numpy(layer(inputs)), expected, rtol=1e-4, atol=1e-5)
-    if bidirectional:
-        halves = {"C1": params["C"][:, :4], "C2": params["C"][:, 4:]}
-        rest = {name: value for name, value in params.items() if name != "C"}
-        other = S5.from_flax({**rest, **halves}, bidirectional=True)
-        np.testing.assert_array_equal(to_numpy(other.C), to_numpy(layer.C))
-    del params["D"]
-    with pytest.raises(ValueError, match="`params` should hold.*'D'.*Received"):
-        S5.from_flax(params)
+    layer = S5(state_size=8, seed=0, **arguments)
+    model = keras.Sequential([keras.Input((TIME, FEATURES)), layer])
+    B, C, D = (to_numpy(weight).astype("float64") for weight in (layer.B, layer.C, layer.D))
+    expected = 0.5 * (B**2).sum() + 0.01 * np.abs(C).sum() + 2 * np.abs(D).sum()
+    np.testing.assert_allclose(to_numpy(sum(layer.losses)), expected, rtol=1e-5)
+    model.compile("sgd", "mse")
+    model.fit(case()["inputs"], np.zeros((BATCH, TIME, FEATURES)), verbose=0)
+    assert np.linalg.norm(to_numpy(layer.B), axis=0).max() < 0.1001
+    assert to_numpy(layer.C).min() >= 0
+    np.testing.assert_allclose(np.linalg.norm(to_numpy(layer.D)), 1.0, rtol=1e-5)
+    again = S5.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert isinstance(again.b_constraint, keras.constraints.MaxNorm)
 
 
 def test_only_the_products_follow_a_mixed_policy():
@@ -236,7 +254,7 @@ def test_only_the_products_follow_a_mixed_policy():
         ({"dt_min": 0.0}, "`dt_min` and `dt_max`"),
         ({"dt_min": 1.0, "dt_max": 0.1}, "`dt_min` and `dt_max`"),
         ({"step_rescale": 0.0}, "`step_rescale`"),
-        ({"bidirectional": True, "stateful": True}, "`stateful`"),
+        ({"bidirectional": True, "stateful": True}, "`stateful=True`"),
     ],
 )
 def test_a_wrong_argument_is_named(wrong, message):
@@ -244,15 +262,27 @@ def test_a_wrong_argument_is_named(wrong, message):
         S5(**wrong)
 
 
-def test_keras_bidirectional_wraps_the_layer():
+@pytest.mark.parametrize("merge_mode", ("concat", "sum", "mul", "ave", None))
+def test_keras_bidirectional_is_two_layers(merge_mode):
     inputs = case()["inputs"]
-    wrapped = keras.layers.Bidirectional(S5(state_size=8, seed=0))
-    outputs = to_numpy(wrapped(inputs))
-    forward = to_numpy(wrapped.forward_layer(inputs))
-    backward = to_numpy(wrapped.backward_layer(inputs))[:, ::-1]
-    np.testing.assert_allclose(
-        outputs, np.concatenate([forward, backward], axis=-1), rtol=1e-5, atol=1e-6
-    )
+    mask = RNG.random((BATCH, TIME)) < 0.6
+    wrapped = keras.layers.Bidirectional(S5(state_size=8, return_state=True), merge_mode)
+    *outputs, forward_state, backward_state = wrapped(inputs, mask=mask)
+    halves, states = [], []
+    for layer, backwards in ((wrapped.forward_layer, False), (wrapped.backward_layer, True)):
+        layer_states, read, direct = reference(layer, inputs, mask=mask, backwards=backwards)
+        halves.append(np.where(mask[..., None], read + direct, 0.0))  # Keras makes these zero
+        states.append(as_pair(layer_states)[:, 0 if backwards else -1])
+    merged = {
+        "concat": [np.concatenate(halves, axis=-1)],
+        "sum": [halves[0] + halves[1]],
+        "mul": [halves[0] * halves[1]],
+        "ave": [(halves[0] + halves[1]) / 2],
+        None: halves,
+    }
+    found = [*outputs, forward_state, backward_state]
+    for a, b in zip(found, [*merged[merge_mode], *states], strict=True):
+        close(a, b)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="Only TensorFlow has symbolic shapes.")

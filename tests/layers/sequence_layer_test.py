@@ -4,7 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_s5rl.layers import S5, Resettable, S5Block, S5Stack
+from keras_s5rl.layers import (
+    LRU,
+    S5,
+    CausalAttention,
+    MinGRU,
+    Resettable,
+    ResidualBlock,
+    S5Block,
+    S5Stack,
+    SequenceStack,
+)
 from tests.differentiate import BACKEND, compiled, gradients
 
 BATCH, TIME, FEATURES = 2, 7, 3
@@ -18,6 +28,18 @@ LAYERS = {
     "S5Block": lambda **k: S5Block("half_glu2", norm="post", state_size=8, **k),
     "S5Stack": lambda **k: S5Stack(2, 5, norm="pre", state_size=8, **k),
     "LSTM": lambda **k: Resettable(keras.layers.LSTMCell(4), **k),
+    "blocks of two kinds": lambda **k: SequenceStack(
+        [
+            ResidualBlock(S5(state_size=8, dtype=k.get("dtype")), dtype=k.get("dtype")),
+            ResidualBlock(Resettable(keras.layers.LSTMCell(4)), "gelu", norm="pre"),
+        ],
+        width=4,
+        normalize_output=True,
+        **k,
+    ),
+    "LRU": lambda **k: LRU(4, **k),
+    "MinGRU": lambda **k: MinGRU(5, **k),
+    "CausalAttention": lambda **k: CausalAttention(2, 4, num_heads=2, context_length=3, **k),
     "stacked cells": lambda **k: Resettable(
         [keras.layers.LSTMCell(4), keras.layers.GRUCell(5)], **k
     ),

@@ -15,11 +15,12 @@ from keras_s5rl.models import (
     registered_memories,
 )
 from keras_s5rl.ppo.config import PPOConfig
-from keras_s5rl.ppo.policy import _MEMORY_SETTINGS
+from keras_s5rl.ppo.policy import MEMORY_SETTINGS
 
-MEMORIES = ["s5", "gru", "lstm", "mlp"]
+MEMORIES = ["s5", "gru", "lstm", "lru", "mingru", "mlp"]
 BATCH, TIME, SIZE = 3, 9, 5
-SETTINGS = {name: getattr(PPOConfig(width=8, state_size=8), name) for name in _MEMORY_SETTINGS}
+CONFIG = PPOConfig(width=8, state_size=8, context_length=4, num_heads=2)
+SETTINGS = {name: getattr(CONFIG, name) for name in MEMORY_SETTINGS}
 
 
 def make_policy(memory="s5", distribution=None, seed=1, dtype="float32"):
@@ -62,7 +63,7 @@ def assert_close(first, second, tolerance=1e-5):
     )
 
 
-@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("memory", [*MEMORIES, "attention"])
 def test_steps_equal_the_sequence(memory):
     policy = make_policy(memory)
     observations, resets = sequence()
@@ -89,7 +90,7 @@ def test_one_sequence_with_resets_equals_its_pieces_run_apart(memory):
     assert_close(second[2], whole[2])
 
 
-@pytest.mark.parametrize("memory", ["s5", "gru", "lstm"])
+@pytest.mark.parametrize("memory", ["s5", "gru", "lstm", "attention"])
 def test_nothing_of_a_state_crosses_a_reset_not_even_nan(memory):
     policy = make_policy(memory)
     observations, _ = sequence()
@@ -100,7 +101,7 @@ def test_nothing_of_a_state_crosses_a_reset_not_even_nan(memory):
 
 
 def test_state_is_a_flat_list_of_float32_tensors_with_the_batch_first():
-    for memory, count in [("s5", 2), ("gru", 2), ("lstm", 4), ("mlp", 0)]:
+    for memory, count in [("s5", 2), ("gru", 2), ("lstm", 4), ("attention", 6), ("mlp", 0)]:
         state = make_policy(memory).get_initial_state(7)
         assert isinstance(state, list) and len(state) == count
         for tensor in state:
@@ -156,9 +157,6 @@ def test_the_mode_is_the_likeliest_action_and_draws_need_a_key():
         policy.act(observations[:, 0], resets[:, 0], state, deterministic=False)
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "jax", reason="keras_s5rl.random exists on JAX only so far."
-)
 def test_drawn_actions_follow_the_key():
     policy = make_policy(distribution=DiagonalGaussian([-2.0], [2.0]))
     observations, resets = sequence()

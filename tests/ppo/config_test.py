@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.ppo.config import LATER_SETTINGS, RUN_SETTINGS, PPOConfig
 
 FIELDS = {field.name: field for field in dataclasses.fields(PPOConfig)}
 
@@ -40,6 +40,8 @@ def test_a_value_of_the_wrong_type_is_named_with_what_was_expected(name, value):
         ("block_activation", "glu"),
         ("encoder_sizes", (64, 0)),
         ("head_sizes", 64),
+        ("context_length", 0),
+        ("num_heads", 0),
         ("dtype_policy", "bfloat16"),
         ("activation", ""),
     ],
@@ -64,6 +66,17 @@ def test_lists_of_a_json_file_become_tuples_and_integers_become_floats():
     config = PPOConfig(encoder_sizes=[8, 16], discount=1)
     assert config.encoder_sizes == (8, 16)
     assert isinstance(config.discount, float)
+
+
+def test_the_settings_of_a_run_come_back_and_those_it_did_not_have_yet_get_defaults():
+    config = PPOConfig(width=12, num_heads=3, context_length=5)
+    settings = {**dict.fromkeys(RUN_SETTINGS), **dataclasses.asdict(config)}
+    assert PPOConfig.from_settings(settings) == config
+    older = {name: value for name, value in settings.items() if name not in LATER_SETTINGS}
+    assert PPOConfig.from_settings(older) == PPOConfig(width=12)
+    del older["width"], older["memory"]
+    with pytest.raises(ValueError, match="`config.json` .*; memory, width are not there"):
+        PPOConfig.from_settings(older)
 
 
 def test_updates_are_counted_in_whole_rollouts():

@@ -21,6 +21,7 @@ SMALL = {
     "width": 8,
     "state_size": 8,
     "num_layers": 2,
+    "context_length": 16,
     "encoder_sizes": (8,),
     "head_sizes": (8,),
     "stagger_starts": True,
@@ -66,7 +67,7 @@ def to_numpy(structure):
     return keras.tree.map_structure(ops.convert_to_numpy, structure)
 
 
-@pytest.mark.parametrize("memory", ["s5", "gru", "lstm", "mlp"])
+@pytest.mark.parametrize("memory", ["s5", "gru", "lstm", "lru", "mingru", "attention", "mlp"])
 @pytest.mark.parametrize("env", ["PositionOnlyCartPoleEasy", "PositionOnlyPendulumEasy"])
 def test_every_ratio_is_1_before_the_first_gradient_step(env, memory):
     # Second rollout: it starts amid episodes, from a memory that is not zero, and holds episode

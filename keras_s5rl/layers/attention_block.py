@@ -1,0 +1,248 @@
+"""A transformer block over a window of the past, with resets."""
+
+import keras
+from keras import ops
+
+from keras_s5rl.layers.checks import refuse_step_scale
+from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.layers.row_normalization import RowNormalization
+from keras_s5rl.layers.sequence_layer import SequenceLayer
+from keras_s5rl.layers.windowed_attention import windowed_attention
+from keras_s5rl.ops import rowwise
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
+class AttentionBlock(SequenceLayer):
+    """A pre-norm transformer block in which each step sees a window of its episode.
+
+        z_t = u_t + W_o attention(norm(u))_t        y_t = z_t + W_2 gelu(W_1 norm(z_t) + b_1) + b_2
+
+    A step attends to itself and to the `context_length - 1` steps before it, never beyond the last
+    reset. Positions are rotary: only distances count, in steps that are not masked, so that a
+    stream may be cut anywhere. The state is the cache of keys and values of the past steps: a step
+    costs the same however long the stream is. State, softmax and normalisation are float32 under
+    every dtype policy.
+
+    Args:
+        width: Positive integer, features of input and output.
+        num_heads: Positive integer that divides `width`. Defaults to `4`.
+        context_length: Positive integer, steps that a step sees, itself among them. Defaults to
+            `128`.
+        dropout: Float in [0, 1), the rate on attention weights and after `gelu`. Defaults to `0.0`.
+        seed: Integer, or `None` for Keras' global seed; all initial weights are drawn from it.
+            Defaults to `None`.
+        **kwargs: `return_sequences`, `return_state`, `stateful`, `go_backwards`,
+            `zero_output_for_mask`, as for `S5`, and arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Tensor `(batch, time, width)`.
+        initial_state: List of float32 tensors, newest step last: keys and values `(batch,
+            context_length - 1, width)`, and `(batch, context_length - 1)`, positive where there was
+            such a step; `None` for an empty cache.
+        resets, training: As for `S5`.
+        mask: As for `S5`; a masked step is not counted in the window.
+        step_scale: Not for attention: anything but `None` raises.
+
+    Input shape:
+        `(batch, time, width)`.
+
+    Output shape:
+        `(batch, time, width)`, or `(batch, width)` with `return_sequences=False`; with
+        `return_state` a tuple of it and the states.
+
+    Raises:
+        ValueError: If an argument is out of its range, or `step_scale` is given.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_s5rl.layers import AttentionBlock
+    >>> block = AttentionBlock(8, num_heads=2, context_length=4, return_state=True)
+    >>> outputs, keys, values, valid = block(np.ones((2, 5, 8), "float32"))
+    >>> tuple(outputs.shape), tuple(keys.shape), tuple(valid.shape)
+    ((2, 5, 8), (2, 3, 8), (2, 3))
+
+    Reference:
+    - Vaswani et al., "Attention is all you need", 2017.
+    - Xiong et al., "On layer normalization in the transformer architecture", 2020 (pre-norm).
+    - Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021.
+    """
+
+    def __init__(self, width, num_heads=4, context_length=128, dropout=0.0, seed=None, **kwargs):
+        super().__init__(seed=seed, **kwargs)
+        sizes = {"width": width, "num_heads": num_heads, "context_length": context_length}
+        for name, value in sizes.items():
+            if value < 1:
+                raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value}")
+        if width % num_heads:
+            raise ValueError(
+                "`num_heads` should divide `width`: each head has an equal share of the features. "
+                f"Received: num_heads={num_heads}, width={width}"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` should be in [0, 1). Received: dropout={dropout}")
+        self.width = width
+        self.num_heads = num_heads
+        self.context_length = context_length
+        self.dropout = dropout
+        seeds = iter(derive_seeds(seed, 6))
+
+        def dense(name, units, gain=1.0, activation=None):
+            return keras.layers.Dense(
+                units,
+                activation=activation,
+                kernel_initializer=Orthogonal(gain, seed=next(seeds)),
+                dtype=self.dtype_policy,
+                name=name,
+            )
+
+        def norm(name):
+            return RowNormalization(epsilon=1e-5, dtype=self.dtype_policy, name=name)
+
+        # These gains keep the variance: rows of a wide orthogonal matrix have length 1.
+        self.attention_norm = norm("attention_norm")
+        self.query_key_value = dense("query_key_value", 3 * width, 3.0**0.5)
+        self.attention_output = dense("attention_output", width)
+        self.feed_forward_norm = norm("feed_forward_norm")
+        self.feed_forward_hidden = dense("feed_forward_hidden", 4 * width, 2.0, ops.gelu)
+        self.feed_forward_output = dense("feed_forward_output", width)
+        self.weight_dropout = self.hidden_dropout = None
+        if dropout > 0:
+            self.weight_dropout, self.hidden_dropout = (
+                keras.layers.Dropout(dropout, seed=next(seeds), dtype=dtype, name=name)
+                for name, dtype in (
+                    ("weight_dropout", "float32"),
+                    ("hidden_dropout", self.dtype_policy),
+                )
+            )
+
+    @property
+    def state_shapes(self):
+        past = self.context_length - 1
+        return [(past, self.width), (past, self.width), (past,)]
+
+    def output_size(self, features):
+        return self.width
+
+    def build(
+        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
+    ):
+        if inputs_shape[-1] != self.width:
+            raise ValueError(
+                f"`inputs` of an attention block should have `width` features, {self.width}: its "
+                f"output is added to them. Received: inputs.shape={tuple(inputs_shape)}"
+            )
+        for layer in (
+            self.attention_norm,
+            self.query_key_value,
+            self.attention_output,
+            self.feed_forward_norm,
+            self.feed_forward_hidden,
+        ):
+            layer.build((None, self.width))
+        self.feed_forward_output.build((None, 4 * self.width))
+        self._create_states(inputs_shape[0])
+        self.built = True
+
+    def run(
+        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
+    ):
+        refuse_step_scale(self, step_scale)
+        if inputs.shape[0] == 0:
+            return inputs, states
+        if reverse and resets is not None:
+            resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
+        inputs, resets, mask = (_batch_major(x, reverse) for x in (inputs, resets, mask))
+        episodes = ops.zeros(ops.shape(inputs)[:2], dtype="int32")
+        if resets is not None:
+            episodes = ops.cumsum(ops.cast(resets, "int32"), axis=1)
+        last_episode = episodes[:, -1:]
+        num_valid = None
+        if mask is not None:  # valid steps come first, so that distances are differences of indices
+            place, order, num_valid = _valid_first(mask)
+            inputs = ops.take_along_axis(inputs, order[..., None], axis=1)
+            episodes = ops.take_along_axis(episodes, order, axis=1)
+
+        query, *new = ops.split(rowwise(self._project, inputs), 3, axis=-1)
+        new = [ops.cast(steps, "float32") for steps in new]
+        new.append(ops.ones(ops.shape(episodes), dtype="float32"))
+        keys, values, valid = (
+            ops.concatenate(pair, axis=1) for pair in zip(states, new, strict=True)
+        )
+        cached = ops.where(states[2] > 0, 0, -1)  # of the episode before the first reset, or empty
+        episodes = ops.concatenate([ops.cast(cached, "int32"), episodes], axis=1)
+        attended = windowed_attention(
+            *(self._split_heads(steps) for steps in (query, keys, values)),
+            episodes,
+            self.context_length,
+            drop=lambda weights: _drop(self.weight_dropout, weights, training),
+        )
+        attended = ops.reshape(attended, ops.shape(inputs))
+        outputs = inputs + rowwise(self.attention_output, attended)
+        outputs = outputs + rowwise(lambda rows: self._feed_forward(rows, training), outputs)
+        if mask is not None:
+            outputs = ops.take_along_axis(outputs, place[..., None], axis=1)
+        outputs = ops.swapaxes(outputs, 0, 1)
+        kept = ops.equal(episodes, last_episode)
+        states = [self._newest(steps, kept, num_valid) for steps in (keys, values, valid)]
+        return ops.flip(outputs, axis=0) if reverse else outputs, states
+
+    def _project(self, rows):
+        return self.query_key_value(self.attention_norm(rows))
+
+    def _feed_forward(self, rows, training):
+        hidden = self.feed_forward_hidden(self.feed_forward_norm(rows))
+        return self.feed_forward_output(_drop(self.hidden_dropout, hidden, training))
+
+    def _split_heads(self, steps):
+        size = self.width // self.num_heads
+        return ops.reshape(steps, (*ops.shape(steps)[:2], self.num_heads, size))
+
+    def _newest(self, steps, kept, num_valid):
+        """The state that cached and new steps leave behind: zeros for those of earlier episodes."""
+        past, features = self.context_length - 1, steps.shape[2:]
+        kept = ops.reshape(kept, (*ops.shape(kept), *(1 for _ in features)))
+        steps = ops.where(kept, steps, 0.0)
+        if num_valid is None:
+            newest = steps[:, ops.shape(steps)[1] - past :]
+        else:
+            index = num_valid + ops.arange(past, dtype="int32")
+            index = ops.reshape(index, (*ops.shape(index), *(1 for _ in features)))
+            newest = ops.take_along_axis(steps, index, axis=1)
+        return ops.reshape(newest, (ops.shape(steps)[0], past, *features))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "num_heads": self.num_heads,
+            "context_length": self.context_length,
+            "dropout": self.dropout,
+        }
+
+
+def _drop(dropout, values, training):
+    return values if dropout is None else dropout(values, training=training)
+
+
+def _batch_major(steps, reverse):
+    if steps is None:
+        return None
+    return ops.swapaxes(ops.flip(steps, axis=0) if reverse else steps, 0, 1)
+
+
+def _valid_first(mask):
+    """The order of the steps in which the valid ones come first.
+
+    Args:
+        mask: Bool tensor `(batch, time)`.
+
+    Returns:
+        `(place, order, num_valid)`, int32: where each step goes `(batch, time)`, which step goes to
+        each place `(batch, time)`, and how many are valid `(batch, 1)`.
+    """
+    valid = ops.cumsum(ops.cast(mask, "int32"), axis=1)
+    num_valid = valid[:, -1:]
+    time = ops.arange(ops.shape(mask)[1], dtype="int32")
+    place = ops.where(mask, valid - 1, num_valid + time - valid)
+    return place, ops.argsort(place, axis=1), num_valid

@@ -1,0 +1,106 @@
+"""A transformer over a window of the past, with resets."""
+
+import keras
+
+from keras_s5rl.layers.attention_block import AttentionBlock
+from keras_s5rl.layers.initializers import derive_seeds
+from keras_s5rl.layers.sequence_stack import SequenceStack
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
+class CausalAttention(SequenceStack):
+    """A dense encoder, `num_layers` `AttentionBlock`s, and a last layer normalisation.
+
+    It is the memory to which recurrences are compared: each block sees the last `context_length`
+    steps of its episode, so that the stack reaches `num_layers * (context_length - 1)` steps back.
+
+    Args:
+        num_layers: Positive integer, the number of blocks.
+        width: Positive integer, the features of every block.
+        num_heads: Positive integer that divides `width`. Defaults to `4`.
+        context_length: Positive integer, steps that a step sees in each block, itself among them.
+            Defaults to `128`.
+        dropout: Float in [0, 1), as for `AttentionBlock`. Defaults to `0.0`.
+        seed: Integer, or `None` for Keras' global seed; all initial weights are drawn from it.
+            Defaults to `None`.
+        **kwargs: `return_sequences`, `return_state`, `stateful`, `go_backwards`,
+            `zero_output_for_mask`, as for `S5`, and arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Tensor `(batch, time, features)`.
+        initial_state: Flat list of three float32 tensors a block, as `AttentionBlock` has them, or
+            `None` for empty caches.
+        resets, mask, training: As for `AttentionBlock`.
+        step_scale: Not for attention: anything but `None` raises.
+
+    Input shape:
+        `(batch, time, features)`.
+
+    Output shape:
+        `(batch, time, width)`, or `(batch, width)` with `return_sequences=False`; with
+        `return_state` a tuple of it and the states.
+
+    Raises:
+        ValueError: If an argument is out of its range, or `step_scale` is given.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_s5rl.layers import CausalAttention
+    >>> memory = CausalAttention(num_layers=2, width=8, context_length=4, return_state=True)
+    >>> outputs, *states = memory(np.ones((2, 5, 3), "float32"))
+    >>> tuple(outputs.shape), len(states)
+    ((2, 5, 8), 6)
+    >>> output, states = memory.step(np.ones((2, 3), "float32"), np.array([True, False]), states)
+    >>> tuple(output.shape)
+    (2, 8)
+
+    Reference:
+    - Vaswani et al., "Attention is all you need", 2017.
+    - Parisotto et al., "Stabilizing transformers for reinforcement learning", 2020 (a cache of past
+      steps as the memory of an agent).
+    """
+
+    def __init__(
+        self,
+        num_layers,
+        width,
+        num_heads=4,
+        context_length=128,
+        dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        if num_layers < 1:
+            raise ValueError(
+                f"`num_layers` should be a positive integer. Received: num_layers={num_layers}"
+            )
+        _, *block_seeds = derive_seeds(seed, 1 + num_layers)
+        blocks = [
+            AttentionBlock(
+                width,
+                num_heads,
+                context_length,
+                dropout,
+                seed=block_seed,
+                dtype=kwargs.get("dtype"),
+                name=f"block_{index}",
+            )
+            for index, block_seed in enumerate(block_seeds)
+        ]
+        super().__init__(blocks, width, normalize_output=True, seed=seed, **kwargs)
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.context_length = context_length
+        self.dropout = dropout
+
+    def get_config(self):
+        config = super().get_config()
+        del config["layers"], config["normalize_output"]
+        return {
+            **config,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "context_length": self.context_length,
+            "dropout": self.dropout,
+        }

@@ -1,0 +1,44 @@
+"""What a layer over time gives at masked steps: its last output again."""
+
+from keras import ops
+
+from keras_s5rl import backend
+
+
+def hold_outputs(outputs, mask, resets=None, reverse=False):
+    """Puts the last output since the last reset in the place of those at masked steps.
+
+    Args:
+        outputs: Tensor `(time, batch, units)`.
+        mask: Bool tensor `(time, batch)`. False where the output is to be replaced.
+        resets: Bool tensor `(time, batch)`, or `None`. True where an episode begins.
+        reverse: Whether time runs backwards; episodes are cut at the same places.
+
+    Returns:
+        Tensor `(time, batch, units)`; zeros where the episode has had no output yet.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_s5rl.layers.held_outputs import hold_outputs
+    >>> outputs = np.arange(1.0, 5.0).reshape(4, 1, 1)
+    >>> held = hold_outputs(outputs, np.array([[False], [True], [False], [True]]))
+    >>> [float(x) for x in held[:, 0, 0]]
+    [0.0, 2.0, 2.0, 4.0]
+    """
+    steps = {"time": ops.arange(ops.shape(outputs)[0], dtype="int32"), "valid": mask}
+    if resets is not None:
+        if reverse:
+            resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
+        steps["cut"] = resets
+
+    def advance(last, step):
+        if resets is not None:
+            last = ops.where(step["cut"], -1, last)
+        last = ops.where(step["valid"], step["time"], last)
+        return last, last
+
+    none_yet = ops.full((ops.shape(outputs)[1],), -1, dtype="int32")
+    _, last = backend.scan(advance, none_yet, steps, reverse=reverse)
+    held = ops.take_along_axis(outputs, ops.maximum(last, 0)[..., None], axis=0)
+    return ops.where(last[..., None] >= 0, held, ops.zeros_like(held))

@@ -1,0 +1,157 @@
+"""The minimal gated recurrent unit (minGRU), whose gates do not see the state, with resets."""
+
+import keras
+from keras import ops
+
+from keras_s5rl.layers.checks import refuse_step_scale
+from keras_s5rl.layers.initializers import Normal, derive_seeds
+from keras_s5rl.layers.sequence_layer import SequenceLayer
+from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, rowwise
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
+class MinGRU(SequenceLayer):
+    """Minimal gated recurrent unit (minGRU) with resets.
+
+    The gate and the candidate of a GRU, read from the input alone. What is left is a linear
+    recurrence with a real decay for each step, which runs in parallel over time:
+
+        z_t = sigmoid(W_z u_t + b_z)
+        h_t = (1 - z_t) * (0 if reset_t else h_{t-1}) + z_t * (W_h u_t + b_h)
+
+    The output is `h_t`. Gates, state and recurrence are float32 under every dtype policy; only the
+    matrix product follows the policy.
+
+    Args:
+        units: Positive integer, the number of states and of output features.
+        return_sequences: Whether to return the outputs of all steps or of the last one. Defaults to
+            `True`.
+        return_state: Whether to return the state after the last step too. Defaults to `False`.
+        stateful: Whether a batch starts from the state in which the last one ended. Defaults to
+            `False`.
+        go_backwards: Whether to run from the last step to the first, and return the outputs in that
+            order. Resets and mask stay in the order of time of the inputs. Defaults to `False`.
+        zero_output_for_mask: Whether a masked step gives zeros rather than the last output again.
+            Defaults to `False`.
+        implementation: As for `keras_s5rl.ops.linear_recurrence`. Defaults to `"auto"`.
+        seed: Integer, or `None` for Keras' global seed; all initial weights are drawn from it.
+            Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Tensor `(batch, time, features)`.
+        initial_state: Float32 tensor `(batch, units)` or a list of one, or `None` for zeros.
+        resets, mask, training: As for `S5`.
+        step_scale: Not for a recurrence in discrete time: anything but `None` raises.
+
+    Input shape:
+        `(batch, time, features)`.
+
+    Output shape:
+        `(batch, time, units)`, or `(batch, units)` with `return_sequences=False`; with
+        `return_state` a tuple of it and the state, float32 `(batch, units)`.
+
+    Raises:
+        ValueError: If an argument is out of its range, or `step_scale` is given.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_s5rl.layers import MinGRU
+    >>> layer = MinGRU(4, return_state=True)
+    >>> inputs = np.ones((2, 5, 8), "float32")
+    >>> resets = np.zeros((2, 5), bool)
+    >>> outputs, state = layer(inputs, resets=resets)
+    >>> tuple(outputs.shape), tuple(state.shape)
+    ((2, 5, 4), (2, 4))
+    >>> output, state = layer.step(inputs[:, 0], resets[:, 0], state)
+    >>> tuple(output.shape)
+    (2, 4)
+
+    Reference:
+    - "Were RNNs all we needed?" (section 3.1; Feng et al., 2024).
+    """
+
+    def __init__(
+        self,
+        units,
+        return_sequences=True,
+        return_state=False,
+        stateful=False,
+        go_backwards=False,
+        zero_output_for_mask=False,
+        implementation="auto",
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            return_sequences=return_sequences,
+            return_state=return_state,
+            stateful=stateful,
+            go_backwards=go_backwards,
+            zero_output_for_mask=zero_output_for_mask,
+            seed=seed,
+            **kwargs,
+        )
+        if units < 1:
+            raise ValueError(f"`units` should be a positive integer. Received: units={units}")
+        check_implementation(implementation)
+        self.units = units
+        self.implementation = implementation
+
+    @property
+    def state_shapes(self):
+        return [(self.units,)]
+
+    @property
+    def single_state(self):
+        return True
+
+    def output_size(self, features):
+        return self.units
+
+    def build(
+        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
+    ):
+        features = inputs_shape[-1]
+        (seed,) = derive_seeds(self.seed, 1)
+
+        def add(name, shape, initializer):
+            return self.add_weight(
+                shape=shape, initializer=initializer, dtype="float32", autocast=False, name=name
+            )
+
+        # Of the gate, then of the candidate, side by side as in a Keras GRU.
+        self.kernel = add("kernel", (features, 2 * self.units), Normal(features**-0.5, seed=seed))
+        self.bias = add("bias", (2 * self.units,), "zeros")
+        self._create_states(inputs_shape[0])
+        self.built = True
+
+    def run(
+        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
+    ):
+        refuse_step_scale(self, step_scale)
+        if inputs.shape[0] == 0:
+            return ops.zeros((0, ops.shape(inputs)[1], self.units), inputs.dtype), states
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        products = rowwise(lambda rows: ops.matmul(rows, kernel), inputs)
+        # One real plane, on the last axis but one.
+        products = (ops.cast(products, "float32") + self.bias)[:, :, None]
+        gate, candidate = products[..., : self.units], products[..., self.units :]
+        history = linear_recurrence_time_major(
+            ops.sigmoid(-gate),  # 1 - z, exact also where z is almost 1
+            ops.sigmoid(gate) * candidate,
+            states[0][:, None],
+            resets,
+            mask,
+            reverse,
+            self.implementation,
+        )[:, :, 0]
+        return ops.cast(history, self.compute_dtype), [history[0 if reverse else -1]]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "implementation": self.implementation,
+        }

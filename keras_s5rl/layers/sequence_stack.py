@@ -1,0 +1,172 @@
+"""Layers over time one after the other, as one layer."""
+
+import keras
+from keras import ops
+
+from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.layers.row_normalization import RowNormalization
+from keras_s5rl.layers.sequence_layer import SequenceLayer, check_inner_layer
+from keras_s5rl.ops import rowwise
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
+class SequenceStack(SequenceLayer):
+    """A dense encoder and layers over time, one after the other.
+
+    Time is the leading axis inside: a batch is transposed once on its way in and once on its way
+    out. Resets, mask and step scale reach every layer.
+
+    Args:
+        layers: List of `SequenceLayer`s, such as `ResidualBlock`s, with the default
+            `return_sequences`, `return_state`, `stateful`, `go_backwards` and
+            `zero_output_for_mask`: those of the stack count.
+        width: Positive integer, the features that the encoder gives the first layer.
+        normalize_output: Whether a layer normalisation comes last, as behind pre-normed blocks.
+            Defaults to `False`.
+        seed: Integer, or `None` for Keras' global seed; the initial weights of the encoder are
+            drawn from it. Defaults to `None`.
+        **kwargs: `return_sequences`, `return_state`, `stateful`, `go_backwards`,
+            `zero_output_for_mask`, as for `S5`, and arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Tensor `(batch, time, features)`.
+        initial_state: Flat list of the states of the layers, in their order, as
+            `get_initial_state` gives it; `None` for that itself.
+        resets, step_scale, mask, training: As for `S5`.
+
+    Input shape:
+        `(batch, time, features)`.
+
+    Output shape:
+        `(batch, time, units)`, or `(batch, units)` with `return_sequences=False`, with the units of
+        the last layer; with `return_state` a tuple of it and the states.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from keras_s5rl.layers import S5, ResidualBlock, Resettable, SequenceStack
+    >>> blocks = [ResidualBlock(S5(16)), ResidualBlock(Resettable(keras.layers.GRUCell(8)))]
+    >>> stack = SequenceStack(blocks, width=8, return_state=True)
+    >>> outputs, *states = stack(np.ones((2, 5, 3), "float32"))
+    >>> tuple(outputs.shape), [tuple(state.shape) for state in states]
+    ((2, 5, 8), [(2, 2, 8), (2, 8)])
+    """
+
+    def __init__(self, layers, width, normalize_output=False, seed=None, **kwargs):
+        super().__init__(seed=seed, **kwargs)
+        if not layers:
+            raise ValueError("`layers` should hold at least one layer. Received: layers=[]")
+        for layer in layers:
+            check_inner_layer("layers", layer)
+        if width < 1:
+            raise ValueError(f"`width` should be a positive integer. Received: width={width}")
+        self.width = width
+        self.normalize_output = normalize_output
+        (encoder_seed,) = derive_seeds(seed, 1)
+        self.encoder = keras.layers.Dense(
+            width,
+            kernel_initializer=Orthogonal(seed=encoder_seed),
+            dtype=self.dtype_policy,
+            name="encoder",
+        )
+        self.blocks = list(layers)
+        if self.stateful:
+            self._check_can_step()
+        self.last_norm = None
+        if normalize_output:
+            self.last_norm = RowNormalization(
+                epsilon=1e-5, dtype=self.dtype_policy, name="last_norm"
+            )
+
+    @property
+    def state_shapes(self):
+        return [shape for block in self.blocks for shape in block.state_shapes]
+
+    def get_initial_state(self, batch_size):
+        """The states of all layers before an episode: a flat list, batch first."""
+        return keras.tree.flatten([block.get_initial_state(batch_size) for block in self.blocks])
+
+    def output_size(self, features):
+        features = self.width
+        for block in self.blocks:
+            features = block.output_size(features)
+        return features
+
+    def build(
+        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
+    ):
+        self.encoder.build((None, inputs_shape[-1]))
+        features = self.width
+        for block in self.blocks:
+            if not block.built:  # a loaded one is
+                block.build((None, None, features))
+            features = block.output_size(features)
+        if self.last_norm is not None:
+            self.last_norm.build((None, features))
+        self._create_states(inputs_shape[0])
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: inputs_shape[-1]})
+        self.built = True
+
+    def run(
+        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
+    ):
+        return self._run(
+            False,
+            inputs,
+            states,
+            resets=resets,
+            mask=mask,
+            step_scale=step_scale,
+            reverse=reverse,
+            training=training,
+        )
+
+    def run_last(self, inputs, states, resets=None, step_scale=None, reverse=False, training=None):
+        return self._run(
+            True,
+            inputs,
+            states,
+            resets=resets,
+            step_scale=step_scale,
+            reverse=reverse,
+            training=training,
+        )
+
+    def _run(self, last_only, inputs, states, **arguments):
+        outputs = rowwise(self.encoder, inputs)
+        states, new_states = list(states), []
+        for index, block in enumerate(self.blocks):
+            run = block.run_last if last_only and index == len(self.blocks) - 1 else block.run
+            count = len(block.state_shapes)
+            outputs, block_states = run(
+                ops.cast(outputs, block.compute_dtype), states[:count], **arguments
+            )
+            del states[:count]
+            new_states += block_states
+        outputs = ops.cast(outputs, self.compute_dtype)
+        if self.last_norm is not None:
+            outputs = rowwise(self.last_norm, outputs)
+        return outputs, new_states
+
+    def _check_can_step(self):
+        for block in self.blocks:
+            block._check_can_step()
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "layers": [keras.saving.serialize_keras_object(block) for block in self.blocks],
+            "width": self.width,
+            "normalize_output": self.normalize_output,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        if "layers" in config:  # a subclass may make its own
+            layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
+            config = {**config, "layers": layers}
+        return cls(**config)

@@ -1,0 +1,61 @@
+"""Complex numbers as pairs of real planes on the last axis but one: real part 0, imaginary 1.
+
+One plane alone is a real number: every function here takes both.
+"""
+
+from keras import ops
+
+from keras_s5rl.ops.rowwise import rowwise
+
+
+def one(planes):
+    """The number 1, `(planes, 1)`."""
+    return ops.reshape(ops.convert_to_tensor([1.0, 0.0][:planes], dtype="float32"), (planes, 1))
+
+
+def multiply_planes(left, right):
+    """The product of two numbers given as lists of planes, `[real]` or `[real, imaginary]`."""
+    if len(left) == 1:
+        return [left[0] * right[0]]
+    (left_re, left_im), (right_re, right_im) = left, right
+    return [left_re * right_re - left_im * right_im, left_re * right_im + left_im * right_re]
+
+
+def multiply(left, right):
+    """The product of two tensors `(..., planes, P)` that broadcast."""
+    if left.shape[-2] == 1:
+        return left * right
+    left, right = ([values[..., 0, :], values[..., 1, :]] for values in (left, right))
+    return ops.stack(multiply_planes(left, right), axis=-2)
+
+
+def real_to_planes(inputs, kernel):
+    """The complex product `K u` of real vectors, as one real product with all planes side by side.
+
+    Args:
+        inputs: Tensor `(..., H)`; the product is computed in its dtype.
+        kernel: Tensor `(H, planes, P)`.
+
+    Returns:
+        Float32 tensor `(..., planes, P)`.
+    """
+    features, *planes = kernel.shape
+    matrix = ops.cast(ops.reshape(kernel, (features, -1)), inputs.dtype)
+    outputs = rowwise(lambda rows: ops.matmul(rows, matrix), inputs)
+    return ops.reshape(ops.cast(outputs, "float32"), (*ops.shape(inputs)[:-1], *planes))
+
+
+def planes_to_real(states, matrix, dtype):
+    """`Re(C x)` as one real product of `[Re x, Im x]` with `[Re C, -Im C]`.
+
+    Args:
+        states: Tensor `(..., 2, P)`.
+        matrix: Tensor `(2, H, P)`.
+        dtype: Name of the dtype that the product is computed in.
+
+    Returns:
+        Tensor `(..., H)` of that dtype.
+    """
+    kernel = ops.cast(ops.concatenate([matrix[0], -matrix[1]], axis=1), dtype)
+    rows = ops.reshape(states, (*ops.shape(states)[:-2], kernel.shape[1]))
+    return rowwise(lambda rows: ops.matmul(rows, ops.transpose(kernel)), ops.cast(rows, dtype))
