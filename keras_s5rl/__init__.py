@@ -1,10 +1,15 @@
 """Structured state-space models for in-context reinforcement learning, in Keras 3.
 
-Importing the package costs nothing: names are looked up when they are first used (PEP 562), so that
-`KERAS_BACKEND` can still be set after `import keras_s5rl`.
+Importing the package imports no Keras: names are looked up when they are first used (PEP 562), so
+that `KERAS_BACKEND` can still be set after `import keras_s5rl`. It makes the environments known to
+Gymnasium, by entry points that are imported when one is made.
 """
 
 import importlib
+
+import gymnasium
+
+from keras_s5rl.envs.registry import registered_envs
 
 __version__ = "0.1.0"
 
@@ -27,6 +32,14 @@ _SUBMODULES = {
 }
 
 __all__ = sorted(["__version__", *_ATTRIBUTES, *_SUBMODULES])
+
+for _env in registered_envs():
+    gymnasium.register(
+        f"keras_s5rl/{_env}-v0",
+        entry_point="keras_s5rl.envs.gymnasium_env:GymnasiumEnv",
+        vector_entry_point="keras_s5rl.envs.gymnasium_vector:GymnasiumVectorEnv",
+        kwargs={"env": _env},
+    )
 
 
 def __getattr__(name):

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Each part of the package and the parts it may import, beside itself.
 ARROWS = {
+    "__init__": ("envs",),  # the names of the environments, for Gymnasium
     "backend": (),
     "random": ("backend",),
     "ops": ("backend",),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 TRAINING = [snippet for snippet in SNIPPETS if "PPO" in snippet]
-LAYERS = [snippet for snippet in SNIPPETS if "PPO" not in snippet]
+OTHERS = [snippet for snippet in SNIPPETS if "PPO" not in snippet]
 COMMANDS = re.findall(r"^    python launch/(\w+)\.py (.*)$", README, re.MULTILINE)
 DEFINE_FLAGS = {
     "train": train.define_flags,
@@ -42,7 +42,7 @@ def run_as_printed(snippets, backend, folder):
 
 
 def test_readme_holds_snippets_for_each_use():
-    assert len(TRAINING) == 1 and len(LAYERS) == 4 and len(COMMANDS) >= 4
+    assert len(TRAINING) == 1 and len(OTHERS) == 5 and len(COMMANDS) >= 4
 
 
 def test_the_training_snippet_runs_as_printed(tmp_path):
@@ -50,10 +50,10 @@ def test_the_training_snippet_runs_as_printed(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
-def test_the_layer_snippets_run_as_printed_one_after_the_other(backend, tmp_path):
-    snippets = LAYERS
+def test_the_other_snippets_run_as_printed_one_after_the_other(backend, tmp_path):
+    snippets = OTHERS
     if backend == "torch":  # Keras writes no SavedModel there, as the README says
-        snippets = [snippet for snippet in LAYERS if "saved_model" not in snippet]
+        snippets = [snippet for snippet in OTHERS if "saved_model" not in snippet]
     run_as_printed(snippets, backend, tmp_path)
 
 

@@ -3,14 +3,17 @@
     python launch/benchmark.py --suite=ppo
     python launch/benchmark.py --suite=ppo --only=small --only=small_gru --repeats=20
     python launch/benchmark.py --suite=ppo --backend=jax --json=results/ppo.json
+    python launch/benchmark.py --suite=env --only=RepeatPreviousEasy
 
 Prints a table; `--json` also writes the numbers with the machine, the software and the command
 (`--json=-`: to standard output, in place of the table). Each case runs in a process of its own, so
 that start-up and memory are its own.
 
 A suite is a module with `CASES` (name to keyword arguments), `measure(**arguments, repeats)`, which
-returns a dict of numbers, and `COLUMNS` (which of them the table shows: heading and format).
-Importing it loads nothing heavy. `register_suite` adds it.
+returns a dict of numbers, and `COLUMNS` (which of them the table shows: heading and format). It may
+have `SHARES_PROCESS = True`, for all cases in one process, `TRAINS = False`, for backends on which
+no agent runs too, and `note(results)`, which returns what is printed below the table. Importing it
+loads nothing heavy. `register_suite` adds it.
 """
 
 import json
@@ -20,7 +23,7 @@ import sys
 
 from absl import flags
 
-from keras_s5rl.cli import command, ppo_suite
+from keras_s5rl.cli import command, env_suite, ppo_suite
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.runs import machine_block, write_json_atomically
 
@@ -32,6 +35,7 @@ def register_suite(name, suite):
     _SUITES[name] = suite
 
 
+register_suite("env", env_suite)
 register_suite("ppo", ppo_suite)
 
 
@@ -67,9 +71,10 @@ def benchmark(values, argv):
             )
     if values.json not in (None, "-"):
         command.check_output_file("json", values.json)
-    command.select_backend(values.backend)
+    command.select_backend(values.backend, trains=getattr(suite, "TRAINS", True))
     names = [name for name in suite.CASES if name in values.only or not values.only]
-    run_case = _run_here if len(names) == 1 else _run_in_own_process
+    together = len(names) == 1 or getattr(suite, "SHARES_PROCESS", False)
+    run_case = _run_here if together else _run_in_own_process
     documents = []
     for name in names:
         try:
@@ -92,6 +97,8 @@ def benchmark(values, argv):
         print(json.dumps(document, indent=2, allow_nan=False))
         return
     print(_table(document["results"], suite.COLUMNS))
+    if hasattr(suite, "note"):
+        print(suite.note(document["results"]))
     if values.json is not None:
         write_json_atomically(values.json, document)
 

@@ -92,15 +92,19 @@ def backend_name(name):
     return name
 
 
-def select_backend(name):
-    """Sets KERAS_BACKEND for an agent; to be called before anything imports Keras.
+def select_backend(name, trains=True):
+    """Sets KERAS_BACKEND; to be called before anything imports Keras.
+
+    Args:
+        name: String, the value of the flag, or `None`.
+        trains: Whether an agent is to run.
 
     Raises:
         UsageError: If the backend is unknown, not installed or cannot run agents, or if this
             process uses another one.
     """
     name = backend_name(name)
-    if name not in _TRAINING_BACKENDS:
+    if trains and name not in _TRAINING_BACKENDS:
         raise UsageError(
             f"`backend` should be {', '.join(_TRAINING_BACKENDS)}: agents do not run on the others "
             f"yet, only layers do. Received: backend={name!r}"

@@ -1,6 +1,15 @@
-"""`launch/evaluate.py`: scores the policy of a run on fresh episodes."""
+"""`launch/evaluate.py`: scores the policy of a run on fresh episodes.
 
+    python launch/evaluate.py --run_dir=runs/demo
+    python launch/evaluate.py --run_dir=runs/demo --env=popgym:popgym-RepeatPreviousEasy-v0
+
+A name with a colon is an id of Gymnasium, `module:id`: there the policy plays the reference itself.
+"""
+
+import functools
 import json
+import os
+import pathlib
 import sys
 
 from absl import flags
@@ -25,6 +34,10 @@ def define_flags(values):
     flags.DEFINE_string(
         "json", None, "file for the report, - for standard output", flag_values=values
     )
+    flags.DEFINE_string(
+        "record", None, "folder for animations (GIF) of further episodes", flag_values=values
+    )
+    command.define_count_flag(values, "record_episodes", 3, "episodes recorded with --record")
     command.define_environment_flags(values, default=None)
     command.define_backend_flag(values)
 
@@ -35,13 +48,24 @@ def evaluate(values):
     env_args = None if values.env_args is None else parse_env_args(values.env_args)
     if values.json not in (None, "-"):
         command.check_output_file("json", values.json)
+    _check_recording(values)
     try:
         run = RunDirectory.open(values.run_dir)
         command.select_backend(values.backend or run.read_config()["backend"])
         from keras_s5rl.training import PPO
 
         agent = PPO.load(values.run_dir)
-        report = agent.evaluate(values.num_episodes, values.deterministic, values.env, env_args)
+        if _is_gymnasium_id(values.env):
+            from keras_s5rl.training import evaluate_gymnasium
+
+            play = functools.partial(evaluate_gymnasium, agent.policy, values.env, seed=agent.seed)
+        else:
+            play = functools.partial(agent.evaluate, env=values.env)
+        report = play(
+            num_episodes=values.num_episodes,
+            deterministic=values.deterministic,
+            env_args=env_args,
+        )
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
     if values.json == "-":
@@ -50,7 +74,52 @@ def evaluate(values):
         write_json_atomically(values.json, report)
     elif values.env is None and env_args is None:  # another environment is not this run's score
         run.write_evaluation(report)
-    print(_summary(report), file=sys.stderr if values.json == "-" else sys.stdout)
+    out = sys.stderr if values.json == "-" else sys.stdout
+    print(_summary(report), file=out)
+    if values.record is not None:
+        _record(agent, values, env_args, out)
+
+
+def _is_gymnasium_id(env):
+    return env is not None and ":" in env
+
+
+def _check_recording(values):
+    """Finds before the work that nothing could be recorded."""
+    if values.record is None:
+        if values["record_episodes"].present:
+            raise UsageError(
+                "`record_episodes` needs `record`, the folder for the animations. "
+                f"Received: record_episodes={values.record_episodes}, record=None"
+            )
+        return
+    if _is_gymnasium_id(values.env):
+        raise UsageError(
+            "`record` draws environments of the package; leave it out with an id of Gymnasium. "
+            f"Received: record={values.record}, env={values.env}"
+        )
+    existing = pathlib.Path(values.record).absolute()
+    while not os.path.lexists(existing):
+        existing = existing.parent
+    if not values.record or not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        raise UsageError(
+            "`record` should be a folder that can be written to, or made. "
+            f"Received: record={values.record}"
+        )
+
+
+def _record(agent, values, env_args, out):
+    from keras_s5rl import envs
+    from keras_s5rl.training.recording import record_episodes
+
+    env = agent.environment.env
+    if values.env is not None or env_args is not None:
+        env = envs.make(values.env or agent.env, **(env_args or {}))
+    recorded = record_episodes(
+        agent.policy, env, values.record, values.record_episodes, values.deterministic, agent.seed
+    )
+    for path, num_steps, episode_return in recorded:
+        print(f"{path}: return {episode_return:.4f} in {num_steps} steps", file=out)
 
 
 def _summary(report):

@@ -34,7 +34,7 @@ class Learner:
     def initial_state(self, key):
         """Returns the state before the first iteration: fresh episodes, empty memory, the
         weights that the policy has now."""
-        environment_key, key = random.split(key)
+        environment_key, key = ops.unstack(random.split(key), 2)
         start = backend.compile(
             lambda key: self.environment.initial(
                 key, self.config.num_envs, stagger_starts=self.config.stagger_starts
@@ -61,7 +61,7 @@ class Learner:
             minibatches; `explained_variance` of the rollout; `episodes` that ended, and the sums
             `episode_return_sum` and `episode_length_sum` over them.
         """
-        key, rollout_key, update_key = random.split(state["key"], 3)
+        key, rollout_key, update_key = ops.unstack(random.split(state["key"], 3), 3)
         with self._weights(state["trainable"]):
             environment, memory, rollout = collect_rollout(
                 self.environment,

@@ -1,6 +1,7 @@
 """Training: the PPO agent, its evaluation, and the record it keeps."""
 
 from keras_s5rl.training.checks import NonFiniteLossError
+from keras_s5rl.training.gymnasium_evaluation import evaluate_gymnasium
 from keras_s5rl.training.ppo import PPO
 
-__all__ = ["PPO", "NonFiniteLossError"]
+__all__ = ["PPO", "NonFiniteLossError", "evaluate_gymnasium"]

@@ -4,6 +4,8 @@ import math
 
 import keras
 
+from keras_s5rl.models import distribution_for
+
 
 class NonFiniteLossError(RuntimeError):
     """A loss or gradient became infinite or not a number."""
@@ -24,6 +26,30 @@ def check_activation(name):
             "`activation` should be the name of a Keras activation, such as 'leaky_relu'. "
             f"Received: activation={name!r}"
         ) from None
+
+
+def check_spaces(policy, view, name):
+    """Raises a ValueError unless a policy was made for the spaces of an environment.
+
+    Args:
+        policy: `keras_s5rl.models.ActorCritic`.
+        view: `keras_s5rl.envs.AgentView` of the environment.
+        name: String, what the environment is called.
+    """
+    size, distribution = view.observation_space.shape[0], distribution_for(view.action_space)
+    actions = _describe(policy.distribution)
+    if (size, _describe(distribution)) != (policy.observation_size, actions):
+        raise ValueError(
+            "`env` should have the spaces that the policy was made for: observations of "
+            f"{policy.observation_size} numbers, the previous action and the two of the first-step "
+            f"flag among them, and actions {actions}. Received: env={name} with {size} numbers "
+            f"from {view.env.observation_space}, and actions {_describe(distribution)}"
+        )
+
+
+def _describe(distribution):
+    arguments = (f"{name}={value}" for name, value in distribution.get_config().items())
+    return f"{type(distribution).__name__}({', '.join(arguments)})"
 
 
 def check_finite(values, update):

@@ -29,7 +29,7 @@ def play_episodes(environment, policy, num_episodes, key, modes):
     """
 
     def play(weights, key, sample):
-        initial_key, steps_key = random.split(key)
+        initial_key, steps_key = ops.unstack(random.split(key), 2)
         state = environment.initial(environment.draw_initial(initial_key, num_episodes))
         active = ops.ones((num_episodes,), dtype="bool")
         zeros = ops.zeros((num_episodes,), dtype="float32")
@@ -42,7 +42,7 @@ def play_episodes(environment, policy, num_episodes, key, modes):
 
     def step(carry, key, sample):
         state, memory, active, returns, lengths = carry
-        policy_key, step_key = random.split(key)
+        policy_key, step_key = ops.unstack(random.split(key), 2)
         reset = ops.equal(lengths, 0)
         parameters, _, memory = policy.step(environment.observation(state), reset, memory)
         action = backend.cond(
@@ -60,7 +60,8 @@ def play_episodes(environment, policy, num_episodes, key, modes):
         return state, memory, active, returns, lengths
 
     compiled = backend.compile(play)
-    weights = [ops.convert_to_tensor(v) for v in policy.variables]
+    # Without gradients: torch would keep the graph of a whole episode for them.
+    weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in policy.variables]
 
     def run(mode):
         results = compiled(weights, key, ops.convert_to_tensor(not mode))

@@ -16,12 +16,11 @@ from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.training.checks import check_activation, check_count, check_finite
 from keras_s5rl.training.evaluation import play_episodes, summarize
 from keras_s5rl.training.hooks import Hooks
+from keras_s5rl.training.keys import EVALUATION, TRAINING
 from keras_s5rl.training.learner_state import state_from_arrays, state_to_arrays
 from keras_s5rl.training.metrics import EpisodeRecord
 from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
-
-_TRAINING, _EVALUATION = 0, 1  # folded into the seed's key, so that the two never share a draw
 
 
 class PPO:
@@ -185,7 +184,7 @@ class PPO:
             env = self._given_env if env is None else env
             environment, name = _agent_view(env, env_args), _name_of(env)
             self._check_fits(environment, name)
-        key = random.fold_in(self._key, _EVALUATION)
+        key = random.fold_in(self._key, EVALUATION)
         modes = (deterministic, not deterministic)
         played, other = play_episodes(environment, self.policy, num_episodes, key, modes)
         return {
@@ -238,7 +237,7 @@ class PPO:
         self.policy.optimizer = optimizer
         autoreset = envs.AutoReset(self.environment)
         self._learner = Learner(autoreset, self.policy, optimizer, self.config)
-        self._state = self._learner.initial_state(random.fold_in(self._key, _TRAINING))
+        self._state = self._learner.initial_state(random.fold_in(self._key, TRAINING))
         self._total_steps = total_steps
 
     def _train(self, hooks, recorder, last_update, checkpoint_every):

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from keras_s5rl import PPO
 from keras_s5rl.cli import evaluate
@@ -57,9 +58,25 @@ def test_another_environment_of_the_same_sizes_is_scored_but_not_as_the_run(fold
     assert (folder / "evaluation.json").read_bytes() == before
 
 
+def test_record_writes_animations_and_says_where(folder, tmp_path, capsys):
+    path = tmp_path / "new" / "clips" / "episode_0.gif"
+    flags = ["--num_episodes=3", "--record_episodes=1", '--env_args={"k": 2}']
+    assert call(folder, *flags, f"--record={path.parent}") == 0
+    score, line = capsys.readouterr().out.splitlines()
+    assert score.startswith("RepeatPreviousEasy: ")
+    assert line.startswith(f"{path}: return ") and line.endswith(" in 51 steps")
+    assert list(path.parent.iterdir()) == [path]
+    with Image.open(path) as image:
+        assert image.n_frames == 52
+
+
 @pytest.mark.parametrize(
     ("flag", "expected"),
     [
+        ("--record_episodes=2", "`record`, the folder"),
+        ("--record_episodes=0", "`record_episodes`"),
+        ("--record=", "`record`"),
+        ("--record={file}/clips", "`record` should be a folder"),
         ("--env=PositionOnlyCartPoleEasy", "observation size"),
         ("--env=Nowhere", "Nowhere"),
         ('--env_args={"decks": 1}', "decks"),
@@ -70,7 +87,7 @@ def test_another_environment_of_the_same_sizes_is_scored_but_not_as_the_run(fold
 )
 def test_a_mistake_is_told_in_one_line_and_nothing_is_written(flag, expected, folder, capsys):
     before = (folder / "evaluation.json").read_bytes()
-    assert call(folder, flag) == 2
+    assert call(folder, flag.replace("{file}", str(folder / "config.json"))) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
     assert expected in captured.err and "Received: " in captured.err and not captured.out

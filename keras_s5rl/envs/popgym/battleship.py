@@ -9,7 +9,7 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import boards, choice
 
 _SHIP = 1
-_SHOT_AT = 2
+_SHOT_AT = 2  # added to what a cell holds
 
 
 class Battleship(Environment):
@@ -73,7 +73,7 @@ class Battleship(Environment):
         board = ops.reshape(ops.cast(draws["board"], "int8"), (-1, self.board_size**2))
         time = ops.zeros_like(board[:, 0], dtype="int32")
         return {
-            "board": board,  # 0 water, 1 ship, 2 shot at
+            "board": board,  # 0 water, 1 ship, 2 a miss, 3 a hit
             "hit": ops.zeros_like(time, dtype="bool"),
             "num_hits": ops.zeros_like(time),
             "time": time,
@@ -82,13 +82,16 @@ class Battleship(Environment):
 
     def transition(self, state, action, draws):
         cell = boards.cell_index(action, self.board_size)
-        hit = ops.equal(boards.read(state["board"], cell), _SHIP)
+        code = boards.read(state["board"], cell)
+        hit = ops.equal(code, _SHIP)
         num_hits = state["num_hits"] + ops.cast(hit, "int32")
         time = state["time"] + 1
         terminated = num_hits >= self._num_ship_cells
         reward = ops.where(hit, 1.0 / self._num_ship_cells, self._miss_reward)
         state = {
-            "board": boards.write(state["board"], cell, _SHOT_AT),
+            "board": boards.write(
+                state["board"], cell, ops.where(code < _SHOT_AT, code + _SHOT_AT, code)
+            ),
             "hit": hit,
             "num_hits": num_hits,
             "time": time,

@@ -1,0 +1,89 @@
+"""`GymnasiumEnv`: one environment of the package as a `gymnasium.Env`."""
+
+import copy
+
+import gymnasium
+from gymnasium.vector import AutoresetMode
+
+from keras_s5rl.envs.gymnasium_program import environment_of, program_for
+from keras_s5rl.envs.gymnasium_rendering import METADATA, frames, metadata_of
+from keras_s5rl.envs.gymnasium_values import check_actions, single_value
+
+
+class GymnasiumEnv(gymnasium.Env):
+    """One environment of the package as a `gymnasium.Env`: numpy values in and out.
+
+    After `import keras_s5rl`, `gymnasium.make("keras_s5rl/RepeatPreviousEasy-v0")` makes one. A
+    step is one compiled call and one transfer to the host; a `GymnasiumVectorEnv` takes far more
+    steps a second.
+
+    Everything random about an episode comes from two words of `np_random`, drawn by `reset`:
+    `reset(seed=...)` fixes this episode and those that follow it, `reset()` goes on in the stream.
+
+    Args:
+        env: String, a name that `keras_s5rl.envs.make` knows, or an `Environment`.
+        render_mode: `"ansi"`, `"rgb_array"` or None: what `render` returns.
+        **env_args: Arguments of the environment that `env` names.
+
+    Raises:
+        ValueError: If an argument is wrong, or the environment does not take it; from `step`, if
+            the action is not one of the action space.
+        gymnasium.error.ResetNeeded: From `step`, if there is no episode that goes on.
+
+    Example:
+
+    >>> import gymnasium
+    >>> import keras_s5rl
+    >>> env = gymnasium.make("keras_s5rl/RepeatPreviousEasy-v0", k=8)
+    >>> observation, info = env.reset(seed=0)
+    >>> observation in env.observation_space
+    True
+    >>> observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+    >>> reward, terminated, truncated
+    (0.0, False, False)
+    """
+
+    metadata = METADATA
+
+    def __init__(self, env, render_mode=None, **env_args):
+        self.env = environment_of(env, env_args)
+        self.metadata = metadata_of(self.env, render_mode)
+        self.render_mode = render_mode
+        # A space holds a generator, which environments must not share.
+        self.observation_space = copy.deepcopy(self.env.observation_space)
+        self.action_space = copy.deepcopy(self.env.action_space)
+        self._program = program_for(self.env, 1, AutoresetMode.DISABLED)
+        self._state = None
+        self._is_over = True
+        self._last_step = {}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._state, report = self._program.reset(self.np_random)
+        self._is_over = False
+        self._last_step = {}
+        return self._observation_and_info(report)
+
+    def step(self, action):
+        if self._is_over:
+            raise gymnasium.error.ResetNeeded(
+                "`step` should be called in an episode that goes on. Call `reset` first."
+            )
+        actions = check_actions(self.env.action_space, action)
+        self._state, report, _ = self._program.step(self._state, actions)
+        observation, info = self._observation_and_info(report)
+        reward = float(report["reward"][0])
+        terminated, truncated = bool(report["terminated"][0]), bool(report["truncated"][0])
+        self._is_over = terminated or truncated
+        self._last_step = {"action": action, "reward": reward}
+        return observation, reward, terminated, truncated, info
+
+    def render(self):
+        """Returns a picture of the state: a string, or uint8 `(height, width, 3)`."""
+        env_state = self._program.env_state(self._state)
+        pictures = frames(self.env, env_state, self.render_mode, **self._last_step)
+        return pictures[0] if pictures else None
+
+    def _observation_and_info(self, report):
+        observation = single_value(self.env.observation_space, report["observation"], 0)
+        return observation, {name: values[0] for name, values in report["info"].items()}

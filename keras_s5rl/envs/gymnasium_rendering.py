@@ -1,0 +1,59 @@
+"""What Gymnasium's environments show: pictures of `keras_s5rl.envs.rendering`.
+
+It is imported where a picture is asked for, since it needs Pillow.
+"""
+
+import gymnasium
+import keras
+from keras import ops
+
+METADATA = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+
+
+def metadata_of(env, render_mode):
+    """Returns the metadata of an environment that is made with `render_mode`.
+
+    Raises:
+        ValueError: If `render_mode` is neither None nor one of the render modes.
+    """
+    if render_mode is None:
+        return dict(METADATA)
+    if render_mode not in METADATA["render_modes"]:
+        raise ValueError(
+            f"`render_mode` should be one of {METADATA['render_modes']}, or None. Received: "
+            f"render_mode={render_mode!r}"
+        )
+    from keras_s5rl.envs.rendering import renderer_for
+
+    return {**METADATA, "render_fps": max(1, round(1 / renderer_for(env).seconds_per_step))}
+
+
+def frames(env, state, render_mode, **last_step):
+    """Returns a list of frames, one of each environment: strings, or uint8 `(height, width, 3)`.
+
+    Args:
+        env: An `Environment`.
+        state: Its state, a dict of tensors, or None before the first reset.
+        render_mode: One of the render modes, or None: then it warns and there are no frames, as in
+            Gymnasium's own environments.
+        **last_step: What `keras_s5rl.envs.rendering.render` takes of the step before.
+
+    Raises:
+        gymnasium.error.ResetNeeded: If there is no state.
+    """
+    if render_mode is None:
+        gymnasium.logger.warn(
+            "`render` shows nothing without the argument `render_mode` of `make`."
+        )
+        return []
+    if state is None:
+        raise gymnasium.error.ResetNeeded("`render` shows an episode. Call `reset` first.")
+    from keras_s5rl.envs.rendering import render
+
+    columns = keras.tree.map_structure(ops.convert_to_numpy, state)
+    num_envs = len(keras.tree.flatten(columns)[0])
+    rows = [
+        keras.tree.map_structure(lambda column, index=index: column[index], columns)
+        for index in range(num_envs)
+    ]
+    return [render(env, row, render_mode, **last_step) for row in rows]

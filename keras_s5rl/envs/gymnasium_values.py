@@ -1,0 +1,67 @@
+"""Numpy values of Gymnasium spaces, to and from the batched arrays of an `Environment`."""
+
+import gymnasium
+import numpy as np
+
+from keras_s5rl.envs.spaces import sizes_and_starts
+
+
+def batched_values(space, values):
+    """Returns the values of all environments, an element of Gymnasium's `batch_space` of `space`.
+
+    Args:
+        space: Gymnasium space of one value.
+        values: Array in the format of `Environment`, leading axis `num_envs`.
+    """
+    if isinstance(space, gymnasium.spaces.Tuple):
+        return tuple(column.astype("int64") for column in values.T)
+    return values.astype(space.dtype)
+
+
+def single_value(space, values, index):
+    """Returns the value of one environment, an element of `space`.
+
+    Args:
+        space: Gymnasium space of one value.
+        values: Array in the format of `Environment`, leading axis `num_envs`.
+        index: Integer, which environment.
+    """
+    if isinstance(space, gymnasium.spaces.Tuple):
+        return tuple(values[index].astype("int64"))
+    return values[index].astype(space.dtype)
+
+
+def check_actions(space, actions, num_envs=None):
+    """Returns actions in the format of `Environment`.
+
+    Args:
+        space: Gymnasium space of one action.
+        actions: Element of Gymnasium's `batch_space` of `space`, or of `space` itself if `num_envs`
+            is None. Numbers of a `Box` may lie outside its bounds: what that means is the
+            environment's business.
+        num_envs: Integer, number of environments, or None.
+
+    Returns:
+        int32 array of shape `(num_envs,)` or `(num_envs, k)`, or float32 `(num_envs, k)` for a
+        `Box`. `num_envs` is 1 for None.
+
+    Raises:
+        ValueError: If shape, kind or range of the actions is not that of the space.
+    """
+    is_box = isinstance(space, gymnasium.spaces.Box)
+    batch = () if num_envs is None else (num_envs,)
+    shape, array = space.shape, actions
+    if isinstance(space, gymnasium.spaces.Tuple):
+        shape, array = (len(space.spaces),), np.stack(actions, axis=-1)
+    array = np.asarray(array)
+    fits = array.shape == (*batch, *shape) and array.dtype.kind in ("iuf" if is_box else "iu")
+    if fits and not is_box:
+        sizes, starts = sizes_and_starts(space)
+        classes = array.reshape(-1, len(sizes)) - starts
+        fits = ((classes >= 0) & (classes < sizes)).all()
+    if not fits:
+        expected = "an action" if num_envs is None else f"{num_envs} actions, stacked,"
+        raise ValueError(
+            f"`actions` should be {expected} of {space}. Received: actions={actions!r}"
+        )
+    return array.astype("float32" if is_box else "int32").reshape(-1, *shape)

@@ -1,0 +1,69 @@
+"""The renderer of the cart-poles."""
+
+import math
+
+from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GOLD, INK, MUTED, RED, faint
+from keras_s5rl.envs.rendering.renderer import Renderer
+
+_METRE = 84  # pixels of the track; the pole is drawn longer than on this scale
+_POLE = 120
+_MIDDLE, _TRACK = 230, 168
+_LIMIT = 2.4  # m
+_COLUMNS = 48
+
+
+class CartPoleRenderer(Renderer):
+    """Cart, pole and track with its ends; faint, the cart where a noisy observation has it."""
+
+    seconds_per_step = 0.02
+
+    def size(self, env):
+        return 2 * _MIDDLE, 204
+
+    def name_action(self, env, action):
+        return ("push left", "push right")[int(action)]
+
+    def describe(self, env, state, action):
+        x, x_speed, angle, angle_speed = state["physics"].tolist()
+        place = round((x + _LIMIT) / (2 * _LIMIT) * _COLUMNS)
+        track = ["-"] * (_COLUMNS + 1)
+        track[min(max(place, 0), _COLUMNS)] = (
+            "/" if angle > 0.02 else "\\" if angle < -0.02 else "|"
+        )
+        return f"|{''.join(track)}|\n{_positions(x, angle)}  {_speeds(x_speed, angle_speed)}"
+
+    def draw(self, canvas, env, state, action):
+        x, x_speed, angle, angle_speed = state["physics"].tolist()
+        canvas.text(16, 14, _positions(x, angle), 13, MUTED)
+        canvas.text(2 * _MIDDLE - 16, 14, _speeds(x_speed, angle_speed), 13, MUTED, "rm")
+        canvas.rectangle(0, _TRACK + 15, 2 * _MIDDLE, 2, FAINT)
+        for side in (-1, 1):
+            end = _MIDDLE + side * _LIMIT * _METRE
+            canvas.line([(end, _TRACK + 8), (end, _TRACK + 24)], RED, 2)
+        if "noise" in state:
+            space = env.observation_space
+            seen = (state["physics"][::2] + state["noise"]).clip(space.low, space.high)
+            _draw_cart(canvas, *seen.tolist(), faint(BLUE), faint(GOLD))
+        _draw_cart(canvas, x, angle, BLUE, GOLD)
+        if action is not None:
+            side = 1 if action == 1 else -1
+            start = _MIDDLE + x * _METRE + side * 34
+            canvas.arrow([(start, _TRACK), (start + side * 24, _TRACK)], INK, 4)
+
+
+def _draw_cart(canvas, x, angle, color, pole_color):
+    middle = _MIDDLE + x * _METRE
+    pole = (middle + _POLE * math.sin(angle), _TRACK - 8 - _POLE * math.cos(angle))
+    for side in (-15, 15):
+        canvas.circle(middle + side, _TRACK + 9, 6, color)
+    canvas.rectangle(middle - 28, _TRACK - 12, 56, 22, color, radius=5)
+    canvas.line([(middle, _TRACK - 8), pole], pole_color, 8)
+    canvas.circle(middle, _TRACK - 8, 3, color)
+
+
+def _positions(x, angle):
+    return f"x {x:+.2f} m  angle {math.degrees(angle):+.1f}°"
+
+
+def _speeds(x_speed, angle_speed):
+    return f"{x_speed:+.2f} m/s  {math.degrees(angle_speed):+.0f}°/s"

@@ -1,0 +1,208 @@
+"""Scores of a policy in environments of Gymnasium: the reference's own, or anybody's."""
+
+import gymnasium
+import keras
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from keras import ops
+
+from keras_s5rl import backend, random
+from keras_s5rl.envs import AgentView, Environment
+from keras_s5rl.envs.spaces import null_value
+from keras_s5rl.training.checks import check_count, check_spaces
+from keras_s5rl.training.evaluation import summarize
+
+_MAX_COPIES = 64
+
+
+def evaluate_gymnasium(policy, env, num_episodes, deterministic=True, seed=0, env_args=None):
+    """Plays whole episodes of a Gymnasium environment and returns the policy's score.
+
+    The policy sees what `keras_s5rl.envs.AgentView` shows: flat observation, previous action and
+    first-step flag. Its memory is cleared where an episode starts. Of `n` copies of the environment
+    copy `i` plays the episodes `i, i + n, i + 2 n, ...`, each to its own end: taking the first that
+    finish would favour short ones. Continuous actions are clipped to the action space on their way
+    to the environment.
+
+    Args:
+        policy: `keras_s5rl.models.ActorCritic`, such as `agent.policy`, or `load_policy(path)`.
+        env: What to play in: the id of an environment (`"CartPole-v1"`; in `"module:id"` the module
+            is imported first, which registers its ids, as in
+            `"popgym:popgym-RepeatPreviousEasy-v0"`); a callable that returns a new
+            `gymnasium.Env`; an `Env`; or a `VectorEnv`, in any mode of autoreset. An environment
+            that was given is left open.
+        num_episodes: Positive integer.
+        deterministic: Whether to play the mode of the policy rather than draws from it. Defaults to
+            `True`.
+        seed: Non-negative integer, from which the environments are reset and the draws are made.
+            Defaults to `0`.
+        env_args: Dict of keyword arguments of an environment given by its id, or `None`. Defaults
+            to `None`.
+
+    Returns:
+        Dict, as of `PPO.evaluate`: `env num_episodes deterministic seed return_mean return_std
+        return_ci95 length_mean other_mode returns`. In `other_mode` is the score of the policy
+        played the other way, from the same seed.
+
+    Raises:
+        ValueError: If there is no such environment, or its spaces are not those of the policy.
+
+    Example:
+
+    >>> from keras_s5rl.layers import S5Stack
+    >>> from keras_s5rl.models import ActorCritic, Categorical
+    >>> from keras_s5rl.training.gymnasium_evaluation import evaluate_gymnasium
+    >>> memory = S5Stack(1, 16, state_size=8, return_state=True)
+    >>> policy = ActorCritic(8, Categorical(2), memory)  # 4 numbers, 2 actions, 2 for the flag
+    >>> report = evaluate_gymnasium(policy, "CartPole-v1", num_episodes=4)
+    >>> len(report["returns"])
+    4
+    """
+    check_count("num_episodes", num_episodes)
+    copies, name = _make_copies(env, num_episodes, env_args)
+    try:
+        view = AgentView(_Shown(copies.single_observation_space, copies.single_action_space))
+        check_spaces(policy, view, name)
+        played, other = (
+            _play(copies, _actor(policy, view, mode, seed), num_episodes, seed)
+            for mode in (deterministic, not deterministic)
+        )
+    finally:
+        if not isinstance(env, gymnasium.Env | VectorEnv):
+            copies.close()
+    return {
+        "env": name,
+        "num_episodes": num_episodes,
+        "deterministic": deterministic,
+        "seed": seed,
+        **summarize(*played),
+        "other_mode": {"deterministic": not deterministic, **summarize(*other)},
+        "returns": played[0].tolist(),
+    }
+
+
+class _Shown(Environment):
+    """What a Gymnasium environment shows, so that `AgentView` can make of it what policies see."""
+
+    def __init__(self, observation_space, action_space):
+        self.observation_space = observation_space
+        self.action_space = action_space
+
+    def observation(self, state):
+        return state["observation"]
+
+
+def _make_copies(env, num_episodes, env_args):
+    """Returns a `VectorEnv` and the name of what runs in it."""
+    if env_args and not isinstance(env, str):
+        raise ValueError(
+            "`env_args` are the arguments of an environment that is made by its id; give them to "
+            f"the object yourself. Received: env_args={env_args} with env={env}"
+        )
+    num_copies = min(num_episodes, _MAX_COPIES)
+    if isinstance(env, str):
+        try:
+            return gymnasium.make_vec(env, num_envs=num_copies, **(env_args or {})), env
+        except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
+            raise ValueError(
+                "`env` should be the id of a Gymnasium environment, with the module that registers "
+                "it where that is not Gymnasium, such as 'popgym:popgym-RepeatPreviousEasy-v0', "
+                f"and `env_args` should fit it: {str(error).rstrip('.')}. "
+                f"Received: env={env!r}, env_args={env_args}"
+            ) from error
+    if isinstance(env, VectorEnv):
+        return env, _name_of(env)
+    if isinstance(env, gymnasium.Env):
+        return SyncVectorEnv([lambda: env]), _name_of(env)
+    if callable(env):
+        copies = SyncVectorEnv([env] * num_copies)
+        return copies, _name_of(copies.envs[0])
+    raise ValueError(
+        "`env` should be an id, a callable that makes a gymnasium.Env, an Env or a VectorEnv. "
+        f"Received: env={env!r}"
+    )
+
+
+def _name_of(env):
+    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+
+
+def _actor(policy, view, deterministic, seed):
+    """Returns `act(observations, previous_action, is_first, memory, step) -> action, memory`."""
+    key = random.key(seed)
+
+    def program(weights, key, state, memory, step):
+        variables = zip(policy.variables, weights, strict=True)
+        with keras.StatelessScope(state_mapping=list(variables)):
+            return policy.act(
+                view.observation(state),
+                state["is_first"],
+                memory,
+                deterministic,
+                None if deterministic else random.fold_in(key, step),
+            )
+
+    compiled = backend.compile(program)
+    # Without gradients: torch would keep the graph of a whole episode for them.
+    weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in policy.variables]
+
+    def act(observations, previous_action, is_first, memory, step):
+        state = {
+            "env": {"observation": _as_array(view.env.observation_space, observations)},
+            "previous_action": previous_action,
+            "is_first": is_first,
+        }
+        state, step = keras.tree.map_structure(ops.convert_to_tensor, (state, np.int32(step)))
+        if memory is None:
+            memory = policy.get_initial_state(len(is_first))
+        action, memory = compiled(weights, key, state, memory, step)
+        return ops.convert_to_numpy(action), memory
+
+    return act
+
+
+def _play(env, act, num_episodes, seed):
+    """Plays episodes in the copies of a `VectorEnv`; returns `returns, lengths`."""
+    mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+    space = env.single_action_space
+    null_action = null_value(space)
+    returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes)
+    episode = np.arange(env.num_envs)  # which one each copy plays
+    is_first = np.ones(env.num_envs, "bool")
+    starting = np.zeros(env.num_envs, "bool")  # whether the next step starts an episode, no more
+    previous_action = np.stack([null_action] * env.num_envs)
+    memory, step = None, 0
+
+    observations, _ = env.reset(seed=seed)
+    while np.any(episode < num_episodes):
+        action, memory = act(observations, previous_action, is_first, memory, step)
+        observations, rewards, terminated, truncated, _ = env.step(_legal(space, action))
+        step += 1
+        counts = ~starting & (episode < num_episodes)
+        returns[episode[counts]] += rewards[counts]
+        lengths[episode[counts]] += 1
+        over = terminated | truncated
+        episode = np.where(over, episode + env.num_envs, episode)
+        if mode == AutoresetMode.NEXT_STEP:
+            is_first, starting = starting, over
+        else:
+            is_first = over
+        if mode == AutoresetMode.DISABLED and over.any():
+            observations, _ = env.reset(options={"reset_mask": over})
+        mask = is_first.reshape(-1, *[1] * null_action.ndim)
+        previous_action = np.where(mask, null_action, action)
+    return returns, lengths
+
+
+def _as_array(space, observations):
+    """The observations of a batch as one array, in the format of `Environment`."""
+    if isinstance(space, gymnasium.spaces.Tuple):
+        observations = np.stack(observations, axis=1)
+    is_box = isinstance(space, gymnasium.spaces.Box)
+    return np.asarray(observations, "float32" if is_box else "int32")
+
+
+def _legal(space, action):
+    if isinstance(space, gymnasium.spaces.Box):
+        action = np.clip(action, space.low, space.high)
+    return action.astype(space.dtype)

@@ -1,0 +1,90 @@
+"""Episodes of a policy step by step, to be looked at."""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s5rl import backend, random
+from keras_s5rl.envs.autoreset import select_envs
+
+
+@dataclasses.dataclass
+class Trajectory:
+    """One episode of `T` steps.
+
+    Attributes:
+        states: List of the `T + 1` states of the environment, without the agent's view: dicts of
+            numpy arrays without the batch axis.
+        actions: List of the `T` actions, numpy arrays of shape `()` or `(axes,)`.
+        rewards: List of the `T` rewards, floats.
+    """
+
+    states: list
+    actions: list = dataclasses.field(default_factory=list)
+    rewards: list = dataclasses.field(default_factory=list)
+
+
+def play_trajectories(environment, policy, num_episodes, key, deterministic=True):
+    """Plays one episode in each of `num_episodes` copies of an environment, and keeps all of it.
+
+    From one key these are the very episodes of `play_episodes`.
+
+    Args:
+        environment: `keras_s5rl.envs.AgentView`.
+        policy: `keras_s5rl.models.ActorCritic`.
+        num_episodes: Positive integer.
+        key: Key of `keras_s5rl.random`.
+        deterministic: Whether to play the mode of the policy rather than draws from it. Defaults to
+            `True`.
+
+    Returns:
+        List of `num_episodes` `Trajectory`.
+    """
+
+    def start(key):
+        return environment.initial(environment.draw_initial(key, num_episodes))
+
+    def step(weights, state, memory, active, key):
+        policy_key, step_key = ops.unstack(random.split(key), 2)
+        variables = zip(policy.variables, weights, strict=True)
+        with keras.StatelessScope(state_mapping=list(variables)):
+            observation, is_first = environment.observation(state), state["is_first"]
+            action, memory = policy.act(observation, is_first, memory, deterministic, policy_key)
+        draws = environment.draw_step(step_key, num_episodes)
+        next_state, reward, terminated, truncated = environment.transition(state, action, draws)
+        # Stepping past the end is undefined: an episode that is over stays in its last state.
+        state = select_envs(active, next_state, state)
+        active = ops.logical_and(active, ops.logical_not(ops.logical_or(terminated, truncated)))
+        return state, memory, active, action, reward
+
+    compiled_step = backend.compile(step)
+    # Without gradients: torch would keep the graph of a whole episode for them.
+    weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in policy.variables]
+    initial_key, steps_key = ops.unstack(random.split(key), 2)
+    state, memory = backend.compile(start)(initial_key), policy.get_initial_state(num_episodes)
+    active = ops.ones((num_episodes,), dtype="bool")
+    trajectories = [Trajectory([env_state]) for env_state in _unstack(state["env"], num_episodes)]
+    keys = random.split(steps_key, environment.max_episode_steps)
+    for key in ops.unstack(keys, environment.max_episode_steps):
+        (playing,) = np.nonzero(ops.convert_to_numpy(active))
+        if len(playing) == 0:
+            break
+        state, memory, active, action, reward = compiled_step(weights, state, memory, active, key)
+        env_states = _unstack(state["env"], num_episodes)
+        actions, rewards = ops.convert_to_numpy(action), ops.convert_to_numpy(reward)
+        for index in playing:
+            trajectories[index].states.append(env_states[index])
+            trajectories[index].actions.append(actions[index])
+            trajectories[index].rewards.append(float(rewards[index]))
+    return trajectories
+
+
+def _unstack(state, num_episodes):
+    """Returns the state of each environment for itself, as arrays."""
+    arrays = keras.tree.map_structure(ops.convert_to_numpy, state)
+    return [
+        keras.tree.map_structure(lambda leaf, index=index: leaf[index], arrays)
+        for index in range(num_episodes)
+    ]
