@@ -8,7 +8,8 @@ SHELL := /bin/sh
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 PRESET := launch/presets/repeat_previous_hard.flags
-PYTEST := $(VENV_PYTHON) -m pytest
+# Two at a time, a file each: most of a test is compiling, which keeps one core busy.
+PYTEST := $(VENV_PYTHON) -m pytest --numprocesses=2 --dist=loadfile
 TENSORFLOW_TESTS := $(wildcard tests/backend tests/random_test.py tests/ops tests/layers tests/envs tests/models)
 
 # ENV counts only on make's command line: shells have a variable of that name for other things.

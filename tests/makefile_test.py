@@ -149,8 +149,8 @@ def test_the_tests_run_once_per_backend_and_then_the_linter(project):
     (project.folder / "tests" / "layers").mkdir(parents=True)
     result, calls = project.make("test")
     assert calls[-4:] == [
-        "-m pytest",
-        "-m pytest tests/layers",
+        "-m pytest --numprocesses=2 --dist=loadfile",
+        "-m pytest --numprocesses=2 --dist=loadfile tests/layers",
         "-m ruff check .",
         "-m ruff format --check .",
     ]

@@ -58,6 +58,19 @@ def test_another_environment_of_the_same_sizes_is_scored_but_not_as_the_run(fold
     assert (folder / "evaluation.json").read_bytes() == before
 
 
+def test_an_id_of_gymnasium_is_played_there(folder, capsys):
+    before = (folder / "evaluation.json").read_bytes()
+    env = "keras_s5rl:keras_s5rl/RepeatPreviousMedium-v0"
+    assert call(folder, f"--env={env}", "--num_episodes=4", "--json=-") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["env"] == env and report["length_mean"] == 103
+    assert call(folder, "--env=no_such_module:Env-v0") == 2
+    assert "`env` should be the id of a Gymnasium environment" in capsys.readouterr().err
+    assert call(folder, f"--env={env}", "--record=clips") == 2
+    assert "`record` draws environments of the package" in capsys.readouterr().err
+    assert (folder / "evaluation.json").read_bytes() == before
+
+
 def test_record_writes_animations_and_says_where(folder, tmp_path, capsys):
     path = tmp_path / "new" / "clips" / "episode_0.gif"
     flags = ["--num_episodes=3", "--record_episodes=1", '--env_args={"k": 2}']
