@@ -4,46 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_s5rl.layers import (
-    LRU,
-    S5,
-    CausalAttention,
-    MinGRU,
-    Resettable,
-    ResidualBlock,
-    S5Block,
-    S5Stack,
-    SequenceStack,
-)
 from tests.differentiate import BACKEND, compiled, gradients
+from tests.layers.every_layer import LAYERS
 
 BATCH, TIME, FEATURES = 2, 7, 3
 RNG = np.random.default_rng(0)
 INPUTS = RNG.normal(size=(BATCH, TIME, FEATURES)).astype("float32")
 RESETS = np.array([[False, False, True, False, False, True, True], [True] + [False] * 6])
 MASK = np.array([[True, False, False, True, True, True, False], [False, True] * 3 + [True]])
-
-LAYERS = {
-    "S5": lambda **k: S5(state_size=8, **k),
-    "S5Block": lambda **k: S5Block("half_glu2", norm="post", state_size=8, **k),
-    "S5Stack": lambda **k: S5Stack(2, 5, norm="pre", state_size=8, **k),
-    "LSTM": lambda **k: Resettable(keras.layers.LSTMCell(4), **k),
-    "blocks of two kinds": lambda **k: SequenceStack(
-        [
-            ResidualBlock(S5(state_size=8, dtype=k.get("dtype")), dtype=k.get("dtype")),
-            ResidualBlock(Resettable(keras.layers.LSTMCell(4)), "gelu", norm="pre"),
-        ],
-        width=4,
-        normalize_output=True,
-        **k,
-    ),
-    "LRU": lambda **k: LRU(4, **k),
-    "MinGRU": lambda **k: MinGRU(5, **k),
-    "CausalAttention": lambda **k: CausalAttention(2, 4, num_heads=2, context_length=3, **k),
-    "stacked cells": lambda **k: Resettable(
-        [keras.layers.LSTMCell(4), keras.layers.GRUCell(5)], **k
-    ),
-}
 
 
 @pytest.fixture(params=LAYERS, ids=str)
