@@ -80,6 +80,7 @@ def _spread(name, run, repeats):
         rates = None
     else:
         run()
+        run()  # JAX compiles anew where a reward has the dtype of a Python number
         rates = [_rate(run) for _ in range(repeats)]
     summaries = {"median": statistics.median, "min": min, "max": max}
     return {f"{name}_{key}": rates and summary(rates) for key, summary in summaries.items()}

@@ -129,7 +129,8 @@ class _Reporting(Environment):
         env_state, reward, terminated, truncated = self.env.transition(state["env"], action, draws)
         after = {
             "env": env_state,
-            "reward": reward,
+            # Float32 for good: with the weak type of a Python number JAX compiles anew.
+            "reward": ops.zeros_like(state["reward"]) + reward,
             "terminated": terminated,
             "truncated": truncated,
         }
