@@ -3,7 +3,8 @@
 Intervals between observations vary thirtyfold. At each observation the model predicts the next,
 given the time until then. `step_scale` carries those times: each step of S5 is as long as its
 interval. The same model without them has to take all intervals for equal. After 480 updates the
-mean squared error on new series is 0.058 with intervals and 0.136 without (JAX on a CPU).
+mean squared error on new series is 0.058 with intervals and 0.14 without (JAX on a CPU, 17 seconds
+for both).
 
     python examples/forecast_irregular.py
 """
