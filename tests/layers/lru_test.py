@@ -105,23 +105,6 @@ def test_gradients_for_inputs_state_and_weights_are_exact():
         assert error < 1e-5, name
 
 
-def test_a_sequence_with_resets_is_its_pieces_and_its_steps():
-    layer = build()
-    whole, final = map(to_numpy, layer(INPUTS, initial_state=START, resets=RESETS))
-    first, _ = layer(INPUTS[:1, :2], initial_state=START[:1])
-    second, _ = layer(INPUTS[:1, 2:5])
-    third, last = layer(INPUTS[:1, 5:])
-    pieces = np.concatenate([to_numpy(piece) for piece in (first, second, third)], axis=1)
-    np.testing.assert_allclose(whole[:1], pieces, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(final[:1], to_numpy(last), rtol=1e-5, atol=1e-5)
-    state, outputs = keras.ops.convert_to_tensor(START), []
-    for t in range(TIME):
-        output, state = layer.step(INPUTS[:, t], RESETS[:, t], state)
-        outputs.append(to_numpy(output))
-    np.testing.assert_allclose(np.stack(outputs, axis=1), whole, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(to_numpy(state), final, rtol=1e-5, atol=1e-5)
-
-
 def test_a_state_under_mixed_bfloat16_is_float32_and_does_not_saturate():
     steps = 600
     layer = LRU(1, return_state=True, dtype="mixed_bfloat16")
