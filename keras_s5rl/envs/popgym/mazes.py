@@ -41,7 +41,7 @@ def hunt_and_kill(words, rows, columns):
     equally likely (hunt), until all cells are visited. So the corridors are a spanning tree.
 
     popgym's generator finds the next start of a walk by trying cells at random, and gives up after
-    `H * W` tries in all. That leaves a cell closed in fewer than 1 of 10,000 mazes; here in none.
+    `H * W` tries in all, which can leave a cell closed. Here none is.
 
     Args:
         words: int32 tensor of shape `(rows * columns, 2, num_envs)` of random words, see `choice`:
