@@ -23,6 +23,8 @@ class AgentView(Environment):
 
     Args:
         env: An `Environment`.
+        previous_action: Whether the previous action is seen. Without it (and without a memory) a
+            policy knows nothing of the past. Defaults to `True`.
 
     Reference: popgym's `Flatten(Antialias(PreviousAction(env)))`, which Morad et al., 2023, use for
         every baseline.
@@ -35,14 +37,17 @@ class AgentView(Environment):
     (10,)
     """
 
-    def __init__(self, env):
+    def __init__(self, env, previous_action=True):
         self.env = env
+        self.previous_action = previous_action
         self.action_space = env.action_space
         self.max_episode_steps = env.max_episode_steps
         low, high = spaces.flat_bounds(env.observation_space)
         action_low, action_high = spaces.flat_bounds(env.action_space)
         if isinstance(env.action_space, gymnasium.spaces.Box):
             action_low, action_high = np.full_like(action_low, -np.inf), action_high + np.inf
+        if not previous_action:
+            action_low = action_high = action_low[:0]
         self.observation_space = gymnasium.spaces.Box(
             np.concatenate([low, action_low, [0, 0]]).astype("float32"),
             np.concatenate([high, action_high, [1, 1]]).astype("float32"),
@@ -75,15 +80,12 @@ class AgentView(Environment):
         return state, reward, terminated, truncated
 
     def observation(self, state):
+        parts = [spaces.flatten(self.env.observation_space, self.env.observation(state["env"]))]
+        if self.previous_action:
+            parts.append(spaces.flatten(self.env.action_space, state["previous_action"]))
         is_first = ops.cast(state["is_first"], "float32")
-        return ops.concatenate(
-            [
-                spaces.flatten(self.env.observation_space, self.env.observation(state["env"])),
-                spaces.flatten(self.env.action_space, state["previous_action"]),
-                ops.stack([1.0 - is_first, is_first], axis=1),
-            ],
-            axis=1,
-        )
+        parts.append(ops.stack([1.0 - is_first, is_first], axis=1))
+        return ops.concatenate(parts, axis=1)
 
     def discount(self, state):
         return self.env.discount(state["env"])

@@ -68,7 +68,7 @@ RUN_SETTINGS = (
     "log_every",
 )
 # Settings that runs written by earlier versions lack; nothing that they trained depends on them.
-LATER_SETTINGS = ("context_length", "num_heads")
+LATER_SETTINGS = ("context_length", "num_heads", "observe_previous_action")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
 
 
@@ -160,6 +160,9 @@ class PPOConfig:
         128, "steps that a step of the attention memory sees in each layer, itself among them"
     )
     num_heads: int = _count(4, "heads of the attention memory; they divide width")
+    observe_previous_action: bool = _flag(
+        True, "show the policy its previous action; False with memory=mlp is a memoryless floor"
+    )
     dtype_policy: str = _choice(
         "float32", "Keras dtype policy; states and recurrence are always float32", DTYPE_POLICIES
     )

@@ -41,9 +41,9 @@ def check_spaces(policy, view, name):
     if (size, _describe(distribution)) != (policy.observation_size, actions):
         raise ValueError(
             "`env` should have the spaces that the policy was made for: observations of "
-            f"{policy.observation_size} numbers, the previous action and the two of the first-step "
-            f"flag among them, and actions {actions}. Received: env={name} with {size} numbers "
-            f"from {view.env.observation_space}, and actions {_describe(distribution)}"
+            f"{policy.observation_size} numbers, those of the agent's view among them, and actions "
+            f"{actions}. Received: env={name} with {size} numbers from "
+            f"{view.env.observation_space}, and actions {_describe(distribution)}"
         )
 
 

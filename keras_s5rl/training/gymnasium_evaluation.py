@@ -7,10 +7,11 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from keras import ops
 
 from keras_s5rl import backend, random
-from keras_s5rl.envs import AgentView, Environment
+from keras_s5rl.envs import Environment
 from keras_s5rl.envs.spaces import null_value
-from keras_s5rl.training.checks import check_count, check_spaces
+from keras_s5rl.training.checks import check_count
 from keras_s5rl.training.evaluation import summarize
+from keras_s5rl.training.views import view_for
 
 _MAX_COPIES = 64
 
@@ -61,8 +62,8 @@ def evaluate_gymnasium(policy, env, num_episodes, deterministic=True, seed=0, en
     check_count("num_episodes", num_episodes)
     copies, name = _make_copies(env, num_episodes, env_args)
     try:
-        view = AgentView(_Shown(copies.single_observation_space, copies.single_action_space))
-        check_spaces(policy, view, name)
+        shown = _Shown(copies.single_observation_space, copies.single_action_space)
+        view = view_for(policy, shown, name)
         played, other = (
             _play(copies, _actor(policy, view, mode, seed), num_episodes, seed)
             for mode in (deterministic, not deterministic)

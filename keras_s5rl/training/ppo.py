@@ -13,7 +13,7 @@ from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
-from keras_s5rl.training.checks import check_activation, check_count, check_finite
+from keras_s5rl.training.checks import check_activation, check_count, check_finite, check_spaces
 from keras_s5rl.training.evaluation import play_episodes, summarize
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.keys import EVALUATION, TRAINING
@@ -21,6 +21,7 @@ from keras_s5rl.training.learner_state import state_from_arrays, state_to_arrays
 from keras_s5rl.training.metrics import EpisodeRecord
 from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
+from keras_s5rl.training.views import agent_view, name_of
 
 
 class PPO:
@@ -54,7 +55,7 @@ class PPO:
     """
 
     def __init__(self, env, env_args=None, memory="s5", config=None, seed=0):
-        self.env = _name_of(env)
+        self.env = name_of(env)
         self.env_args = dict(env_args or {})
         self.memory = memory
         self.config = PPOConfig() if config is None else config
@@ -63,7 +64,7 @@ class PPO:
         self._key = random.key(seed)
         check_memory(memory)
         check_activation(self.config.activation)
-        self.environment = _agent_view(env, self.env_args)
+        self.environment = self.view(env, self.env_args)
         self.policy = make_policy(self.environment, memory, self.config, seed)
         self.policy.stop_training = False
         self.update = 0
@@ -71,6 +72,15 @@ class PPO:
         self._total_steps = None
         self._learner = None
         self._state = None
+
+    def view(self, env, env_args=None):
+        """Returns `keras_s5rl.envs.AgentView` of an environment as this agent sees it.
+
+        Args:
+            env: String, a registered environment, or an `Environment`.
+            env_args: Dict of keyword arguments of an environment given by its name, or `None`.
+        """
+        return agent_view(env, env_args, self.config.observe_previous_action)
 
     @property
     def env_steps(self):
@@ -182,8 +192,8 @@ class PPO:
         environment, name = self.environment, self.env
         if env is not None or env_args is not None:
             env = self._given_env if env is None else env
-            environment, name = _agent_view(env, env_args), _name_of(env)
-            self._check_fits(environment, name)
+            environment, name = self.view(env, env_args), name_of(env)
+            check_spaces(self.policy, environment, name)
         key = random.fold_in(self._key, EVALUATION)
         modes = (deterministic, not deterministic)
         played, other = play_episodes(environment, self.policy, num_episodes, key, modes)
@@ -321,27 +331,3 @@ class PPO:
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
         metadata = {"mmer": self._episodes.mmer, "wall_time_s": self._episodes.wall_time_s}
         return self.update, state_to_arrays(self._state), metadata
-
-    def _check_fits(self, environment, name):
-        sizes = environment.observation_space.shape, environment.action_space
-        expected = self.environment.observation_space.shape, self.environment.action_space
-        if sizes != expected:
-            raise ValueError(
-                "`env` should have the observation size and actions of the environment trained in, "
-                f"{expected}. Received: env={name} with {sizes}"
-            )
-
-
-def _agent_view(env, env_args):
-    if isinstance(env, str):
-        return envs.AgentView(envs.make(env, **(env_args or {})))
-    if env_args:
-        raise ValueError(
-            "`env_args` are the arguments of an environment that is made by its name; give them to "
-            f"the object yourself. Received: env_args={env_args} with env={_name_of(env)}"
-        )
-    return envs.AgentView(env)
-
-
-def _name_of(env):
-    return env if isinstance(env, str) else type(env).__name__

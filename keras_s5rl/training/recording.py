@@ -7,9 +7,10 @@ import numpy as np
 from keras_s5rl import envs, random
 from keras_s5rl.envs.rendering import render, renderer_for
 from keras_s5rl.runs.animations import write_gif
-from keras_s5rl.training.checks import check_count, check_spaces
+from keras_s5rl.training.checks import check_count
 from keras_s5rl.training.keys import RECORDING
 from keras_s5rl.training.trajectories import play_trajectories
+from keras_s5rl.training.views import view_for
 
 _LONGEST = 60.0  # seconds of an animation: the steps of a longer one are shown faster
 
@@ -49,8 +50,8 @@ def record_episodes(policy, env, folder, num_episodes=3, deterministic=True, see
     'episode_0.gif'
     """
     check_count("num_episodes", num_episodes)
-    view = envs.AgentView(envs.make(env) if isinstance(env, str) else env)
-    check_spaces(policy, view, type(view.env).__name__)
+    env = envs.make(env) if isinstance(env, str) else env
+    view = view_for(policy, env, type(env).__name__)
     key = random.fold_in(random.key(seed), RECORDING)
     trajectories = play_trajectories(view, policy, num_episodes, key, deterministic)
     folder = Path(folder)

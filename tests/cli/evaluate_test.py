@@ -90,7 +90,7 @@ def test_record_writes_animations_and_says_where(folder, tmp_path, capsys):
         ("--record_episodes=0", "`record_episodes`"),
         ("--record=", "`record`"),
         ("--record={file}/clips", "`record` should be a folder"),
-        ("--env=PositionOnlyCartPoleEasy", "observation size"),
+        ("--env=PositionOnlyCartPoleEasy", "should have the spaces"),
         ("--env=Nowhere", "Nowhere"),
         ('--env_args={"decks": 1}', "decks"),
         ("--env_args=no", "JSON object"),

@@ -105,3 +105,12 @@ def test_rewards_flags_and_discounts_are_those_of_the_environment():
 )
 def test_sizes_are_those_of_popgym(name, size):
     assert AgentView(envs.make(name)).observation_space.shape == (size,)
+
+
+def test_without_its_previous_action_a_policy_sees_the_observation_and_the_flag():
+    env = AgentView(Echo(gymnasium.spaces.Discrete(3), gymnasium.spaces.Box(-1, 1, (2,))), False)
+    shown, action = to_tensor([2], "int32"), to_tensor([[0.5, -1]], "float32")
+    first, second = observations(env, shown, action)
+    np.testing.assert_array_equal(first, [[0, 0, 1, 0, 1]])
+    np.testing.assert_array_equal(second, [[0, 0, 1, 1, 0]])
+    assert env.observation_space.shape == (5,)

@@ -9,6 +9,7 @@ from keras import ops
 from keras_s5rl import PPO, envs, random
 from keras_s5rl.training import ppo
 from keras_s5rl.training.evaluation import play_episodes, summarize
+from keras_s5rl.training.recording import record_episodes
 from tests.small_runs import STEPS, as_bytes, small_config, without_times
 
 
@@ -194,10 +195,20 @@ def test_another_environment_must_fit_the_policy():
     assert report["env"] == "RepeatPreviousMedium" and report["length_mean"] == 2 * 52 - 1
     report = agent.evaluate(3, env_args={"num_decks": 2})
     assert report["env"] == "RepeatPreviousEasy" and report["length_mean"] == 2 * 52 - 1
-    with pytest.raises(ValueError, match="`env` should have the observation size"):
+    with pytest.raises(ValueError, match="`env` should have the spaces"):
         agent.evaluate(3, env="PositionOnlyCartPoleEasy")
     with pytest.raises(ValueError, match="`env_args`"):
         agent_for(KnownReturns()).evaluate(3, env_args={"k": 1})
+
+
+def test_an_agent_that_does_not_see_its_actions_is_trained_scored_and_recorded(tmp_path):
+    agent = agent_for("PositionOnlyPendulumEasy", observe_previous_action=False)
+    seeing = agent_for("PositionOnlyPendulumEasy")
+    assert agent.policy.observation_size == seeing.policy.observation_size - 1 == 4
+    agent.fit(STEPS, verbose=False)
+    assert len(agent.evaluate(3)["returns"]) == 3
+    env = envs.make("PositionOnlyPendulumEasy", max_episode_steps=5)
+    assert len(record_episodes(agent.policy, env, tmp_path, 1)) == 1
 
 
 @pytest.mark.parametrize("num_episodes", [0, -1, 2.0, True, "8"])
