@@ -5,11 +5,12 @@ python docs/environments.py
 
 from pathlib import Path
 
+import keras
 import numpy as np
 from keras import ops
 from PIL import Image
 
-from keras_s5rl import envs, random
+from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.rendering import render
 
 # Environment, steps, seed.
@@ -23,6 +24,9 @@ SHOWN = (
     ("NoisyPositionOnlyCartPoleHard", 14, 0),
     ("PositionOnlyPendulumEasy", 26, 0),
     ("MultiarmedBanditEasy", 12, 0),
+    ("acrobot_swingup", 120, 1),
+    ("reacher_easy", 20, 1),
+    ("projected_control", 540, 2),
 )
 COLUMNS, GAP, SCALE, NUM_COLOURS = 3, 12, 0.72, 192
 
@@ -31,16 +35,16 @@ def picture(name, num_steps, seed):
     env = envs.make(name)
     env.action_space.seed(seed)
     state = env.initial(env.draw_initial(random.key(seed), 1))
-    episode_return = 0.0
+    transition, episode_return = backend.compile(env.transition), 0.0
     for step in range(num_steps):
         action = np.asarray(env.action_space.sample())
         draws = env.draw_step(random.fold_in(random.key(seed), step), 1)
         batch = ops.convert_to_tensor(action[None])
-        state, reward, terminated, truncated = env.transition(state, batch, draws)
+        state, reward, terminated, truncated = transition(state, batch, draws)
         episode_return += float(reward[0])
         if terminated[0] or truncated[0]:
             break
-    state = {part: ops.convert_to_numpy(values)[0] for part, values in state.items()}
+    state = keras.tree.map_structure(lambda values: ops.convert_to_numpy(values)[0], state)
     pixels = render(env, state, "rgb_array", action, float(reward[0]), episode_return)
     image = Image.fromarray(pixels)
     size = round(image.width * SCALE), round(image.height * SCALE)

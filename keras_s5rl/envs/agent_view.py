@@ -42,6 +42,7 @@ class AgentView(Environment):
         self.previous_action = previous_action
         self.action_space = env.action_space
         self.max_episode_steps = env.max_episode_steps
+        self.tasks = getattr(env, "tasks", ())
         low, high = spaces.flat_bounds(env.observation_space)
         action_low, action_high = spaces.flat_bounds(env.action_space)
         if isinstance(env.action_space, gymnasium.spaces.Box):

@@ -25,6 +25,8 @@ class Environment:
         observation_space: Gymnasium space of one observation.
         action_space: Gymnasium space of one action.
         max_episode_steps: Integer, the steps of the longest episode.
+        tasks: Tuple of strings, the tasks that episodes are drawn from; `info(state)["task"]`,
+            int32 `(num_envs,)`, then says which an environment plays. Empty where all play one.
 
     Example:
 
@@ -41,6 +43,7 @@ class Environment:
     observation_space = None
     action_space = None
     max_episode_steps = None
+    tasks = ()
 
     def draw_initial(self, key, num_envs):
         """Draws everything random about the start of an episode.

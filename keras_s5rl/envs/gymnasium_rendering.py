@@ -25,7 +25,7 @@ def metadata_of(env, render_mode):
         )
     from keras_s5rl.envs.rendering import renderer_for
 
-    return {**METADATA, "render_fps": max(1, round(1 / renderer_for(env).seconds_per_step))}
+    return {**METADATA, "render_fps": max(1, round(1 / renderer_for(env).duration(env)))}
 
 
 def frames(env, state, render_mode, **last_step):

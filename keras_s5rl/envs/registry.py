@@ -4,6 +4,7 @@ import difflib
 import importlib
 import inspect
 
+from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.popgym import FAMILIES, PAPER_NAMES
 
 # name: (factory, or "module:attribute" of one, and its default keyword arguments)
@@ -13,6 +14,19 @@ _BUILT_IN = {
     for difficulty, arguments in difficulties.items()
 }
 _BUILT_IN["MemoryChain"] = ("keras_s5rl.envs.memory_chain:MemoryChain", {})
+_BUILT_IN |= {
+    task: ("keras_s5rl.envs.control.control_task_env:ControlTaskEnv", {"task": task})
+    for task in TASKS
+}
+_BUILT_IN["projected_control"] = (
+    "keras_s5rl.envs.control.projected_control:ProjectedControl",
+    {},
+)
+_BUILT_IN["projected_cartpole"] = (
+    "keras_s5rl.envs.control.projected_cart_pole:ProjectedCartPole",
+    {},
+)
+_BUILT_IN["dm_control"] = ("keras_s5rl.envs.mujoco.mujoco_task_env:MujocoTaskEnv", {})
 _ALIASES = {
     f"{paper_name}{difficulty}": f"{family}{difficulty}"
     for paper_name, family in PAPER_NAMES.items()

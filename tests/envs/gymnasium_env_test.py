@@ -16,6 +16,7 @@ from keras import ops
 import keras_s5rl  # noqa: F401  registers the ids
 from keras_s5rl import envs
 from keras_s5rl.envs import registry
+from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.gymnasium_env import GymnasiumEnv
 from keras_s5rl.envs.popgym.repeat_previous import RepeatPrevious
 from tests.differentiate import BACKEND
@@ -23,8 +24,9 @@ from tests.envs.numbered import Numbered
 
 ARGUMENTS = {"MemoryChain": {"memory_length": 5}}
 # What Gymnasium advises against in spaces that are the reference's.
+UNBOUNDED = "A Box observation space (minimum|maximum) value is -?infinity"
 ADVICE = {
-    "VelocityOnlyCartpole": "A Box observation space (minimum|maximum) value is -?infinity",
+    **dict.fromkeys(("VelocityOnlyCartpole", "projected_", *TASKS), UNBOUNDED),
     "Pendulum": "For Box action spaces, we recommend using a symmetric and normalized space",
 }
 IDS = sorted(env_id for env_id in gymnasium.registry if env_id.startswith("keras_s5rl/"))
@@ -48,10 +50,14 @@ def test_the_ids_are_known_without_importing_keras():
     assert result.stdout == "{'env': 'MemoryChain'} False\n", result.stderr
 
 
-# The difficulties of a family have the same code: one of them is enough where time is short.
-@pytest.mark.parametrize(
-    "env_id", IDS if BACKEND == "jax" else [env_id for env_id in IDS if "Easy" in env_id]
-)
+# Control tasks have the same code, and so have the difficulties of a family: one of them is enough
+# where time is short. Those of MuJoCo itself need it.
+ALIKE = {*TASKS, "dm_control"} - {"reacher_hard"}
+CHECKED = [env_id for env_id in IDS if env_id[len("keras_s5rl/") : -len("-v0")] not in ALIKE]
+CHECKED = CHECKED if BACKEND == "jax" else [env_id for env_id in CHECKED if "Easy" in env_id]
+
+
+@pytest.mark.parametrize("env_id", CHECKED)
 def test_gymnasiums_checker_finds_nothing(env_id):
     name = env_id[len("keras_s5rl/") : -len("-v0")]
     with warnings.catch_warnings(record=True) as caught:
@@ -223,7 +229,8 @@ def test_pictures_are_those_of_the_renderer_at_its_speed():
         env.step(np.array([2.0], "float32"))
         check_render(env)
     assert "step 1 of 200" in text.render()
-    seconds = envs.rendering.renderer_for(text.unwrapped.env).seconds_per_step
+    env = text.unwrapped.env
+    seconds = envs.rendering.renderer_for(env).duration(env)
     assert text.unwrapped.metadata["render_fps"] == round(1 / seconds)
     assert GymnasiumEnv.metadata["render_modes"] == ["ansi", "rgb_array"]
     before = picture.render()

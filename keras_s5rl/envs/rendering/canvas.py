@@ -1,6 +1,7 @@
 """`Canvas`: shapes with smooth edges, and the colours of all pictures."""
 
 import functools
+import math
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -70,6 +71,16 @@ class Canvas:
         tip = np.array([end_x, end_y])
         self.line([*points[:-1], tuple(tip)], fill, line)
         self.polygon([tuple(tip + direction), tuple(tip + side), tuple(tip - side)], fill)
+
+    def turn(self, x, y, radius, share, line=4):
+        """Draws a torque: an arrow that starts above `(x, y)` and is the longer the larger its
+        `share` of the largest one is, positive and golden clockwise, negative and blue the other
+        way."""
+        if abs(share) < 0.01:
+            return
+        turns = np.linspace(0, 0.8 * math.pi * share, 24)
+        points = [(x + radius * math.sin(turn), y - radius * math.cos(turn)) for turn in turns]
+        self.arrow(points, GOLD if share > 0 else BLUE, line)
 
     def text(self, x, y, text, size=14, fill=INK, anchor="lm"):
         """Writes a line of text that starts at `(x, y)`; with the anchor `"mm"` it has its middle

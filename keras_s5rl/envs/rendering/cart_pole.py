@@ -4,6 +4,7 @@ import math
 
 from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GOLD, INK, MUTED, RED, faint
 from keras_s5rl.envs.rendering.renderer import Renderer
+from keras_s5rl.envs.rendering.trial_bars import TRIALS_HEIGHT, draw_trials, trial_lines
 
 _METRE = 84  # pixels of the track; the pole is drawn longer than on this scale
 _POLE = 120
@@ -46,9 +47,47 @@ class CartPoleRenderer(Renderer):
             _draw_cart(canvas, *seen.tolist(), faint(BLUE), faint(GOLD))
         _draw_cart(canvas, x, angle, BLUE, GOLD)
         if action is not None:
-            side = 1 if action == 1 else -1
+            side = 1 if self.pushes_right(state, action) else -1
             start = _MIDDLE + x * _METRE + side * 34
             canvas.arrow([(start, _TRACK), (start + side * 24, _TRACK)], INK, 4)
+
+    def pushes_right(self, state, action):
+        """Returns whether an action pushes to the right."""
+        return int(action) == 1
+
+
+class ProjectedCartPoleRenderer(CartPoleRenderer):
+    """The cart as it is, not as it is projected, and the trials of the context."""
+
+    def size(self, env):
+        width, height = super().size(env)
+        return width, height + TRIALS_HEIGHT
+
+    def name_action(self, env, action):
+        # Where actions may be swapped, what one does depends on the context.
+        return f"choice {int(action)}" if env.project_actions else super().name_action(env, action)
+
+    def describe(self, env, state, action):
+        swapped = "\nleft and right are swapped" if state.get("swapped", False) else ""
+        lines = trial_lines(env, state, self._fell(env, state), best=1.0)
+        return f"{super().describe(env, state, action)}{swapped}\n{lines}"
+
+    def draw(self, canvas, env, state, action):
+        # A push that ended a trial is not one on the cart of the next.
+        is_start = int(state["trial_step"]) == 0
+        super().draw(canvas, env, state, None if is_start else action)
+        top = super().size(env)[1]
+        draw_trials(canvas, top, env, state, self._fell(env, state), best=1.0)
+
+    def pushes_right(self, state, action):
+        return super().pushes_right(state, action) != bool(state.get("swapped", False))
+
+    def _fell(self, env, state):
+        """Returns whether the trial that ended in the last step was not of full length."""
+        trial = int(state["trial"])
+        if trial == 0 or int(state["trial_step"]) > 0:
+            return False
+        return state["trial_returns"][trial - 1] < 1 - 0.5 / env.trial_steps
 
 
 def _draw_cart(canvas, x, angle, color, pole_color):

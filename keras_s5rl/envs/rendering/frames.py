@@ -50,7 +50,7 @@ def render(env, state, mode, action=None, reward=None, episode_return=None):
     (364, 400, 3)
     """
     renderer = renderer_for(env)
-    title = type(env).__name__
+    title = renderer.title(env)
     progress = ""
     if np.ndim(state.get("time", [])) == 0:
         progress = f"step {int(state['time'])} of {env.max_episode_steps}"

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GOLD, INK, MUTED, RED, faint
+from keras_s5rl.envs.rendering.canvas import FAINT, INK, MUTED, RED, faint
 from keras_s5rl.envs.rendering.renderer import Renderer
 
 _X, _Y = 200, 140
@@ -46,7 +46,7 @@ class PendulumRenderer(Renderer):
         canvas.line([(_X, _Y), end], RED, 14)
         canvas.circle(_X, _Y, 5, INK)
         if action is not None:
-            _draw_torque(canvas, _torque(action))
+            canvas.turn(_X, _Y, 34, -_torque(action) / _MAX_TORQUE)
 
     def _facts(self, state):
         angle, speed = state["physics"].tolist()
@@ -56,12 +56,3 @@ class PendulumRenderer(Renderer):
 
 def _torque(action):
     return float(np.clip(np.ravel(action)[0], -_MAX_TORQUE, _MAX_TORQUE))
-
-
-def _draw_torque(canvas, torque):
-    """Draws an arc around the pivot, as long as the torque is large, in its direction."""
-    if abs(torque) < 0.02:
-        return
-    turns = np.linspace(0, torque / _MAX_TORQUE * 0.8 * math.pi, 24)
-    points = [(_X - 34 * math.sin(turn), _Y - 34 * math.cos(turn)) for turn in turns]
-    canvas.arrow(points, BLUE if torque > 0 else GOLD, 4)

@@ -20,7 +20,8 @@ class Renderer:
     led to it, or `None`.
 
     Attributes:
-        seconds_per_step: Number, how long an animation shows a step, in seconds.
+        seconds_per_step: Number, how long an animation shows a step, in seconds, where all
+            environments of the kind have one speed.
 
     Example:
 
@@ -37,6 +38,14 @@ class Renderer:
     """
 
     seconds_per_step = 0.25
+
+    def title(self, env):
+        """Returns the headline of texts and pictures, by default the name of the class."""
+        return type(env).__name__
+
+    def duration(self, env):
+        """Returns how long an animation shows a step, by default `seconds_per_step`."""
+        return self.seconds_per_step
 
     def size(self, env):
         """Returns `(width, height)` of what `draw` draws, in pixels: the same for all states."""

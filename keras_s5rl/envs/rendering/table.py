@@ -8,6 +8,9 @@ from keras_s5rl.envs.rendering.renderer import Renderer
 _BUILT_IN = {
     f"keras_s5rl.envs.{path}": f"keras_s5rl.envs.rendering.{renderer}"
     for path, renderer in {
+        "control.control_task_env:ControlTaskEnv": "control:ControlTaskRenderer",
+        "control.projected_cart_pole:ProjectedCartPole": "cart_pole:ProjectedCartPoleRenderer",
+        "control.projected_control:ProjectedControl": "control:ProjectedControlRenderer",
         "memory_chain:MemoryChain": "memory_chain:MemoryChainRenderer",
         "popgym.autoencode:Autoencode": "card_piles:AutoencodeRenderer",
         "popgym.battleship:Battleship": "board_games:BattleshipRenderer",

@@ -91,7 +91,8 @@ def test_a_class_of_the_same_name_is_another():
     assert type(renderer_for(RepeatPrevious())) is Renderer
 
 
-@pytest.mark.parametrize("name", envs.registered_envs())
+# `dm_control` has bodies of any kind, shown by the numbers of the observation.
+@pytest.mark.parametrize("name", [name for name in envs.registered_envs() if name != "dm_control"])
 def test_every_environment_of_the_package_has_a_renderer_of_its_own(name):
     env = envs.make(name, **({"memory_length": 3} if name == "MemoryChain" else {}))
     assert type(renderer_for(env)) is not Renderer

@@ -1,0 +1,1 @@
+"""Continuous control and tasks under random projections."""

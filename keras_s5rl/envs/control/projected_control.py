@@ -1,0 +1,334 @@
+"""`ProjectedControl`: control tasks seen and moved through unknown projections, trial by trial."""
+
+import numbers
+
+import gymnasium
+import numpy as np
+from keras import ops
+
+from keras_s5rl import backend, random
+from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.autoreset import select_envs
+from keras_s5rl.envs.control import trials
+from keras_s5rl.envs.control.banks import draw_bank
+from keras_s5rl.envs.control.observation_entries import scaling_tables, task_entries
+from keras_s5rl.envs.control.tiers import MAX_PHYSICS_RANGE, SCALED, TIERS, draw_scales
+from keras_s5rl.envs.environment import Environment
+from keras_s5rl.envs.mujoco.engines import make_engine
+from keras_s5rl.envs.projection import gaussian, haar, project
+
+_DECISION_TIME = 0.04  # seconds
+_LEAST_STRENGTH = 0.02
+_CONTEXT = ("task", "observation_projection", "action_projection", *SCALED)
+
+
+class ProjectedControl(Environment):
+    """Control tasks under random projections, several trials a context.
+
+    A context is one task, one projection of its observations and one of its actions (and its
+    physics, if that varies), drawn when the episode starts and kept for all its trials. Nothing
+    says which they are: an agent has to find out, and what it found out in one trial helps in the
+    next. A trial starts afresh from the task's own distribution of starts and ends after
+    `trial_steps`; the next one starts in the same step, so that the observation is then the first
+    of the new trial. The episode ends after `num_trials` trials, as a truncation (the observation
+    is then that of one more trial, from the start of the last one).
+
+        observation = [M_o s(o) | reward of the last step | 1 where a trial starts, else 0]
+        control     = clip(sqrt(m) M_a action, -1, 1)
+
+    `o` is DMC's observation, `s` centres each entry and divides it by its typical size (see
+    `observation_entries`) and pads with zeros. `M_o` has orthonormal columns, `M_a` `m` orthonormal
+    rows, where `m` is 1 or 2, the number of controls of the task; both have the Haar distribution.
+    With the factor `sqrt(m)` every control in `[-1, 1]^m` is reached by some action in `[-1, 1]^2`.
+    The reward of a step is DMC's, in `[0, 1]`, averaged over the control steps of the decision.
+
+    Projections to 12 entries and 2 actions, the observed reward and held-out tasks are the paper's,
+    whose context is one episode of 1000 steps; it does not tell the distribution of the
+    projections, and its code has no control tasks. Trials, scales, the factor `sqrt(m)`, varied
+    physics, `strength` and the choice of tasks, those without contacts, are ours.
+
+    Args:
+        tasks: Tuple of names of tasks, or None for those of the tier.
+        tier: String: `"train"`; or, each with a bank of contexts of its own, `"T1"` (new
+            projections, tasks as in training), `"T2"` (new tasks) or `"T3"` (tasks as in training;
+            mass, length, gear and damping are each 1.3 to 1.6 times as large or as small).
+        num_trials: Integer, trials of a context.
+        trial_steps: Integer, decisions of a trial.
+        action_repeat: Control steps of a decision: an integer, a dict of them by task, or None. By
+            default a decision takes 0.04 s, with the point masses 0.08 s.
+        projection: String, distribution of `M_o`: `"haar"`, `"gaussian"` (independent normal
+            numbers of variance `1 / projected_size`) or `"identity"`.
+        projected_size: Integer, entries of the projected observation.
+        project_actions: Boolean. If False, the first `m` actions are the controls.
+        strength: How far Haar projections are from the identity: a float from 0 (there) to 1 (the
+            Haar distribution), or `"mixed"`: 1 in a third of the contexts, else uniform between
+            0.02 and 1, which is a curriculum.
+        observations: String, `"native"` or `"minimal"`: without the entries that others determine
+            or that hardly vary (when balancing, the cosine).
+        physics_range: Float `r` from 0 to 0.3: mass, length, gear and damping are each multiplied
+            by a factor from `1 / (1 + r)` to `1 + r`, uniform in its logarithm. Tier `"T3"` has
+            ranges of its own.
+        end_on_fall: Boolean. If True, a trial of a balance task ends when a pole is more than 0.25
+            rad off upright, and the return with it (`discount` is 0).
+        observe_reward: Boolean. If False, the entry of the reward is 0.
+        engine: String: `"native"`, or with the extras of these names `"mujoco"` (any task of
+            DeepMind Control with at most two controls, stepped on the host) and `"mjx"`. Both step
+            the models as they are: their physics do not vary.
+
+    Attributes:
+        tasks, tier, num_trials, trial_steps: As given; `tasks` is a tuple of names.
+
+    Raises:
+        ValueError: If an argument is none of these, or the observation of a task has more than
+            `projected_size` entries.
+
+    Reference: Lu et al., 2023, "Structured State Space Models for In-Context Reinforcement
+        Learning", section 5.4.
+
+    Example:
+
+    >>> from keras_s5rl import envs
+    >>> env = envs.make("projected_control", tasks=("reacher_easy", "cartpole_balance"))
+    >>> env.observation_space.shape, env.action_space.shape, env.max_episode_steps
+    ((14,), (2,), 800)
+    """
+
+    def __init__(
+        self,
+        tasks=None,
+        tier="train",
+        num_trials=8,
+        trial_steps=100,
+        action_repeat=None,
+        projection="haar",
+        projected_size=12,
+        project_actions=True,
+        strength=1.0,
+        observations="native",
+        physics_range=0.0,
+        end_on_fall=False,
+        observe_reward=True,
+        engine="native",
+    ):
+        _check_choice("tier", tier, TIERS)
+        _check_choice("projection", projection, ("haar", "gaussian", "identity"))
+        _check_choice("observations", observations, ("native", "minimal"))
+        check_positive_integer("num_trials", num_trials)
+        check_positive_integer("trial_steps", trial_steps)
+        check_positive_integer("projected_size", projected_size)
+        if strength != "mixed":
+            _check_range("strength", strength, 1.0, ' or "mixed"')
+        _check_range("physics_range", physics_range, MAX_PHYSICS_RANGE)
+        self.physics_range = TIERS[tier].physics_range or (0.0, physics_range)
+        if engine != "native" and self.physics_range[1] > 0:
+            raise ValueError(
+                '`engine` should be "native" where the physics vary, with a `physics_range` or in '
+                f"tier T3. Received: engine={engine!r}"
+            )
+        self._engine = make_engine(engine, TIERS[tier].tasks if tasks is None else tasks)
+        self.tasks = self._engine.tasks
+        entries = [
+            task_entries(task, size, observations == "minimal")
+            for task, size in zip(self.tasks, self._engine.observation_sizes, strict=True)
+        ]
+        self._check_sizes([len(kept) for kept in entries], projected_size)
+        self.tier = tier
+        self.num_trials = num_trials
+        self.trial_steps = trial_steps
+        self.projection = projection
+        self.projected_size = projected_size
+        self.project_actions = project_actions
+        self.strength = strength
+        self.end_on_fall = end_on_fall
+        self.observe_reward = observe_reward
+        self.max_episode_steps = num_trials * trial_steps
+        low, high = np.full((2, projected_size + 2), [[-np.inf], [np.inf]], "float32")
+        low[-2:], high[-2:] = 0, 1
+        self.observation_space = gymnasium.spaces.Box(low, high)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
+        repeats = _action_repeats(self.tasks, self._engine.time_steps, action_repeat)
+        self._repeats = np.array(repeats, "int32")
+        self._num_controls = np.array(self._engine.control_sizes, "float32")
+        self._scaling = scaling_tables(entries, self._engine.observation_size)
+
+    def _check_sizes(self, observation_sizes, projected_size):
+        for task, size, num_controls in zip(
+            self.tasks, observation_sizes, self._engine.control_sizes, strict=True
+        ):
+            if size > projected_size:
+                raise ValueError(
+                    f"`projected_size` should be at least {size}, the number of entries of the "
+                    f"observation of {task}, or the task be left out of `tasks`. Received: "
+                    f"projected_size={projected_size}"
+                )
+            if num_controls > 2:
+                raise ValueError(
+                    "`tasks` should have at most two controls, as many as there are actions; "
+                    f"{task} has {num_controls}. Received: tasks={self.tasks}"
+                )
+
+    def draw_initial(self, key, num_envs):
+        keys = ops.unstack(random.split(key, 6), 6)
+        task = random.randint(keys[0], (num_envs,), 0, len(self.tasks))
+        strength = self._draw_strength(keys[1], num_envs)
+        draws = {"task": task}
+        size = (self.projected_size, self._scaling.matrix.shape[1])
+        if self.projection == "haar":
+            draws["observation_projection"] = haar(keys[2], num_envs, *size, strength)
+        elif self.projection == "gaussian":
+            draws["observation_projection"] = gaussian(keys[2], num_envs, *size)
+        if self.project_actions:
+            draws["action_projection"] = haar(keys[3], num_envs, 2, 2, strength)
+        if self.physics_range[1] > 0:
+            draws |= draw_scales(keys[4], num_envs, *self.physics_range)
+        return {**draws, **self._engine.draw_starts(keys[5], task, self.num_trials)}
+
+    def _draw_strength(self, key, num_envs):
+        if self.strength != "mixed":
+            return ops.full((num_envs,), self.strength, dtype="float32")
+        which, strength = ops.unstack(random.uniform(key, (2, num_envs)), 2)
+        strength = _LEAST_STRENGTH + (1.0 - _LEAST_STRENGTH) * strength
+        return ops.where(which < 1.0 / 3.0, 1.0, strength)
+
+    def draw_bank(self, num_envs):
+        """Returns draws for the first `num_envs` contexts of the tier's fixed bank; see `banks`."""
+        return draw_bank(self, TIERS[self.tier].bank, num_envs)
+
+    def initial(self, draws):
+        task = ops.cast(draws["task"], "int32")
+        num_envs = task.shape[0]
+        scales = {name: draws[name] for name in SCALED} if "mass" in draws else None
+        starts = {name: value for name, value in draws.items() if name not in _CONTEXT}
+        state = {
+            "task": task,
+            "constants": self._engine.constants(task, scales),
+            "starts": starts,
+            "body": trials.start_of_trial(starts, ops.zeros_like(task)),
+            "previous_reward": ops.zeros((num_envs,), dtype="float32"),
+            "discount": ops.ones((num_envs,), dtype="float32"),
+            **self._view(task, draws),
+            **trials.begin(num_envs, self.num_trials),
+        }
+        if np.any(self._repeats != self._repeats[0]):
+            state["repeats"] = ops.take(self._repeats, task)
+        if scales is not None:
+            state["length"] = scales["length"]  # which pictures show
+        if self.project_actions:
+            gain = ops.reshape(ops.sqrt(ops.take(self._num_controls, task)), (-1, 1, 1))
+            state["controls"] = gain * ops.transpose(draws["action_projection"], (0, 2, 1))
+        return state
+
+    def _view(self, task, draws):
+        """Returns scaling and projection as one matrix and one vector of each environment."""
+        scaling = self._scaling
+        matrix, offset = (ops.take(table, task, axis=0) for table in scaling[:2])
+        size = (self.projected_size, matrix.shape[1])
+        mixing = draws.get("observation_projection", ops.expand_dims(ops.eye(*size), 0))
+        view = {
+            "view": ops.sum(ops.expand_dims(mixing, 3) * ops.expand_dims(matrix, 1), axis=2),
+            "view_offset": ops.sum(mixing * ops.expand_dims(offset, 1), axis=2),
+        }
+        if np.any(scaling.periods):
+            view["periods"] = ops.take(scaling.periods, task, axis=0)
+        return view
+
+    def transition(self, state, action, draws):
+        action = ops.cast(action, "float32")
+        if self.project_actions:
+            action = project(state["controls"], action)
+        control = ops.clip(action, -1.0, 1.0)
+        body, reward = self._decide(state, control)
+        trial_over = state["trial_step"] + 1 >= self.trial_steps
+        fallen = ops.zeros_like(trial_over)
+        if self.end_on_fall:
+            fallen = self._engine.has_fallen(state["constants"], body)
+            trial_over = ops.logical_or(trial_over, fallen)
+
+        progress = trials.advance(state, reward, trial_over)
+        start = trials.start_of_trial(state["starts"], progress["trial"])
+        state = {
+            **state,
+            **progress,
+            "body": select_envs(trial_over, start, body),
+            "previous_reward": reward,
+            "discount": 1.0 - ops.cast(fallen, "float32"),
+        }
+        truncated = progress["trial"] >= self.num_trials
+        return state, reward, ops.zeros_like(truncated), truncated
+
+    def _decide(self, state, control):
+        """Takes the control steps of one decision; returns the body and the mean reward."""
+
+        def step(body):
+            body = self._engine.step(state["constants"], body, control)
+            return body, self._engine.reward(state["constants"], body, control)
+
+        most = int(self._repeats.max())
+        if most == 1:
+            return step(state["body"])
+
+        def repeat(carry, number):
+            body, total = carry
+            next_body, reward = step(body)
+            if "repeats" in state:
+                under_way = number < state["repeats"]
+                next_body = select_envs(under_way, next_body, body)
+                reward = ops.where(under_way, reward, 0.0)
+            return (next_body, total + reward), None
+
+        carry = (state["body"], ops.zeros_like(state["previous_reward"]))
+        (body, total), _ = backend.scan(repeat, carry, ops.arange(most, dtype="int32"))
+        return body, total / ops.cast(state.get("repeats", most), "float32")
+
+    def observation(self, state):
+        entries = self._engine.observation(state["constants"], state["body"])
+        if "periods" in state:
+            periods = state["periods"]
+            turns = ops.round(entries / ops.where(periods > 0.0, periods, np.inf))
+            entries = entries - periods * turns
+        reward = ops.expand_dims(state["previous_reward"], 1)
+        if not self.observe_reward:
+            reward = ops.zeros_like(reward)
+        projected = project(state["view"], entries) + state["view_offset"]
+        return ops.concatenate([projected, reward, trials.start_flag(state)], axis=1)
+
+    def discount(self, state):
+        return state["discount"]
+
+    def info(self, state):
+        return {"task": state["task"], **trials.info(state)}
+
+
+def _action_repeats(tasks, time_steps, action_repeat):
+    """Returns the number of control steps of a decision in each task, a list of integers."""
+    steps = zip(tasks, time_steps, strict=True)
+    repeats = {task: max(1, round(_DECISION_TIME / step)) for task, step in steps}
+    repeats |= {task: 4 for task in tasks if task.startswith("point_mass")}
+    if isinstance(action_repeat, dict):
+        unknown = set(action_repeat) - set(tasks)
+        if unknown:
+            raise ValueError(
+                f"`action_repeat` should name tasks among {', '.join(tasks)}. Received: "
+                f"action_repeat={action_repeat}"
+            )
+        repeats |= action_repeat
+    elif action_repeat is not None:
+        repeats = dict.fromkeys(tasks, action_repeat)
+    for repeat in repeats.values():
+        check_positive_integer("action_repeat", repeat)
+    return [repeats[task] for task in tasks]
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` should be one of {', '.join(choices)}. Received: {name}={value!r}"
+        )
+
+
+def _check_range(name, value, largest, others=""):
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (is_number and 0.0 <= value <= largest):
+        raise ValueError(
+            f"`{name}` should be a number from 0 to {largest}{others}. Received: {name}={value!r}"
+        )

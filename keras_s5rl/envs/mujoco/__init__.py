@@ -1,0 +1,1 @@
+"""DeepMind Control through MuJoCo: on the host (extra `mujoco`) or on the device (extra `mjx`)."""

@@ -1,0 +1,37 @@
+"""Engines by name: what computes the physics of control tasks."""
+
+import importlib
+
+_ENGINES = {
+    "native": "keras_s5rl.envs.control.engine:ControlEngine",
+    "mujoco": "keras_s5rl.envs.mujoco.mujoco_engine:MujocoEngine",
+    "mjx": "keras_s5rl.envs.mujoco.mjx_engine:MjxEngine",
+}
+
+
+def check_no_scales(scales):
+    """Raises ValueError unless `scales`, factors on the physics, is None."""
+    if scales is not None:
+        raise ValueError(
+            "`scales` should be None: MuJoCo's models are stepped as they are. Use the native "
+            f"engine to vary the physics. Received: scales={sorted(scales)}"
+        )
+
+
+def make_engine(engine, tasks):
+    """Makes an engine for a set of tasks.
+
+    Args:
+        engine: String: `"native"` (keras.ops, the contact-free tasks), `"mujoco"` (C MuJoCo on the
+            host, any task with bounded actions) or `"mjx"` (MuJoCo in JAX).
+        tasks: Sequence of names.
+
+    Raises:
+        ValueError: If the engine is unknown, cannot run here, or does not know a task.
+    """
+    if engine not in _ENGINES:
+        raise ValueError(
+            f"`engine` should be one of {', '.join(_ENGINES)}. Received: engine={engine!r}"
+        )
+    module, name = _ENGINES[engine].split(":")
+    return getattr(importlib.import_module(module), name)(tasks)
