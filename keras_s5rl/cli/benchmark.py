@@ -11,9 +11,8 @@ that start-up and memory are its own.
 
 A suite is a module with `CASES` (name to keyword arguments), `measure(**arguments, repeats)`, which
 returns a dict of numbers, and `COLUMNS` (which of them the table shows: heading and format). It may
-have `SHARES_PROCESS = True`, for all cases in one process, `TRAINS = False`, for backends on which
-no agent runs too, and `note(results)`, which returns what is printed below the table. Importing it
-loads nothing heavy. `register_suite` adds it.
+have `SHARES_PROCESS = True`, for all cases in one process, and `note(results)`, which returns what
+is printed below the table. Importing it loads nothing heavy. `register_suite` adds it.
 """
 
 import json
@@ -71,7 +70,7 @@ def benchmark(values, argv):
             )
     if values.json not in (None, "-"):
         command.check_output_file("json", values.json)
-    command.select_backend(values.backend, trains=getattr(suite, "TRAINS", True))
+    command.select_backend(values.backend)
     names = [name for name in suite.CASES if name in values.only or not values.only]
     together = len(names) == 1 or getattr(suite, "SHARES_PROCESS", False)
     run_case = _run_here if together else _run_in_own_process
@@ -79,8 +78,6 @@ def benchmark(values, argv):
     for name in names:
         try:
             documents.append(run_case(values, name))
-        except NotImplementedError as error:  # the backend cannot do that yet
-            raise UsageError(error) from None
         except subprocess.CalledProcessError as error:
             if error.returncode == 2:  # it has told its mistake itself
                 return 2

@@ -9,7 +9,6 @@ import textwrap
 from absl import flags
 
 BACKENDS = ("jax", "tensorflow", "torch")
-_TRAINING_BACKENDS = ("jax",)
 
 
 class UsageError(ValueError):
@@ -92,23 +91,16 @@ def backend_name(name):
     return name
 
 
-def select_backend(name, trains=True):
+def select_backend(name):
     """Sets KERAS_BACKEND; to be called before anything imports Keras.
 
     Args:
         name: String, the value of the flag, or `None`.
-        trains: Whether an agent is to run.
 
     Raises:
-        UsageError: If the backend is unknown, not installed or cannot run agents, or if this
-            process uses another one.
+        UsageError: If the backend is unknown or not installed, or if this process uses another one.
     """
     name = backend_name(name)
-    if trains and name not in _TRAINING_BACKENDS:
-        raise UsageError(
-            f"`backend` should be {', '.join(_TRAINING_BACKENDS)}: agents do not run on the others "
-            f"yet, only layers do. Received: backend={name!r}"
-        )
     if "keras" in sys.modules and sys.modules["keras"].backend.backend() != name:
         raise UsageError(
             "`backend` should be the one that Keras already uses in this process, "
@@ -120,7 +112,9 @@ def select_backend(name, trains=True):
             f"`backend` should be installed: pip install {name}. Received: backend={name!r}"
         )
     os.environ["KERAS_BACKEND"] = name
-    if name != "tensorflow":
+    if name == "tensorflow":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, no lines of information
+    else:
         # Keras imports TensorFlow when it saves a model, whatever the backend (BUILD_NOTES.md).
         # With this entry the import fails at once, as it does where TensorFlow is not installed:
         # seconds and 400 MB are saved, and no GPU is touched.

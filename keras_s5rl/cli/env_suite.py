@@ -1,4 +1,4 @@
-"""Benchmark suite `env`: how many steps a second POPGym's environments take, beside popgym.
+"""Benchmark suite `env`: how many steps a second environments take, POPGym's beside popgym.
 
 A case is an environment, by its registered name. `batched` numbers are steps of all environments
 together, in one compiled program: random actions drawn inside, observations made, and finished
@@ -14,18 +14,27 @@ import warnings
 
 import gymnasium
 
+from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.registry import registered_envs
 
 SHARES_PROCESS = True  # start-up and memory are not measured
-TRAINS = False
 
 _SIZES = (64, 1024)
 _MIN_BATCHED_STEPS = 256
 _MIN_SINGLE_STEPS = 1000
 
-# POPGym's environments.
+# POPGym's environments, and those of control.
 _LEVELS = ("Easy", "Medium", "Hard")
 CASES = {name: {"env": name} for name in registered_envs() if name.endswith(_LEVELS)}
+CASES |= {name: {"env": name} for name in TASKS}
+CASES["projected_cartpole"] = {"env": "projected_cartpole"}
+CASES["projected_control"] = {
+    "env": "projected_control",
+    "env_args": {
+        "tasks": ("reacher_easy", "cartpole_balance", "cartpole_swingup", "point_mass_easy"),
+        "action_repeat": 1,
+    },
+}
 
 # Result: heading and format of its column.
 COLUMNS = {
@@ -39,12 +48,13 @@ COLUMNS = {
 }
 
 
-def measure(env, repeats):
+def measure(env, repeats, env_args=None):
     """Measures one environment.
 
     Args:
         env: String, a registered name.
         repeats: Positive integer, measurements of each number after warming up.
+        env_args: Dict of keyword arguments of the environment, or `None`.
 
     Returns:
         Dict: median, minimum and maximum of the environment steps per second `batched_64`,
@@ -53,15 +63,16 @@ def measure(env, repeats):
     """
     from keras_s5rl import envs
 
-    num_steps = envs.make(env).max_episode_steps
+    env_args = env_args or {}
+    num_steps = envs.make(env, **env_args).max_episode_steps
     result = {}
     for num_envs in _SIZES:
-        run = _batched_run(envs.make(env), num_envs, max(_MIN_BATCHED_STEPS, num_steps))
+        run = _batched_run(envs.make(env, **env_args), num_envs, max(_MIN_BATCHED_STEPS, num_steps))
         result |= _spread(f"batched_{num_envs}", run, repeats)
     num_steps = max(_MIN_SINGLE_STEPS, num_steps)
     ids = {"single": f"keras_s5rl:keras_s5rl/{env}-v0", "popgym": f"popgym:popgym-{env}-v0"}
     for name, env_id in ids.items():
-        result |= _spread(name, _single_run(env_id, num_steps), repeats)
+        result |= _spread(name, _single_run(env_id, env_args, num_steps), repeats)
     reference = result["popgym_median"]
     result["ratio"] = None if reference is None else result["batched_1024_median"] / reference
     return result
@@ -148,12 +159,12 @@ def _draw_actions(space, key, num_envs):
     return ops.cast(ops.floor(uniform * sizes.astype("float32")), "int32")
 
 
-def _single_run(env_id, num_steps):
+def _single_run(env_id, env_args, num_steps):
     """A function that takes `num_steps` steps in one environment of Gymnasium, or `None`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # popgym on its own labyrinths
-            env = gymnasium.make(env_id, disable_env_checker=True)
+            env = gymnasium.make(env_id, disable_env_checker=True, **env_args)
     except (ModuleNotFoundError, gymnasium.error.Error):
         return None
     env.action_space.seed(0)

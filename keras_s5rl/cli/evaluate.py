@@ -2,8 +2,10 @@
 
     python launch/evaluate.py --run_dir=runs/demo
     python launch/evaluate.py --run_dir=runs/demo --env=popgym:popgym-RepeatPreviousEasy-v0
+    python launch/evaluate.py --run_dir=runs/cart_poles --in_context
 
 A name with a colon is an id of Gymnasium, `module:id`: there the policy plays the reference itself.
+With --in_context an environment made of trials is scored trial by trial and step by step.
 """
 
 import functools
@@ -16,8 +18,9 @@ from absl import flags
 
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
+from keras_s5rl.cli.in_context_table import in_context_table
 from keras_s5rl.cli.train import parse_env_args
-from keras_s5rl.runs import RunDirectory, write_json_atomically
+from keras_s5rl.runs import RunDirectory, plot_in_context, write_json_atomically
 
 
 def main(argv=None):
@@ -27,7 +30,15 @@ def main(argv=None):
 
 def define_flags(values):
     flags.DEFINE_string("run_dir", None, "folder of the run", flag_values=values)
-    command.define_count_flag(values, "num_episodes", 256, "episodes played")
+    command.define_count_flag(
+        values, "num_episodes", 256, "episodes played, with --in_context contexts of each task"
+    )
+    flags.DEFINE_boolean(
+        "in_context",
+        False,
+        "score every trial and step inside fresh contexts, beside an untrained agent",
+        flag_values=values,
+    )
     flags.DEFINE_boolean(
         "deterministic", True, "play the mode of the policy, not draws from it", flag_values=values
     )
@@ -48,6 +59,7 @@ def evaluate(values):
     env_args = None if values.env_args is None else parse_env_args(values.env_args)
     if values.json not in (None, "-"):
         command.check_output_file("json", values.json)
+    _check_in_context(values)
     _check_recording(values)
     try:
         run = RunDirectory.open(values.run_dir)
@@ -55,33 +67,55 @@ def evaluate(values):
         from keras_s5rl.training import PPO
 
         agent = PPO.load(values.run_dir)
-        if _is_gymnasium_id(values.env):
-            from keras_s5rl.training import evaluate_gymnasium
-
-            play = functools.partial(evaluate_gymnasium, agent.policy, values.env, seed=agent.seed)
-        else:
-            play = functools.partial(agent.evaluate, env=values.env)
-        report = play(
-            num_episodes=values.num_episodes,
-            deterministic=values.deterministic,
-            env_args=env_args,
-        )
+        report = _play(agent, values, env_args)
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
     if values.json == "-":
         print(json.dumps(report, indent=2))
     elif values.json is not None:
         write_json_atomically(values.json, report)
+    elif values.in_context:
+        write_json_atomically(run.in_context_path, report)
+        title = f"{agent.env}, {agent.memory}, seed {agent.seed}"
+        plot_in_context(report, run.in_context_plot_path, title)
     elif values.env is None and env_args is None:  # another environment is not this run's score
         run.write_evaluation(report)
     out = sys.stderr if values.json == "-" else sys.stdout
-    print(_summary(report), file=out)
+    print(in_context_table(report) if values.in_context else _summary(report), file=out)
     if values.record is not None:
         _record(agent, values, env_args, out)
 
 
+def _play(agent, values, env_args):
+    if values.in_context:
+        from keras_s5rl.training import evaluate_in_context
+
+        return evaluate_in_context(agent, values.num_episodes, values.deterministic, env_args)
+    if _is_gymnasium_id(values.env):
+        from keras_s5rl.training import evaluate_gymnasium
+
+        play = functools.partial(evaluate_gymnasium, agent.policy, values.env, seed=agent.seed)
+    else:
+        play = functools.partial(agent.evaluate, env=values.env)
+    return play(
+        num_episodes=values.num_episodes,
+        deterministic=values.deterministic,
+        env_args=env_args,
+    )
+
+
 def _is_gymnasium_id(env):
     return env is not None and ":" in env
+
+
+def _check_in_context(values):
+    """Refuses what a score inside contexts has no use for."""
+    for name in ("env", "record"):
+        if values.in_context and values[name].value is not None:
+            raise UsageError(
+                f"`{name}` does not go with `in_context`, which plays the environment of the run; "
+                f"leave one of them out. Received: {name}={values[name].value}, in_context=True"
+            )
 
 
 def _check_recording(values):

@@ -5,6 +5,7 @@ Nothing here needs Keras or a backend.
 
 from keras_s5rl.runs.checkpoints import Checkpoints
 from keras_s5rl.runs.files import RunError, read_json, replacing, write_json_atomically
+from keras_s5rl.runs.in_context_plots import compare_in_context, plot_in_context
 from keras_s5rl.runs.machine import machine_block
 from keras_s5rl.runs.metrics import MetricsLog, read_metrics
 from keras_s5rl.runs.plots import plot_learning_curve, plot_learning_curves
@@ -17,7 +18,9 @@ __all__ = [
     "RunDirectory",
     "RunError",
     "TensorBoardLog",
+    "compare_in_context",
     "machine_block",
+    "plot_in_context",
     "plot_learning_curve",
     "plot_learning_curves",
     "read_json",

@@ -1,15 +1,20 @@
 """Learning curves as image files, drawn without a display or global state."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 
-from keras_s5rl.runs.files import RunError, replacing
+from keras_s5rl.runs.figures import (
+    COLOURS,
+    LINE_STYLES,
+    check_format,
+    literal,
+    new_figure,
+    save_figure,
+    set_look,
+)
+from keras_s5rl.runs.files import RunError
 
-# Okabe and Ito's colours, which people with colour-blindness tell apart, darkest contrasts first.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_LINE_STYLES = ("-", "--", ":", "-.")
 _AXIS_NAMES = {"episode_return_mean": "Mean episode return", "mmer": "Best mean return so far"}
 
 
@@ -36,32 +41,22 @@ def plot_learning_curves(
     Raises:
         RunError: when there are no runs, a run has no such column, or the format is unknown.
     """
-    output = Path(output)
-    formats = (".png", ".svg", ".pdf")
-    if output.suffix.lower() not in formats:
-        raise RunError(
-            f"`output` must end in one of {', '.join(formats)}. Received: output={str(output)!r}"
-        )
+    check_format(output)
     if not runs:
         raise RunError("`runs` must hold at least one run. Received: runs=[]")
     groups = {}
     for label, metrics in runs:
         groups.setdefault(label, []).extend(_curves(label, metrics, metric))
 
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), dpi=160, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 4)
     axes = figure.add_subplot()
     lines = []
     for index, curves in enumerate(groups.values()):
-        colour = _COLOURS[index % len(_COLOURS)]
-        style = _LINE_STYLES[index // len(_COLOURS) % len(_LINE_STYLES)]
+        colour = COLOURS[index % len(COLOURS)]
+        style = LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
         lines.append(_draw(axes, curves, colour, style))
     _decorate(axes, list(groups), lines, metric, title)
-    with replacing(output) as aside:
-        figure.savefig(aside, format=output.suffix.lower()[1:])
+    save_figure(figure, output)
 
 
 def plot_learning_curve(metrics: dict, output: str | os.PathLike, title: str | None = None) -> None:
@@ -127,22 +122,15 @@ def _decorate(axes, labels, lines, metric, title) -> None:
     axes.set_xlabel("Environment steps")
     axes.set_ylabel(_AXIS_NAMES.get(metric, metric))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25, linewidth=0.6)
-    axes.margins(x=0.01)
+    set_look(axes)
     if title:
-        axes.set_title(_literal(title), loc="left", fontsize="medium")
+        axes.set_title(literal(title), loc="left", fontsize="medium")
     empty = [not len(line.get_xdata()) for line in lines]
     if all(empty):
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", va="center")
     if any(labels):
         names = [
-            _literal(label) + (" (no values yet)" if bare else "")
+            literal(label) + (" (no values yet)" if bare else "")
             for label, bare in zip(labels, empty, strict=True)
         ]
         axes.legend(lines, names, frameon=False)
-
-
-def _literal(text: str) -> str:
-    """Text as it stands: a dollar sign would begin a formula."""
-    return text.replace("$", r"\$")

@@ -18,6 +18,7 @@ class RunDirectory:
         policy.keras         the trained policy (policies/seed_<seed>.keras for several seeds)
         learning_curve.png   return over environment steps
         evaluation.json      the scores of the trained policy
+        in_context.json      its scores trial by trial and step by step, and in_context.png of them
 
     The constructor only names the paths; use `create` for a new run and `open` for one that exists.
 
@@ -120,6 +121,14 @@ class RunDirectory:
     def evaluation_path(self) -> Path:
         return self.path / "evaluation.json"
 
+    @property
+    def in_context_path(self) -> Path:
+        return self.path / "in_context.json"
+
+    @property
+    def in_context_plot_path(self) -> Path:
+        return self.path / "in_context.png"
+
     def read_config(self) -> dict:
         """Returns the settings that `create` was given, as JSON holds them (tuples are lists).
 
@@ -159,4 +168,6 @@ class RunDirectory:
             self.seed_policy_path(0).parent,
             self.learning_curve_path,
             self.evaluation_path,
+            self.in_context_path,
+            self.in_context_plot_path,
         )

@@ -28,17 +28,44 @@ def play_episodes(environment, policy, num_episodes, key, modes):
         For each of `modes` a pair `(returns, lengths)` of numpy arrays `(num_episodes,)`.
     """
 
-    def play(weights, key, sample):
-        initial_key, steps_key = ops.unstack(random.split(key), 2)
-        state = environment.initial(environment.draw_initial(initial_key, num_episodes))
+    def start(key):
+        return environment.initial(environment.draw_initial(key, num_episodes))
+
+    play = compile_play(environment, policy, start)
+    initial_key, steps_key = ops.unstack(random.split(key), 2)
+    return [play(policy, initial_key, steps_key, mode)[:2] for mode in modes]
+
+
+def compile_play(environment, policy, start, record=lambda state, reward, active: None):
+    """Returns a function that plays episodes from their start to the end of the longest.
+
+    Args:
+        environment: `keras_s5rl.envs.AgentView`.
+        policy: `keras_s5rl.models.ActorCritic`.
+        start: Function of one structure of tensors that returns the states at the start.
+        record: Function `(state, reward, active) -> structure` of what to keep of a step: the state
+            before it, its rewards, and whether the episode was still under way, bool
+            `(num_episodes,)`. Keeps nothing by default.
+
+    Returns:
+        Function `(policy, source, key, deterministic) -> returns, lengths, records`. The policy may
+        be another with the same shapes, `source` is what `start` is given and `deterministic` says
+        whether the mode of the policy is played, or draws from it. One program serves all of these.
+        Returns and lengths are numpy arrays `(num_episodes,)`, the records have an axis of
+        `max_episode_steps` in front.
+    """
+
+    def program(weights, source, key, sample):
+        state = start(source)
+        num_episodes = ops.shape(state["is_first"])[0]
         active = ops.ones((num_episodes,), dtype="bool")
         zeros = ops.zeros((num_episodes,), dtype="float32")
         carry = (state, policy.get_initial_state(num_episodes), active, zeros, zeros)
-        keys = random.split(steps_key, environment.max_episode_steps)
+        keys = random.split(key, environment.max_episode_steps)
         variables = zip(policy.variables, weights, strict=True)
         with keras.StatelessScope(state_mapping=list(variables)):
-            carry, _ = backend.scan(lambda c, k: (step(c, k, sample), None), carry, keys)
-        return carry[3], carry[4]
+            carry, records = backend.scan(lambda c, k: step(c, k, sample), carry, keys)
+        return carry[3], carry[4], records
 
     def step(carry, key, sample):
         state, memory, active, returns, lengths = carry
@@ -50,24 +77,25 @@ def play_episodes(environment, policy, num_episodes, key, modes):
             lambda: policy.distribution.sample(parameters, policy_key),
             lambda: policy.distribution.mode(parameters),
         )
-        draws = environment.draw_step(step_key, num_episodes)
+        draws = environment.draw_step(step_key, ops.shape(active)[0])
         next_state, reward, terminated, truncated = environment.transition(state, action, draws)
+        records = record(state, reward, active)
         # Stepping past the end is undefined: an episode that is over stays in its last state.
         state = select_envs(active, next_state, state)
         returns = returns + ops.where(active, reward, 0.0)
         lengths = lengths + ops.cast(active, "float32")
         active = ops.logical_and(active, ops.logical_not(ops.logical_or(terminated, truncated)))
-        return state, memory, active, returns, lengths
+        return (state, memory, active, returns, lengths), records
 
-    compiled = backend.compile(play)
-    # Without gradients: torch would keep the graph of a whole episode for them.
-    weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in policy.variables]
+    compiled = backend.compile(program)
 
-    def run(mode):
-        results = compiled(weights, key, ops.convert_to_tensor(not mode))
-        return tuple(ops.convert_to_numpy(result) for result in results)
+    def play(player, source, key, deterministic):
+        # Without gradients: torch would keep the graph of a whole episode for them.
+        weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in player.variables]
+        results = compiled(weights, source, key, ops.convert_to_tensor(not deterministic))
+        return keras.tree.map_structure(ops.convert_to_numpy, results)
 
-    return [run(mode) for mode in modes]
+    return play
 
 
 def summarize(returns, lengths):

@@ -10,13 +10,14 @@ from keras import ops
 
 from keras_s5rl import random
 from keras_s5rl.cli import benchmark, env_suite
+from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.popgym import FAMILIES
 
 
-def test_the_cases_are_all_environments_of_popgym():
+def test_the_cases_are_all_environments_of_popgym_and_of_control():
     names = {family + level for family in FAMILIES for level in ("Easy", "Medium", "Hard")}
-    assert set(env_suite.CASES) == names
-    assert all(case == {"env": name} for name, case in env_suite.CASES.items())
+    assert set(env_suite.CASES) == names | {*TASKS, "projected_cartpole", "projected_control"}
+    assert all(case["env"] == name for name, case in env_suite.CASES.items())
 
 
 @pytest.fixture

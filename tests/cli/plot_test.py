@@ -25,13 +25,3 @@ def test_a_mistake_is_told_in_one_line(flag, trained, tmp_path, monkeypatch, cap
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and "Received: " in error
     assert not list(tmp_path.iterdir())
-
-
-def test_curves_are_named_by_what_tells_the_runs_apart():
-    def runs(*pairs):
-        return [{"env": env, "memory": memory} for env, memory in pairs]
-
-    assert plot._labels(runs(("A", "s5"), ("A", "s5"))) == ["s5", "s5"]
-    assert plot._labels(runs(("A", "s5"), ("A", "gru"))) == ["s5", "gru"]
-    assert plot._labels(runs(("A", "s5"), ("B", "s5"))) == ["A", "B"]
-    assert plot._labels(runs(("A", "s5"), ("B", "gru"))) == ["A, s5", "B, gru"]

@@ -25,6 +25,8 @@ def test_the_files_of_a_run_have_the_documented_names(tmp_path):
         run.seed_policy_path(7),
         run.learning_curve_path,
         run.evaluation_path,
+        run.in_context_path,
+        run.in_context_plot_path,
     ]
     assert [str(path.relative_to(tmp_path)) for path in paths] == [
         "config.json",
@@ -35,6 +37,8 @@ def test_the_files_of_a_run_have_the_documented_names(tmp_path):
         "policies/seed_7.keras",
         "learning_curve.png",
         "evaluation.json",
+        "in_context.json",
+        "in_context.png",
     ]
 
 
@@ -54,7 +58,7 @@ def test_an_empty_folder_and_one_with_a_foreign_file_are_taken(tmp_path):
     assert (other / "slurm-17.out").read_text() == "started"
 
 
-@pytest.mark.parametrize("part", ["metrics.jsonl", "checkpoints", "policies", "policy.keras"])
+@pytest.mark.parametrize("part", ["metrics.jsonl", "checkpoints", "policies", "in_context.json"])
 def test_parts_of_a_run_without_its_config_are_refused(tmp_path, part):
     (tmp_path / part).mkdir()
     with pytest.raises(RunError, match=f"parts of a run.*{part}"):

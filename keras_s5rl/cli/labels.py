@@ -1,0 +1,55 @@
+"""Names of runs in a picture: what tells them apart beside their seeds."""
+
+import dataclasses
+import json
+
+from keras_s5rl.ppo.config import PPOConfig
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(PPOConfig)}
+
+
+def label_runs(configs):
+    """Returns a label for each run; runs with the same one are seeds of one experiment.
+
+    Labels name the environment if the runs differ in it, the memory if they do or do not differ in
+    the environment, and the arguments of the environment that not all have. A run whose policy does
+    not see its previous action says so beside runs whose does. Other settings of the algorithm are
+    named, unless they have their default, where runs would have the same label without.
+
+    Args:
+        configs: List of dicts, the settings of each run, as its config.json holds them.
+    """
+    several = {name: len({config[name] for config in configs}) > 1 for name in ("env", "memory")}
+    labels = []
+    for config in configs:
+        parts = [config["env"]] if several["env"] else []
+        parts += [config["memory"]] if several["memory"] or not several["env"] else []
+        for name, value in config.get("env_args", {}).items():
+            if any(other.get("env_args", {}).get(name) != value for other in configs):
+                parts.append(_assignment(name, value))
+        labels.append(", ".join(parts))
+    labels = _told_apart(labels, configs, "observe_previous_action", everywhere=True)
+    for name in _DEFAULTS:
+        labels = _told_apart(labels, configs, name)
+    return labels
+
+
+def _told_apart(labels, configs, name, everywhere=False):
+    """Adds a setting to the labels of runs that differ in it from others of the same label, or from
+    any other."""
+    default = json.loads(json.dumps(_DEFAULTS[name]))  # JSON has no tuples
+    values = [config.get(name, default) for config in configs]
+    named = []
+    for label, value in zip(labels, values, strict=True):
+        differs = any(
+            other != value and (everywhere or of_label == label)
+            for of_label, other in zip(labels, values, strict=True)
+        )
+        is_named = differs and value != default
+        named.append(f"{label}, {_assignment(name, value)}" if is_named else label)
+    return named
+
+
+def _assignment(name, value):
+    """As the flags and JSON have it."""
+    return f"{name}={value if isinstance(value, str) else json.dumps(value)}"

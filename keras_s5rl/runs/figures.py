@@ -1,0 +1,48 @@
+"""What the pictures of runs share: their look, and files that are whole or absent."""
+
+import os
+from pathlib import Path
+
+from keras_s5rl.runs.files import RunError, replacing
+
+# Okabe and Ito's colours, which people with colour-blindness tell apart, darkest contrasts first.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+LINE_STYLES = ("-", "--", ":", "-.")
+_FORMATS = (".png", ".svg", ".pdf")
+
+
+def check_format(output: str | os.PathLike) -> None:
+    """Raises a RunError unless the suffix of the file names a format that can be drawn."""
+    if Path(output).suffix.lower() not in _FORMATS:
+        raise RunError(
+            f"`output` must end in one of {', '.join(_FORMATS)}. Received: output={str(output)!r}"
+        )
+
+
+def new_figure(width: float, height: float):
+    """Returns a figure of a size in inches, drawn without a display or global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=160, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure, output: str | os.PathLike) -> None:
+    """Writes a figure in the format that the suffix of the file names."""
+    output = Path(output)
+    with replacing(output) as aside:
+        figure.savefig(aside, format=output.suffix.lower()[1:])
+
+
+def set_look(axes) -> None:
+    """Gives axes the look of all the package's pictures."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.margins(x=0.01)
+
+
+def literal(text: str) -> str:
+    """Text as it stands: a dollar sign would begin a formula."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,184 @@
+"""`evaluate_in_context`: how a policy gets better inside a context, without learning."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s5rl import envs, random
+from keras_s5rl.envs.control.tiers import TIERS
+from keras_s5rl.ppo.policy import make_policy
+from keras_s5rl.training.checks import check_count, check_spaces
+from keras_s5rl.training.context_scores import score_contexts
+from keras_s5rl.training.evaluation import compile_play
+from keras_s5rl.training.keys import IN_CONTEXT
+
+_HELD_OUT = ("T1", "T2", "T3")
+_NEEDED = ("num_trials", "trial_steps", "draw_bank")
+
+
+def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=None):
+    """Scores a policy trial by trial and step by step inside contexts that it has never seen.
+
+    Its environment has trials (`num_trials`, `trial_steps`, `draw_bank`, and `trial` and
+    `trial_step` in `info`), as `projected_cartpole` and `projected_control` have. Contexts are the
+    first of the environment's bank, so that every agent is scored on the same ones, and beside the
+    agent the one is scored that it was before its training. An environment with `tasks` (whose
+    draws hold `task`) is scored on each of them alone, one with a `tier` on each tier: `T1`, new
+    projections, `T2`, new tasks, and `T3`, new physics, always at the full strength of projections.
+
+    Returns and rewards are in units of the environment's `max_reward`, the largest reward of a step
+    (1 where it has no such attribute), and returns of `trial_steps` of them: a perfect trial is 1.
+
+    Args:
+        agent: `keras_s5rl.PPO`.
+        num_contexts: Positive integer, contexts of each task. Defaults to `256`.
+        deterministic: Whether the scores are those of the mode of the policy rather than of draws
+            from it. Defaults to `True`.
+        env_args: Dict of keyword arguments of the environment that take the place of those trained
+            with, or `None`. With `tier` in it that tier alone is played. Without `tasks` in it tier
+            T2 has its own. Defaults to `None`.
+
+    Returns:
+        Dict: `env`, `env_args`, `memory`, `seed`, `num_contexts`, `deterministic`; `skipped`, a
+        list of dicts `tier, task, reason` of the tasks that do not fit the policy; `scores`, a list
+        of dicts, one of each tier and task: `tier`, `task`, `env_args`, `num_trials`,
+        `trial_steps`, and `trained` and `fresh`, the scores of the agent and of the untrained one:
+        dicts of `return_mean`, `return_ci95`, `trial_return_mean`, `trial_return_ci95` (lists over
+        trials), `reward_mean`, `reward_ci95`, `count` (lists over steps), `first_trial`, `binned`
+        (see `keras_s5rl.training.context_scores`) and `other_mode`, the means of the returns of the
+        policy played the other way in the same contexts.
+
+    Raises:
+        ValueError: If the environment has no trials, or an argument does not fit it.
+
+    Example:
+
+    >>> from keras_s5rl import PPO, PPOConfig
+    >>> from keras_s5rl.training import evaluate_in_context
+    >>> env_args = {"num_trials": 3, "trial_steps": 10}
+    >>> config = PPOConfig(width=16, state_size=16, num_layers=1)
+    >>> agent = PPO("projected_cartpole", env_args=env_args, config=config)
+    >>> report = evaluate_in_context(agent, num_contexts=4)
+    >>> len(report["scores"][0]["trained"]["trial_return_mean"])
+    3
+    """
+    check_count("num_contexts", num_contexts)
+    env_args = dict(env_args or {})
+    _check_has_trials(agent.environment.env, agent.env)
+    policies = {
+        "trained": agent.policy,
+        "fresh": make_policy(agent.environment, agent.memory, agent.config, agent.seed),
+    }
+    tiers, skipped = _tiers(agent, env_args)
+    scores = []
+    for tier, env, arguments in tiers:
+        sizes = {"num_trials": env.num_trials, "trial_steps": env.trial_steps}
+        played = _score_tasks(agent, env, policies, num_contexts, deterministic)
+        scores += [
+            {"tier": tier, "task": task, "env_args": arguments, **sizes, **played[task]}
+            for task in played
+        ]
+    return {
+        "env": agent.env,
+        "env_args": {**agent.env_args, **env_args},
+        "memory": agent.memory,
+        "seed": agent.seed,
+        "num_contexts": num_contexts,
+        "deterministic": deterministic,
+        "skipped": skipped,
+        "scores": scores,
+    }
+
+
+def _check_has_trials(env, name):
+    missing = [attribute for attribute in _NEEDED if not hasattr(env, attribute)]
+    if missing:
+        raise ValueError(
+            "`env` should be made of trials, as projected_cartpole and projected_control are, to "
+            f"be scored inside its contexts; this one has no {', '.join(missing)}. Evaluate whole "
+            f"episodes instead. Received: env={name}"
+        )
+
+
+def _tiers(agent, env_args):
+    """Returns `(tier, env, its arguments)` of each tier to play, and what is left out of them."""
+    env = agent.environment.env
+    if not hasattr(env, "tier"):
+        arguments = {**agent.env_args, **env_args}
+        return [("T1", envs.make(agent.env, **arguments) if env_args else env, arguments)], []
+    tiers, skipped = [], []
+    for tier in (env_args["tier"],) if "tier" in env_args else _HELD_OUT:
+        arguments = {**agent.env_args, "strength": 1.0, **env_args, "tier": tier}
+        if tier == "T2" and "tasks" not in env_args:
+            arguments["tasks"], left_out = _fitting_tasks(agent.env, arguments)
+            skipped += [{"tier": tier, **task} for task in left_out]
+            if not arguments["tasks"]:
+                continue
+        tiers.append((tier, envs.make(agent.env, **arguments), arguments))
+    if not tiers:
+        raise ValueError(skipped[0]["reason"])
+    return tiers, skipped
+
+
+def _fitting_tasks(env, arguments):
+    """Returns which of a tier's own tasks fit the arguments of a run, and why others do not."""
+    fitting, skipped = [], []
+    for task in TIERS[arguments["tier"]].tasks:
+        try:
+            envs.make(env, **{**arguments, "tasks": (task,)})
+            fitting.append(task)
+        except ValueError as error:
+            skipped.append({"task": task, "reason": str(error)})
+    return fitting, skipped
+
+
+def _score_tasks(agent, env, policies, num_contexts, deterministic):
+    """Plays all tasks of an environment in one batch; returns the scores of each."""
+    view = agent.view(env)
+    check_spaces(agent.policy, view, agent.env)
+    tasks = view.tasks or (agent.env,)
+    play = _compile_play(agent.policy, view)
+    contexts = _draw_contexts(env, num_contexts, len(tasks))
+    key = random.fold_in(random.key(agent.seed), IN_CONTEXT)
+
+    def score(policy, mode):
+        records = play(policy, contexts, key, mode)
+        by_task = zip(*(np.split(r, len(tasks), axis=1) for r in records), strict=True)
+        return [score_contexts(*record, env.num_trials, env.trial_steps) for record in by_task]
+
+    scores = {task: {} for task in tasks}
+    for name, policy in policies.items():
+        played, other = score(policy, deterministic), score(policy, not deterministic)
+        for task, of_played, of_other in zip(tasks, played, other, strict=True):
+            means = {mean: of_other[mean] for mean in ("return_mean", "trial_return_mean")}
+            other_mode = {"deterministic": not deterministic, **means}
+            scores[task][name] = {**of_played, "other_mode": other_mode}
+    return scores
+
+
+def _compile_play(policy, view):
+    """Returns `play(policy, contexts, key, deterministic)`: records as `score_contexts` takes."""
+
+    def record(state, reward, active):
+        info = view.info(state)
+        reward = reward / getattr(view.env, "max_reward", 1.0)
+        return reward, active, info["trial"], info["trial_step"]
+
+    play = compile_play(view, policy, view.initial, record)
+    return lambda *arguments: play(*arguments)[2]
+
+
+def _draw_contexts(env, num_contexts, num_tasks):
+    """Draws from the bank the first contexts of each task, task by task."""
+    if num_tasks == 1:
+        return env.draw_bank(num_contexts)
+    num_drawn = num_tasks * num_contexts * 5 // 4 + 64  # tasks are drawn, so mostly enough of each
+    while True:
+        draws = env.draw_bank(num_drawn)
+        tasks = ops.convert_to_numpy(draws["task"])
+        rows = [np.flatnonzero(tasks == task)[:num_contexts] for task in range(num_tasks)]
+        if min(map(len, rows)) == num_contexts:
+            break
+        num_drawn *= 2
+    rows = np.concatenate(rows)
+    return keras.tree.map_structure(lambda draw: ops.take(draw, rows, axis=0), draws)
