@@ -1,16 +1,26 @@
-# make train    trains a policy: make train ENV=RepeatPreviousEasy SEED=1 FLAGS="--num_envs=32"
-# make test     runs the tests on JAX and TensorFlow, then the linter
-# make lint     runs the linter alone
+# make train       trains a policy: make train ENV=RepeatPreviousEasy SEED=1 FLAGS="--num_envs=32"
+# make test        runs the tests on JAX and TensorFlow, then the linter
+# make test-torch  runs the tests on torch
+# make lint        runs the linter alone
 #
-# Each first makes .venv with what it needs, once; PYTHON=... names the Python to make it with.
+# Each first makes .venv with what it needs (for torch .venv-torch), once; PYTHON=... names the
+# Python to make it with.
 
 SHELL := /bin/sh
 VENV := .venv
-VENV_PYTHON := $(VENV)/bin/python
+VENV_PYTHON = $(VENV)/bin/python
 PRESET := launch/presets/repeat_previous_hard.flags
 # Two at a time, a file each: most of a test is compiling, which keeps one core busy.
-PYTEST := $(VENV_PYTHON) -m pytest --numprocesses=2 --dist=loadfile
-TENSORFLOW_TESTS := $(wildcard tests/backend tests/random_test.py tests/ops tests/layers tests/envs tests/models)
+PYTEST = $(VENV_PYTHON) -m pytest --numprocesses=2 --dist=loadfile
+SHARED_TESTS := tests/backend tests/random_test.py tests/upstream_test.py \
+	tests/ops tests/layers tests/envs tests/models
+# Compiling an iteration takes long on TensorFlow: of training, what JAX cannot answer for it.
+TENSORFLOW_TESTS := $(wildcard $(SHARED_TESTS) $(addprefix tests/ppo/, \
+	advantages_test.py losses_test.py portability_test.py) $(addprefix tests/training/, \
+	learner_state_test.py other_backends_test.py))
+TORCH_TESTS := $(wildcard $(SHARED_TESTS) tests/ppo tests/training)
+# What compares all installed backends from the session on JAX.
+COMPARED_TESTS := $(wildcard tests/layers/portability_test.py)
 
 # ENV counts only on make's command line: shells have a variable of that name for other things.
 TRAIN_FLAGS := --flagfile=$(PRESET) \
@@ -50,7 +60,7 @@ $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '$(
 wanted >$(VENV)/$(firstword $(1))
 endef
 
-.PHONY: train test lint install install-dev
+.PHONY: train test test-torch lint install install-dev install-torch
 
 train: install
 	$(VENV_PYTHON) launch/train.py $(TRAIN_FLAGS)
@@ -61,6 +71,13 @@ test: install-dev
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 
+# One thread each: most operations are too small for two, and those of two processes get in each
+# other's way.
+test-torch: VENV := .venv-torch
+test-torch: install-torch
+	$(if $(TORCH_TESTS),OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(PYTEST) $(TORCH_TESTS))
+	$(if $(COMPARED_TESTS),KERAS_BACKEND=jax $(PYTEST) $(COMPARED_TESTS))
+
 lint: install-dev
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
@@ -70,3 +87,7 @@ install:
 
 install-dev:
 	$(call install,installed-dev,.[dev])
+
+comma := ,
+install-torch:
+	$(call install,installed-torch,.[dev$(comma)torch])

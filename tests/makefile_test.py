@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 PYTHON = """#!/bin/sh
 echo "$@" >>"$LOG"
 case "$*" in
-    "-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+    "-m venv"*) mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
     "-m pip"*) if [ -e fail ]; then rm fail; exit 1; fi ;;
 esac
 """
@@ -157,3 +157,19 @@ def test_the_tests_run_once_per_backend_and_then_the_linter(project):
     assert result.stdout.index("KERAS_BACKEND=jax") < result.stdout.index(
         "KERAS_BACKEND=tensorflow"
     )
+
+
+def test_torch_is_tested_in_a_venv_of_its_own(project):
+    project.add_python("python3.12")
+    (project.folder / "tests" / "layers").mkdir(parents=True)
+    (project.folder / "tests" / "layers" / "portability_test.py").touch()
+    project.make("train")
+    result, calls = project.make("test-torch")
+    pytest = "-m pytest --numprocesses=2 --dist=loadfile"
+    expected = [f"{pytest} tests/layers", f"{pytest} tests/layers/portability_test.py"]
+    assert calls == [f"{VENV}-torch", f"{PIP} .[dev,torch]", *expected]
+    assert result.stdout.index("KERAS_BACKEND=torch .venv-torch/bin/python") < result.stdout.index(
+        "KERAS_BACKEND=jax .venv-torch/bin/python"
+    )
+    assert project.make("test-torch")[1] == expected
+    assert project.make("train")[1] == [TRAIN]

@@ -101,6 +101,16 @@ def test_compiled_draws_are_the_eager_ones(program):
             np.testing.assert_array_equal(drawn[name], expected, err_msg=name, strict=True)
 
 
+def test_the_largest_of_eight_draws_compiles():
+    """LLVM does not come to an end if XLA fuses unrolled rounds into such a maximum."""
+
+    def largest(key):
+        return ops.max(random.uniform(key, (8, 8)), axis=-1)
+
+    key = random.key(3)
+    np.testing.assert_array_equal(numpy(compiled(largest)(key)), numpy(largest(key)))
+
+
 # Known answers of the authors' Random123: key, counter, and what the counter is mapped to.
 KNOWN_ANSWERS = (
     ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),

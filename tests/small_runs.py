@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
 from keras_s5rl.ppo.config import PPOConfig
@@ -75,6 +76,9 @@ def cache_folder(tmp_path_factory):
 @pytest.fixture(autouse=True, scope="module")
 def compile_cache(cache_folder):
     """Keeps compiled programs of this process, too."""
+    if keras.config.backend() != "jax":
+        yield
+        return
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 

@@ -11,7 +11,9 @@ these names runs on each of them.
   the leading axis.
 - `cond(predicate, true_fn, false_fn)`: one of two branches, run only where it is chosen.
 - `gradient_step(loss_fn, optimizer, trainable_values, optimizer_values)`: one step of a Keras
-  optimizer, as a pure function; on JAX only so far.
+  optimizer, as a pure function.
+- `host_call(function, like, *arguments)`: a function of numpy arrays, called on the host from
+  compiled code.
 - `wait_until_ready(structure)`: blocks until the tensors of a structure are computed.
 - `device_name()`: the device in use, in words.
 - `random`: Threefry-2x32: key, split, fold_in, bits, uniform, normal, randint, permutation, with
@@ -36,8 +38,18 @@ compile = _implementation.compile
 scan = _implementation.scan
 cond = _implementation.cond
 gradient_step = _implementation.gradient_step
+host_call = _implementation.host_call
 wait_until_ready = _implementation.wait_until_ready
 device_name = _implementation.device_name
 random = _implementation.random
 
-__all__ = ["compile", "cond", "device_name", "gradient_step", "random", "scan", "wait_until_ready"]
+__all__ = [
+    "compile",
+    "cond",
+    "device_name",
+    "gradient_step",
+    "host_call",
+    "random",
+    "scan",
+    "wait_until_ready",
+]

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from keras_s5rl.backend import jax_random as random  # noqa: F401  one of the names of a backend
 
@@ -42,6 +43,27 @@ def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
         optimizer_values, gradients, trainable_values
     )
     return trainable_values, optimizer_values, loss, auxiliary, gradient_norm
+
+
+def host_call(function, like, *arguments):
+    """Calls a function of numpy arrays on the host, from compiled code too.
+
+    Args:
+        function: Takes numpy arrays and returns the structure of `like`. It should be pure: it may
+            be called more than once, or never if its results are not used. Under `vmap` it is
+            called for one after the other. It must not use JAX, which may be waiting for it.
+        like: Structure of arrays, or of anything with `shape` and `dtype`: those of the results.
+        *arguments: Tensors.
+
+    Returns:
+        The results as tensors, in the structure of `like`.
+    """
+
+    def call(*arrays):
+        return function(*[np.asarray(array) for array in arrays])
+
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
+    return jax.pure_callback(call, shapes, *arguments, vmap_method="sequential")
 
 
 def wait_until_ready(structure):

@@ -1,18 +1,50 @@
 """The backend functions on TensorFlow."""
 
+import weakref
+
+import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_s5rl.backend import threefry as random  # noqa: F401  one of the names of a backend
-from keras_s5rl.backend.unavailable import unavailable
 
-gradient_step = unavailable("gradient_step")
+_TWINS = weakref.WeakKeyDictionary()
+_xla_functions = []  # those that are being traced, to become XLA programs
+
+
+class _HostIsCalledError(Exception):
+    """Says that a function cannot become an XLA program."""
 
 
 def compile(function, donate_argnums=()):
-    """Returns `function` as one XLA program for each set of shapes; no argument is overwritten."""
+    """Returns `function` as one XLA program for each set of shapes; no argument is overwritten.
+
+    XLA programs of TensorFlow cannot call the host: a function that does is compiled to a graph.
+    """
+
+    def xla_function(*arguments):
+        _xla_functions.append(xla_function)
+        try:
+            return function(*arguments)
+        finally:
+            _xla_functions.pop()
+
     # XLA makes a loop of environment steps 3 to 10 times as fast. `reduce_retracing` would make
     # shapes symbolic, and loops and draws ask for them.
-    return tf.function(function, autograph=False, jit_compile=True)
+    programs = [
+        tf.function(xla_function, autograph=False, jit_compile=True),
+        tf.function(function, autograph=False),
+    ]
+
+    def call(*arguments):
+        if len(programs) == 2:
+            try:
+                return programs[0](*arguments)
+            except _HostIsCalledError:
+                del programs[0]
+        return programs[-1](*arguments)
+
+    return call
 
 
 def scan(function, carry, xs, length=None, reverse=False):
@@ -77,6 +109,83 @@ def scan(function, carry, xs, length=None, reverse=False):
 def cond(predicate, true_fn, false_fn):
     """Returns `true_fn()` or `false_fn()`; only the chosen branch is run."""
     return tf.cond(predicate, true_fn, false_fn)
+
+
+def host_call(function, like, *arguments):
+    """Calls a function of numpy arrays on the host, from compiled code too.
+
+    Args:
+        function: Takes numpy arrays and returns the structure of `like`. It should be pure: it may
+            be called more than once, or never if its results are not used.
+        like: Structure of arrays, or of anything with `shape` and `dtype`: those of the results.
+        *arguments: Tensors.
+
+    Returns:
+        The results as tensors, in the structure of `like`.
+    """
+    if _xla_functions:
+        raise _HostIsCalledError
+    leaves = tf.nest.flatten(like)
+
+    def call(*arrays):
+        results = tf.nest.flatten(function(*arrays))
+        return [
+            np.asarray(result, leaf.dtype) for result, leaf in zip(results, leaves, strict=True)
+        ]
+
+    dtypes = [tf.as_dtype(leaf.dtype) for leaf in leaves]
+    results = tf.numpy_function(call, arguments, dtypes, stateful=False)
+    # What runs outside TensorFlow has no shapes.
+    results = [
+        tf.ensure_shape(result, leaf.shape) for result, leaf in zip(results, leaves, strict=True)
+    ]
+    return tf.nest.pack_sequence_as(like, results)
+
+
+def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
+    """One step of a Keras optimizer, as a pure function.
+
+    Args:
+        loss_fn: `trainable_values -> (loss, auxiliary)`, the loss a scalar tensor.
+        optimizer: A built `keras.optimizers.Optimizer`.
+        trainable_values: List of tensors, one for each trainable variable.
+        optimizer_values: List of tensors, one for each of `optimizer.variables`.
+
+    Returns:
+        `trainable_values, optimizer_values, loss, auxiliary, gradient_norm`, the norm before any
+        clipping.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(trainable_values)
+        loss, auxiliary = loss_fn(trainable_values)
+    gradients = tape.gradient(loss, trainable_values, unconnected_gradients="zero")
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    gradient_norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(g)) for g in gradients]))
+    twin, trainable = _twin(optimizer, trainable_values)
+    variables = [*trainable, *twin.variables]
+    for variable, value in zip(variables, [*trainable_values, *optimizer_values], strict=True):
+        variable.assign(value)
+    twin.apply(gradients)
+    values = [tf.identity(variable.value) for variable in variables]
+    num_trainable = len(trainable)
+    return values[:num_trainable], values[num_trainable:], loss, auxiliary, gradient_norm
+
+
+def _twin(optimizer, trainable_values):
+    """An optimizer like this one, on variables of its own, and these variables.
+
+    On TensorFlow Keras' optimizers take their step in tf.Variables alone (`stateless_apply`
+    raises); those of the twin are no one else's, and hold nothing between two steps.
+    """
+    if optimizer not in _TWINS:
+        with tf.init_scope():  # variables are made once, outside the program that uses them
+            trainable = [
+                keras.Variable(tf.zeros(value.shape, value.dtype)) for value in trainable_values
+            ]
+            twin = type(optimizer).from_config(optimizer.get_config())
+            twin.build(trainable)
+        _TWINS[optimizer] = twin, trainable
+    return _TWINS[optimizer]
 
 
 def wait_until_ready(structure):

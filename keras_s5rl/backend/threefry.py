@@ -12,6 +12,7 @@ Reference: Salmon et al., 2011, "Parallel Random Numbers: As Easy as 1, 2, 3", s
 
 import math
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -89,21 +90,35 @@ def threefry_2x32(key, counter_high, counter_low):
 
     Args:
         key: uint32 tensor of shape `(2,)`.
-        counter_high, counter_low: int32 tensors that broadcast, or integers: the pairs of words.
+        counter_high, counter_low: int32 tensors, the pairs of words; `counter_high` may be an
+            integer.
 
     Returns:
         Two int32 tensors, the words that the pairs are mapped to.
     """
     key = ops.cast(key, "int32")
-    schedule = (key[0], key[1], key[0] ^ key[1] ^ _KEY_PARITY)
-    high, low = schedule[0] + counter_high, schedule[1] + counter_low
-    for group in range(5):
-        for distance in _ROTATIONS[group % 2]:
+    keys = (key[0], key[1], key[0] ^ key[1] ^ _KEY_PARITY)
+    high, low = keys[0] + counter_high, keys[1] + counter_low
+    high = ops.broadcast_to(high, ops.shape(low))
+    added_high = [keys[(group + 1) % 3] for group in range(5)]
+    added_low = [keys[(group + 2) % 3] + (group + 1) for group in range(5)]
+    if keras.backend.backend() != "torch":
+        # The loop is one of XLA's there. Unrolled, all rounds are fused into what uses the words,
+        # and with a maximum of eight of them LLVM does not come to an end.
+        added_high, added_low = ops.stack(added_high), ops.stack(added_low)
+
+    def mix(group, words):
+        high, low = words
+        for even, odd in zip(*_ROTATIONS, strict=True):
+            distance = even + group % 2 * (odd - even)
+            mask = 2**even - 1 + group % 2 * (2**odd - 2**even)
             high = high + low
-            low = high ^ (ops.left_shift(low, distance) | _shift_right(low, 32 - distance))
-        high = high + schedule[(group + 1) % 3]
-        low = low + (schedule[(group + 2) % 3] + (group + 1))
-    return high, low
+            low = high ^ (
+                ops.left_shift(low, distance) | (ops.right_shift(low, 32 - distance) & mask)
+            )
+        return high + added_high[group], low + added_low[group]
+
+    return ops.fori_loop(0, 5, mix, (high, low))
 
 
 def _draw_words(key, shape):

@@ -4,9 +4,6 @@ import keras
 import torch
 
 from keras_s5rl.backend import threefry as random  # noqa: F401  one of the names of a backend
-from keras_s5rl.backend.unavailable import unavailable
-
-gradient_step = unavailable("gradient_step")
 
 
 def compile(function, donate_argnums=()):
@@ -40,6 +37,53 @@ def scan(function, carry, xs, length=None, reverse=False):
 def cond(predicate, true_fn, false_fn):
     """Returns `true_fn()` or `false_fn()`; only the chosen branch is run."""
     return true_fn() if predicate else false_fn()
+
+
+def host_call(function, like, *arguments):
+    """Calls a function of numpy arrays on the host.
+
+    Args:
+        function: Takes numpy arrays and returns the structure of `like`.
+        like: Structure of arrays, or of anything with `shape` and `dtype`: those of the results.
+        *arguments: Tensors.
+
+    Returns:
+        The results as tensors, in the structure of `like`.
+    """
+    results = function(*[keras.ops.convert_to_numpy(argument) for argument in arguments])
+    return keras.tree.map_structure(
+        lambda leaf, result: keras.ops.convert_to_tensor(result, dtype=str(leaf.dtype)),
+        like,
+        results,
+    )
+
+
+def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
+    """One step of a Keras optimizer, as a pure function.
+
+    Args:
+        loss_fn: `trainable_values -> (loss, auxiliary)`, the loss a scalar tensor.
+        optimizer: A built `keras.optimizers.Optimizer`.
+        trainable_values: List of tensors, one for each trainable variable.
+        optimizer_values: List of tensors, one for each of `optimizer.variables`.
+
+    Returns:
+        `trainable_values, optimizer_values, loss, auxiliary, gradient_norm`, the norm before any
+        clipping. None of them carries a gradient.
+    """
+    # Copies: Keras' optimizers overwrite the values they are given.
+    trainable_values = [value.detach().clone() for value in trainable_values]
+    optimizer_values = [value.detach().clone() for value in optimizer_values]
+    leaves = [value.detach().requires_grad_() for value in trainable_values]
+    with torch.enable_grad():
+        loss, auxiliary = loss_fn(leaves)
+        gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+    loss, auxiliary = keras.tree.map_structure(torch.Tensor.detach, (loss, auxiliary))
+    gradient_norm = torch.sqrt(sum(torch.sum(torch.square(gradient)) for gradient in gradients))
+    trainable_values, optimizer_values = optimizer.stateless_apply(
+        optimizer_values, gradients, trainable_values
+    )
+    return trainable_values, optimizer_values, loss, auxiliary, gradient_norm
 
 
 def wait_until_ready(structure):

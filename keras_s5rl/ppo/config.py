@@ -68,7 +68,12 @@ RUN_SETTINGS = (
     "log_every",
 )
 # Settings that runs written by earlier versions lack; nothing that they trained depends on them.
-LATER_SETTINGS = ("context_length", "num_heads", "observe_previous_action")
+LATER_SETTINGS = (
+    "context_length",
+    "num_heads",
+    "observe_previous_action",
+    "normalize_advantages_per_task",
+)
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
 
 
@@ -115,6 +120,10 @@ class PPOConfig:
     max_grad_norm: float = _positive(0.5, "global norm to which gradients are clipped")
     normalize_advantages: bool = _flag(
         True, "give the advantages of each minibatch mean 0 and variance 1"
+    )
+    normalize_advantages_per_task: bool = _flag(
+        False,
+        "instead give those of each task of the environment mean 0 and variance 1 in each rollout",
     )
     treat_truncation_as_termination: bool = _flag(
         False, "do not bootstrap where a time limit ends an episode"

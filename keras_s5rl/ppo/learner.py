@@ -41,8 +41,8 @@ class Learner:
             )
         )
         return {
-            "trainable": [ops.copy(v.value) for v in self.policy.trainable_variables],
-            "optimizer": [ops.copy(v.value) for v in self.optimizer.variables],
+            "trainable": copy_values(self.policy.trainable_variables),
+            "optimizer": copy_values(self.optimizer.variables),
             "environment": start(environment_key),
             "memory": [ops.copy(s) for s in self.policy.get_initial_state(self.config.num_envs)],
             "key": key,
@@ -108,7 +108,7 @@ class Learner:
         distribution = self.policy.distribution
         log_ratio = distribution.log_prob(parameters, batch["action"]) - batch["log_prob"]
         advantage = batch["advantage"]
-        if config.normalize_advantages:
+        if config.normalize_advantages and not config.normalize_advantages_per_task:
             advantage = losses.normalize(advantage)
         policy_loss = losses.policy_loss(log_ratio, advantage, config.clip_epsilon)
         value_loss = losses.value_loss(
@@ -142,9 +142,13 @@ class Learner:
             config.discount,
             config.gae_lambda,
         )
+        value_target = advantage + rollout["value"]
+        if config.normalize_advantages_per_task:
+            num_tasks = len(self.environment.env.tasks)
+            advantage = losses.normalize_groups(advantage, rollout["task"], num_tasks)
         names = ("observation", "reset", "action", "log_prob", "value")
         time_major = {name: rollout[name] for name in names}
-        time_major |= {"advantage": advantage, "value_target": advantage + rollout["value"]}
+        time_major |= {"advantage": advantage, "value_target": value_target}
         batch = {name: ops.swapaxes(tensor, 0, 1) for name, tensor in time_major.items()}
         return batch | {"memory": memory}
 
@@ -171,6 +175,12 @@ class Learner:
         """A scope in which the policy's variables have these values."""
         variables = self.policy.trainable_variables
         return keras.StatelessScope(state_mapping=list(zip(variables, trainable, strict=True)))
+
+
+def copy_values(variables):
+    """Returns the values of Keras variables as tensors of their own, from which torch records no
+    gradients."""
+    return [ops.copy(ops.stop_gradient(variable.value)) for variable in variables]
 
 
 def _episode_sums(rollout):

@@ -67,6 +67,26 @@ def normalize(advantage):
     return centred / (ops.sqrt(ops.mean(ops.square(centred))) + 1e-8)
 
 
+def normalize_groups(values, group, num_groups):
+    """Returns `values` with mean 0 and standard deviation 1 in each group.
+
+    Args:
+        values: float32 tensor of any shape.
+        group: int32 tensor of the same shape, the group of each value.
+        num_groups: Integer; groups are numbered from 0.
+
+    Returns:
+        float32 tensor of the same shape.
+    """
+    member = ops.one_hot(group, num_groups, dtype="float32")
+    axes = tuple(range(len(group.shape)))
+    count = ops.maximum(ops.sum(member, axis=axes), 1.0)
+    mean = ops.sum(member * values[..., None], axis=axes) / count
+    centred = values - ops.sum(member * mean, axis=-1)
+    variance = ops.sum(member * ops.square(centred)[..., None], axis=axes) / count
+    return centred / (ops.sum(member * ops.sqrt(variance), axis=-1) + 1e-8)
+
+
 def explained_variance(value, value_target):
     """Share of the variance of the returns that the critic explains: 1 is perfect, 0 a constant;
     a float32 scalar."""

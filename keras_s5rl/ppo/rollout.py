@@ -20,7 +20,8 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
         `(environment_state, memory, rollout)`. The rollout is a dict of tensors
         `(time, num_envs, ...)`: `observation`, `reset`, `action`, `log_prob`, `value`,
         `next_value`, `reward`, `discount`, `done`, and of each step `episode_ended`,
-        `episode_return`, `episode_length` (of the episode so far). `next_value` is the critic after
+        `episode_return`, `episode_length` (of the episode so far); `task` where the configuration
+        asks for it. `next_value` is the critic after
         the step in the same episode: at the final observation where a time limit cut the episode,
         and meaningless (and unused) where `discount` is 0.
     """
@@ -31,6 +32,7 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
         reset = environment_state["is_first"]
         parameters, value, memory = policy.step(observation, reset, memory)
         action = policy.distribution.sample(parameters, key)
+        before = environment_state
         environment_state, transition = environment.step(environment_state, action)
 
         done = ops.logical_or(transition["terminated"], transition["truncated"])
@@ -52,6 +54,8 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
             "episode_return": transition["episode_return"],
             "episode_length": transition["episode_length"],
         }
+        if config.normalize_advantages_per_task:
+            outputs["task"] = environment.env.info(before["env"])["task"]
         if config.treat_truncation_as_termination:
             outputs["discount"] = ops.where(done, 0.0, transition["discount"])
         return (environment_state, memory), outputs

@@ -47,6 +47,16 @@ def check_spaces(policy, view, name):
         )
 
 
+def check_tasks(config, view, name):
+    """Raises a ValueError if advantages are asked for per task of an environment without tasks."""
+    if config.normalize_advantages_per_task and not view.tasks:
+        raise ValueError(
+            "`normalize_advantages_per_task` needs an environment that draws its episodes from "
+            "several tasks, such as projected_control. Received: "
+            f"normalize_advantages_per_task=True with env={name}"
+        )
+
+
 def _describe(distribution):
     arguments = (f"{name}={value}" for name, value in distribution.get_config().items())
     return f"{type(distribution).__name__}({', '.join(arguments)})"

@@ -8,19 +8,24 @@ from keras_s5rl.runs import RunError
 
 
 def state_to_arrays(state):
-    """Returns the tensors of a nested state as `{"path/to/tensor": numpy array}`."""
+    """Returns the tensors of a nested state as `{"path/to/tensor": numpy array}`.
+
+    Words and counts that a backend keeps in 64 bits (keys on torch, the optimizer's steps on
+    TensorFlow) become uint32, as long as they fit.
+    """
     return {
-        "/".join(map(str, path)): np.asarray(ops.convert_to_numpy(tensor))
+        "/".join(map(str, path)): _narrow(np.asarray(ops.convert_to_numpy(tensor)))
         for path, tensor in keras.tree.flatten_with_path(state)
     }
 
 
 def state_from_arrays(arrays, like):
-    """Returns the state that `state_to_arrays` took apart.
+    """Returns the state that `state_to_arrays` took apart, on this backend or another.
 
     Args:
         arrays: Dict of numpy arrays.
-        like: A state of the same structure, shapes and dtypes.
+        like: A state of the same structure and shapes. Dtypes are the same too, but that integers
+            may come from others, if they lose nothing.
 
     Raises:
         RunError: If an array is missing or of another shape or dtype.
@@ -28,13 +33,27 @@ def state_from_arrays(arrays, like):
     tensors = []
     for path, tensor in keras.tree.flatten_with_path(like):
         name = "/".join(map(str, path))
-        expected = (tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        expected = (tuple(tensor.shape), dtype)
         array = arrays.get(name)
+        array = array if array is None else _converted(array, dtype)
         received = None if array is None else (array.shape, str(array.dtype))
         if received != expected:
             raise RunError(
                 f"The checkpoint should hold `{name}` with shape and dtype {expected}: it was "
                 f"written by other settings or another version. Received: {name}={received}"
             )
-        tensors.append(ops.convert_to_tensor(array))
+        tensors.append(ops.convert_to_tensor(array, dtype=dtype))
     return keras.tree.pack_sequence_as(like, tensors)
+
+
+def _narrow(array):
+    return _converted(array, "uint32") if array.dtype.name == "int64" else array
+
+
+def _converted(array, dtype):
+    """The integers of `array` in another integer dtype if they are the same there, else `array`."""
+    if "int" not in array.dtype.name or "int" not in dtype:
+        return array
+    converted = array.astype(dtype)
+    return converted if np.array_equal(converted, array) else array

@@ -10,10 +10,16 @@ from keras import ops
 from keras_s5rl import envs, random
 from keras_s5rl.models import check_memory
 from keras_s5rl.ppo.config import PPOConfig
-from keras_s5rl.ppo.learner import Learner
+from keras_s5rl.ppo.learner import Learner, copy_values
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
-from keras_s5rl.training.checks import check_activation, check_count, check_finite, check_spaces
+from keras_s5rl.training.checks import (
+    check_activation,
+    check_count,
+    check_finite,
+    check_spaces,
+    check_tasks,
+)
 from keras_s5rl.training.evaluation import play_episodes, summarize
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.keys import EVALUATION, TRAINING
@@ -65,6 +71,7 @@ class PPO:
         check_memory(memory)
         check_activation(self.config.activation)
         self.environment = self.view(env, self.env_args)
+        check_tasks(self.config, self.environment, self.env)
         self.policy = make_policy(self.environment, memory, self.config, seed)
         self.policy.stop_training = False
         self.update = 0
@@ -312,7 +319,7 @@ class PPO:
     def _read_weights(self):
         """Takes over what was done to the weights, the learning rate and the like from outside."""
         for variables, name in self._variable_lists():
-            self._state[name] = [ops.copy(variable.value) for variable in variables]
+            self._state[name] = copy_values(variables)
 
     def _variable_lists(self):
         return (

@@ -16,8 +16,8 @@ from keras_s5rl.runs import (
     replacing,
 )
 
-# What may be another number when a run is resumed.
-_FREE_SETTINGS = ("total_steps", "checkpoint_every", "log_every")
+# What may be another when a run is resumed.
+_FREE_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend")
 
 
 class Recorder:
@@ -50,7 +50,8 @@ class Recorder:
 
     @classmethod
     def resume(cls, run_dir, settings):
-        """Goes on with the record of a run.
+        """Goes on with the record of a run; config.json then names the backend that it goes on
+        with.
 
         Raises:
             RunError: If the folder holds no run, the run has other settings, or none of its
@@ -60,8 +61,10 @@ class Recorder:
         config = run.read_config()
         _check_same(config, settings)
         checkpoint = _newest_checkpoint(run)
+        _warn_of_another_backend(config, settings)
         _warn_of_other_versions(config)
-        run.write_config({**config, **{name: settings[name] for name in _FREE_SETTINGS}})
+        changed = {name: settings[name] for name in _FREE_SETTINGS}
+        run.write_config({**config, **changed, "device": backend.device_name()})
         return cls(run, checkpoint)
 
     @staticmethod
@@ -127,6 +130,15 @@ def _check_same(config, settings):
                 f"`{name}` should be {recorded!r}, as in the run's config.json: a resumed "
                 f"run keeps its settings. Received: {name}={value!r}"
             )
+
+
+def _warn_of_another_backend(config, settings):
+    if config["backend"] != settings["backend"]:
+        print(
+            f"warning: the backend has changed ({config['backend']} -> {settings['backend']}); the "
+            "run goes on, but not bit for bit as it would have",
+            file=sys.stderr,
+        )
 
 
 def _warn_of_other_versions(config):

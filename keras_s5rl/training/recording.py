@@ -60,7 +60,7 @@ def record_episodes(policy, env, folder, num_episodes=3, deterministic=True, see
     for index, trajectory in enumerate(trajectories):
         path = folder / f"episode_{index}.gif"
         num_frames = len(trajectory.states)
-        seconds = min(renderer_for(view.env).seconds_per_step, _LONGEST / num_frames)
+        seconds = min(renderer_for(view.env).duration(view.env), _LONGEST / num_frames)
         write_gif(path, _frames(view.env, trajectory), num_frames, seconds)
         recorded.append((path, num_frames - 1, sum(trajectory.rewards)))
     return recorded

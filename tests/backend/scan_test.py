@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl import backend
-from tests.differentiate import BACKEND, compiled, gradients
+from tests.differentiate import compiled, gradients
 
 XS = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
 
@@ -87,9 +87,3 @@ def test_the_device_has_a_name_and_results_can_be_waited_for():
     assert backend.device_name().split(":")[0] in ("cpu", "gpu", "tpu")
     structure = {"a": keras.ops.ones(2), "b": [keras.ops.zeros(3)]}
     assert backend.wait_until_ready(structure)["a"] is not None
-
-
-@pytest.mark.skipif(BACKEND == "jax", reason="On JAX the gradient step is there.")
-def test_what_a_backend_cannot_do_yet_says_so():
-    with pytest.raises(NotImplementedError, match="JAX backend only so far.*Received"):
-        backend.gradient_step(lambda: None, None, [], [])

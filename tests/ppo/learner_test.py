@@ -10,11 +10,6 @@ from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.ppo.rollout import collect_rollout
 
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "jax",
-    reason="The learner's backend functions exist on JAX only so far.",
-)
-
 SMALL = {
     "num_envs": 8,
     "num_steps": 24,
@@ -139,6 +134,7 @@ def test_rollout_equals_a_plain_loop_over_its_pieces():
         _, following, _ = policy.step(
             environment.observation(current), current["is_first"], remembered
         )
+        transition, v, final, following = to_numpy((transition, v, final, following))
         only_truncated = transition["truncated"] & ~transition["terminated"]
         value.append(v)
         next_value.append(np.where(only_truncated, final, following))
@@ -152,7 +148,7 @@ def test_rollout_equals_a_plain_loop_over_its_pieces():
     np.testing.assert_allclose(rollout["next_value"], np.stack(next_value), atol=1e-5)
     assert (rollout["done"] & (rollout["discount"] == 1)).any(), "no truncated step was seen"
     assert (rollout["discount"] == 0).any(), "no terminated step was seen"
-    for tensor, expected in zip(memory, remembered, strict=True):
+    for tensor, expected in zip(memory, to_numpy(remembered), strict=True):
         np.testing.assert_allclose(tensor, expected, atol=1e-5)
     np.testing.assert_array_equal(end["env"]["env"]["time"], current["env"]["env"]["time"])
 
@@ -241,6 +237,14 @@ def test_equal_states_give_equal_bits_and_the_key_moves_on():
         (new != old).any()
         for new, old in zip(results[0][0]["trainable"], before["trainable"], strict=True)
     )
+
+
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="Only torch records unasked.")
+def test_no_tensor_of_a_state_records_gradients():
+    learner = make_learner(memory="mlp")
+    state = learner.initial_state(random.key(0))
+    tensors = keras.tree.flatten((state, learner(state)))
+    assert not any(tensor.requires_grad for tensor in tensors)
 
 
 def test_the_update_raises_the_probability_of_rewarded_actions():

@@ -30,6 +30,17 @@ def test_clipped_value_loss_takes_the_larger_error():
     assert float(loss) == pytest.approx(0.5 * (0.8**2 + 1.1**2) / 2, rel=1e-6)
 
 
+def test_groups_are_normalized_apart():
+    values = np.array([[1.0, 200.0, 3.0], [5.0, 800.0, 7.0]], "float32")
+    group = np.array([[0, 2, 0], [0, 2, 3]], "int32")  # none in 1, a single one in 3
+    expected = np.zeros_like(values)
+    for number in (0, 2):
+        own = values[group == number]
+        expected[group == number] = (own - own.mean()) / own.std()
+    found = losses.normalize_groups(tensor(values), ops.convert_to_tensor(group), 4)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), expected, rtol=1e-5)
+
+
 def test_normalized_advantages_have_mean_0_and_variance_1():
     result = ops.convert_to_numpy(losses.normalize(tensor([[1.0, 2.0], [3.0, 10.0]])))
     assert result.mean() == pytest.approx(0, abs=1e-6)

@@ -109,15 +109,21 @@ def test_the_record_of_a_run_is_cut_back_to_the_checkpoint_and_goes_on(tmp_path)
     assert newest_arrays(folder) == newest_arrays(tmp_path / "whole")
 
 
-def test_resuming_with_other_versions_is_said_and_done(tmp_path, capsys):
+def test_resuming_with_other_versions_or_another_backend_is_said_and_done(tmp_path, capsys):
     folder = tmp_path / "run"
     new_agent().fit(STEPS, run_dir=folder, verbose=False)
     run = RunDirectory.open(folder)
     config = run.read_config()
+    backend = config["backend"]
     config["versions"]["keras"] = "3.0.0"
+    config |= {"backend": "another", "device": "elsewhere"}
     run.write_config(config)
     new_agent().fit(STEPS, run_dir=folder, resume=True, verbose=False)
-    assert "warning: versions have changed (keras 3.0.0 -> " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "warning: versions have changed (keras 3.0.0 -> " in said
+    assert f"warning: the backend has changed (another -> {backend});" in said
+    config = run.read_config()
+    assert config["backend"] == backend and config["device"] != "elsewhere"
 
 
 def test_a_trained_agent_may_record_the_rest_of_its_training(tmp_path):
