@@ -128,7 +128,8 @@ class PPO:
                 ended. Rounded up to a whole update.
             run_dir: Folder in which the run is recorded, or `None` to record nothing. Defaults to
                 `None`.
-            resume: Whether `run_dir` holds a run to go on with. Defaults to `False`.
+            resume: Whether `run_dir` holds a run to go on with: bit for bit on the same backend and
+                machine, up to rounding on another, which is said. Defaults to `False`.
             checkpoint_every: Positive integer, updates between checkpoints. Defaults to `50`.
             log_every: Positive integer, updates of one epoch of the callbacks. Defaults to `10`.
             callbacks: Keras callbacks. Their model is the policy, their batches are updates, their
@@ -216,7 +217,8 @@ class PPO:
 
     @classmethod
     def load(cls, run_dir):
-        """Returns the agent of a run, as its newest readable checkpoint holds it.
+        """Returns the agent of a run, as its newest readable checkpoint holds it, whatever backend
+        wrote that.
 
         Raises:
             ValueError: If `run_dir` holds no run, or no readable checkpoint.
@@ -293,7 +295,7 @@ class PPO:
         """One update: runs the compiled iteration, and hands its metrics to the recorder."""
         started = time.monotonic()
         self._state, tensors = self._learner(self._state)
-        values = {name: float(ops.convert_to_numpy(tensor)) for name, tensor in tensors.items()}
+        values = {name: float(ops.convert_to_numpy(tensors[name])) for name in sorted(tensors)}
         self.update += 1
         check_finite(values, self.update)
         metrics = self._episodes.metrics(

@@ -11,7 +11,7 @@ from keras import ops
 from keras_s5rl import PPO, load_policy
 from keras_s5rl.cli import train
 from tests.cli.conftest import unchanged_process  # noqa: F401
-from tests.small_runs import STEPS, metrics_of, newest_arrays, small_config
+from tests.small_runs import METRICS, STEPS, metrics_of, newest_arrays, small_config
 
 if keras.config.backend() == "jax":
     pytest.skip("More is asked of JAX elsewhere.", allow_module_level=True)
@@ -45,7 +45,8 @@ def test_stopped_and_resumed_it_is_the_run_that_was_never_stopped(tmp_path):
     shutil.rmtree(folder / "checkpoints" / "checkpoint_00000004")
     assert newest_arrays(folder)[0] == 2
     assert train.main(["train.py", "--resume", f"--run_dir={folder}"]) == 0
-    assert len(metrics_of(folder)) == 4
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    assert [list(json.loads(line)) for line in lines] == [METRICS] * 4
     assert metrics_of(folder) == metrics_of(tmp_path / "whole")
     assert newest_arrays(folder) == newest_arrays(tmp_path / "whole")
 
