@@ -7,3 +7,21 @@ def check_positive_integer(name, value):
     """Raises ValueError unless `value`, the argument called `name`, is a positive integer."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
+
+
+def check_choice(name, value, choices):
+    """Raises ValueError unless `value`, the argument called `name`, is one of the choices."""
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` should be one of {', '.join(choices)}. Received: {name}={value!r}"
+        )
+
+
+def check_range(name, value, largest, others=""):
+    """Raises ValueError unless `value`, the argument called `name`, is a number from 0 to
+    `largest`; `others` says what else it may be."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (is_number and 0.0 <= value <= largest):
+        raise ValueError(
+            f"`{name}` should be a number from 0 to {largest}{others}. Received: {name}={value!r}"
+        )

@@ -73,6 +73,7 @@ LATER_SETTINGS = (
     "num_heads",
     "observe_previous_action",
     "normalize_advantages_per_task",
+    "normalize_rewards",
 )
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
 
@@ -124,6 +125,10 @@ class PPOConfig:
     normalize_advantages_per_task: bool = _flag(
         False,
         "instead give those of each task of the environment mean 0 and variance 1 in each rollout",
+    )
+    normalize_rewards: bool = _flag(
+        False,
+        "divide rewards by the running size of discounted returns, those of each task by its own",
     )
     treat_truncation_as_termination: bool = _flag(
         False, "do not bootstrap where a time limit ends an episode"
@@ -240,6 +245,11 @@ class PPOConfig:
     def steps_per_update(self):
         """Environment steps in one rollout of all environments."""
         return self.num_envs * self.num_steps
+
+    @property
+    def needs_tasks(self):
+        """Whether learning tells apart the tasks from which an environment draws its episodes."""
+        return self.normalize_advantages_per_task or self.normalize_rewards
 
     @property
     def envs_per_minibatch(self):

@@ -6,6 +6,7 @@ from keras import ops
 from keras_s5rl import backend, random
 from keras_s5rl.ppo import losses
 from keras_s5rl.ppo.advantages import generalized_advantages
+from keras_s5rl.ppo.reward_normalization import initial_returns, normalize_rewards
 from keras_s5rl.ppo.rollout import collect_rollout
 
 
@@ -13,9 +14,9 @@ class Learner:
     """The PPO iteration as a pure function of one state, compiled as a whole.
 
     The state is a dict: `trainable` and `optimizer` (lists of tensors, one a variable),
-    `environment` (the environments' state), `memory` (the policy's memory, a flat list), `key`.
-    Everything that the next iteration depends on is in it: it can be saved and restored bit for
-    bit.
+    `environment` (the environments' state), `memory` (the policy's memory, a flat list), `key`, and
+    `returns` where rewards are normalised. Everything that the next iteration depends on is in it:
+    it can be saved and restored bit for bit.
 
     Args:
         environment: `keras_s5rl.envs.AutoReset`, whose observations the policy takes.
@@ -29,6 +30,7 @@ class Learner:
         self.policy = policy
         self.optimizer = optimizer
         self.config = config
+        self._num_tasks = max(1, len(environment.env.tasks))
         self._compiled_iteration = backend.compile(self.iterate, donate_argnums=(0,))
 
     def initial_state(self, key):
@@ -40,13 +42,16 @@ class Learner:
                 key, self.config.num_envs, stagger_starts=self.config.stagger_starts
             )
         )
-        return {
+        state = {
             "trainable": copy_values(self.policy.trainable_variables),
             "optimizer": copy_values(self.optimizer.variables),
             "environment": start(environment_key),
             "memory": [ops.copy(s) for s in self.policy.get_initial_state(self.config.num_envs)],
             "key": key,
         }
+        if self.config.normalize_rewards:
+            state["returns"] = initial_returns(self.config.num_envs, self._num_tasks)
+        return state
 
     def __call__(self, state):
         """Runs the compiled iteration. The tensors of `state` are given up (donated)."""
@@ -71,6 +76,16 @@ class Learner:
                 rollout_key,
                 self.config,
             )
+        next_state = {"environment": environment, "memory": memory, "key": key}
+        if self.config.normalize_rewards:
+            next_state["returns"], rollout["reward"] = normalize_rewards(
+                state["returns"],
+                rollout["reward"],
+                rollout["discount"],
+                rollout["done"],
+                rollout["task"],
+                self.config.discount,
+            )
         batch = self._training_batch(rollout, state["memory"])
         trainable, optimizer, metrics = self._update(
             state["trainable"], state["optimizer"], batch, update_key
@@ -79,14 +94,7 @@ class Learner:
         metrics["explained_variance"] = losses.explained_variance(
             batch["value"], batch["value_target"]
         )
-        next_state = {
-            "trainable": trainable,
-            "optimizer": optimizer,
-            "environment": environment,
-            "memory": memory,
-            "key": key,
-        }
-        return next_state, metrics
+        return next_state | {"trainable": trainable, "optimizer": optimizer}, metrics
 
     def loss(self, trainable, batch):
         """The PPO loss of a batch of whole sequences.
@@ -144,8 +152,7 @@ class Learner:
         )
         value_target = advantage + rollout["value"]
         if config.normalize_advantages_per_task:
-            num_tasks = len(self.environment.env.tasks)
-            advantage = losses.normalize_groups(advantage, rollout["task"], num_tasks)
+            advantage = losses.normalize_groups(advantage, rollout["task"], self._num_tasks)
         names = ("observation", "reset", "action", "log_prob", "value")
         time_major = {name: rollout[name] for name in names}
         time_major |= {"advantage": advantage, "value_target": value_target}

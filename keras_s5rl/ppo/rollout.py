@@ -21,9 +21,9 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
         `(time, num_envs, ...)`: `observation`, `reset`, `action`, `log_prob`, `value`,
         `next_value`, `reward`, `discount`, `done`, and of each step `episode_ended`,
         `episode_return`, `episode_length` (of the episode so far); `task` where the configuration
-        asks for it. `next_value` is the critic after
-        the step in the same episode: at the final observation where a time limit cut the episode,
-        and meaningless (and unused) where `discount` is 0.
+        asks for it. `next_value` is the critic after the step in the same episode: at the final
+        observation where a time limit cut the episode, and meaningless (and unused) where
+        `discount` is 0.
     """
 
     def step(carry, key):
@@ -54,8 +54,8 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
             "episode_return": transition["episode_return"],
             "episode_length": transition["episode_length"],
         }
-        if config.normalize_advantages_per_task:
-            outputs["task"] = environment.env.info(before["env"])["task"]
+        if config.needs_tasks:
+            outputs["task"] = _tasks(environment.env, before["env"], done)
         if config.treat_truncation_as_termination:
             outputs["discount"] = ops.where(done, 0.0, transition["discount"])
         return (environment_state, memory), outputs
@@ -72,6 +72,11 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
     following = ops.concatenate([rollout["value"][1:], last_value[None]], axis=0)
     rollout["next_value"] = ops.where(rollout.pop("cut"), rollout.pop("final_value"), following)
     return environment_state, memory, rollout
+
+
+def _tasks(env, state, done):
+    """The task of each environment, 0 if the environment has but one."""
+    return env.info(state)["task"] if env.tasks else ops.zeros_like(done, dtype="int32")
 
 
 def _final_value(policy, final_observation, memory, cut, value):

@@ -49,6 +49,23 @@ class Countdown(envs.Environment):
         return ops.cast(ops.stack([state["time"], state["odd"]], axis=-1), "float32")
 
 
+class TwoTasks(Countdown):
+    """Countdown, where the two lengths are two tasks and the second has larger rewards."""
+
+    tasks = ("even", "odd")
+
+    def __init__(self, factor):
+        self._factor = factor
+
+    def transition(self, state, action, draws):
+        state, reward, terminated, truncated = super().transition(state, action, draws)
+        reward = reward * ops.where(state["odd"] == 1, self._factor, 1.0)
+        return state, reward, terminated, truncated
+
+    def info(self, state):
+        return {"task": state["odd"]}
+
+
 def make_learner(env="PositionOnlyCartPoleEasy", memory="s5", seed=3, **settings):
     config = PPOConfig(**SMALL | settings)
     view = envs.AgentView(envs.make(env) if isinstance(env, str) else env)
@@ -222,6 +239,50 @@ def test_policy_loss_of_normalized_advantages_is_0_while_the_weights_are_the_old
     assert float(metrics["policy_loss"]) == pytest.approx(0, abs=1e-6)
     assert float(metrics["approx_kl"]) == pytest.approx(0, abs=1e-6)
     assert float(metrics["entropy"]) == pytest.approx(np.log(2), rel=1e-3)
+
+
+def test_with_normalized_rewards_nothing_depends_on_the_size_of_the_rewards_of_a_task():
+    results = []
+    for factor in (1.0, 64.0):
+        learner = make_learner(TwoTasks(factor), normalize_rewards=True, reward_scale=1.0)
+        state = learner.initial_state(random.key(0))
+        for _ in range(2):
+            state, metrics = learner(state)
+        results.append((metrics["loss"], state["trainable"], state["returns"]["square"]))
+    (loss, weights, square), (other_loss, other_weights, other_square) = map(to_numpy, results)
+    np.testing.assert_allclose(other_loss, loss, rtol=1e-4)
+    for weight, other in zip(weights, other_weights, strict=True):
+        np.testing.assert_allclose(other, weight, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(other_square / square, [1.0, 64.0**2], rtol=1e-4)
+
+
+def test_an_environment_without_tasks_has_its_rewards_normalized_as_one():
+    learner = make_learner(Countdown(), normalize_rewards=True, reward_scale=1.0, num_steps=35)
+    state, _ = learner(learner.initial_state(random.key(0)))
+    assert state["returns"]["square"].shape == (1,)
+    assert float(state["returns"]["weight"][0]) == pytest.approx(0.01 * 8 * 35, rel=1e-5)
+
+
+def test_advantages_are_normalized_in_each_task_on_request():
+    learner = make_learner(TwoTasks(64.0), normalize_advantages_per_task=True)
+    state = learner.initial_state(random.key(0))
+
+    @backend.compile
+    def batch_of(state):
+        environment, memory, rollout = collect_rollout(
+            learner.environment,
+            learner.policy,
+            state["environment"],
+            state["memory"],
+            state["key"],
+            learner.config,
+        )
+        return learner._training_batch(rollout, state["memory"]), rollout["task"]
+
+    batch, task = to_numpy(batch_of({k: state[k] for k in ("environment", "memory", "key")}))
+    for number in (0, 1):
+        own = batch["advantage"][np.swapaxes(task, 0, 1) == number]
+        assert own.mean() == pytest.approx(0.0, abs=1e-5) and own.std() == pytest.approx(1.0, 1e-4)
 
 
 def test_equal_states_give_equal_bits_and_the_key_moves_on():

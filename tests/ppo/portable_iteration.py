@@ -26,6 +26,7 @@ CASES = {
     "mazes": ("LabyrinthExploreEasy", "attention"),
     "bandits": ("MultiarmedBanditEasy", "lru"),
     "initial states": ("PositionOnlyCartPoleEasy", "mlp"),
+    "projections": ("projected_cartpole", "s5"),
 }
 CONFIG = PPOConfig(
     num_envs=8,

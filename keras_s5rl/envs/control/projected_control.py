@@ -1,23 +1,21 @@
 """`ProjectedControl`: control tasks seen and moved through unknown projections, trial by trial."""
 
-import numbers
-
 import gymnasium
 import numpy as np
 from keras import ops
 
 from keras_s5rl import backend, random
-from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.arguments import check_choice, check_positive_integer, check_range
 from keras_s5rl.envs.autoreset import select_envs
 from keras_s5rl.envs.control import trials
 from keras_s5rl.envs.control.banks import draw_bank
 from keras_s5rl.envs.control.observation_entries import scaling_tables, task_entries
+from keras_s5rl.envs.control.per_task import action_repeats, task_bounds
 from keras_s5rl.envs.control.tiers import MAX_PHYSICS_RANGE, SCALED, TIERS, draw_scales
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.mujoco.engines import make_engine
 from keras_s5rl.envs.projection import gaussian, haar, project
 
-_DECISION_TIME = 0.04  # seconds
 _LEAST_STRENGTH = 0.02
 _CONTEXT = ("task", "observation_projection", "action_projection", *SCALED)
 
@@ -52,6 +50,8 @@ class ProjectedControl(Environment):
         tier: String: `"train"`; or, each with a bank of contexts of its own, `"T1"` (new
             projections, tasks as in training), `"T2"` (new tasks) or `"T3"` (tasks as in training;
             mass, length, gear and damping are each 1.3 to 1.6 times as large or as small).
+        task_weights: Dict of positive numbers by task: how often each is drawn, relative to the
+            others. By default, and for tasks that it lacks, 1.
         num_trials: Integer, trials of a context.
         trial_steps: Integer, decisions of a trial.
         action_repeat: Control steps of a decision: an integer, a dict of them by task, or None. By
@@ -97,6 +97,7 @@ class ProjectedControl(Environment):
         self,
         tasks=None,
         tier="train",
+        task_weights=None,
         num_trials=8,
         trial_steps=100,
         action_repeat=None,
@@ -110,15 +111,15 @@ class ProjectedControl(Environment):
         observe_reward=True,
         engine="native",
     ):
-        _check_choice("tier", tier, TIERS)
-        _check_choice("projection", projection, ("haar", "gaussian", "identity"))
-        _check_choice("observations", observations, ("native", "minimal"))
+        check_choice("tier", tier, TIERS)
+        check_choice("projection", projection, ("haar", "gaussian", "identity"))
+        check_choice("observations", observations, ("native", "minimal"))
         check_positive_integer("num_trials", num_trials)
         check_positive_integer("trial_steps", trial_steps)
         check_positive_integer("projected_size", projected_size)
         if strength != "mixed":
-            _check_range("strength", strength, 1.0, ' or "mixed"')
-        _check_range("physics_range", physics_range, MAX_PHYSICS_RANGE)
+            check_range("strength", strength, 1.0, ' or "mixed"')
+        check_range("physics_range", physics_range, MAX_PHYSICS_RANGE)
         self.physics_range = TIERS[tier].physics_range or (0.0, physics_range)
         if engine != "native" and self.physics_range[1] > 0:
             raise ValueError(
@@ -132,6 +133,7 @@ class ProjectedControl(Environment):
             for task, size in zip(self.tasks, self._engine.observation_sizes, strict=True)
         ]
         self._check_sizes([len(kept) for kept in entries], projected_size)
+        self._task_bounds = task_bounds(self.tasks, task_weights or {})
         self.tier = tier
         self.num_trials = num_trials
         self.trial_steps = trial_steps
@@ -146,7 +148,7 @@ class ProjectedControl(Environment):
         low[-2:], high[-2:] = 0, 1
         self.observation_space = gymnasium.spaces.Box(low, high)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
-        repeats = _action_repeats(self.tasks, self._engine.time_steps, action_repeat)
+        repeats = action_repeats(self.tasks, self._engine.time_steps, action_repeat)
         self._repeats = np.array(repeats, "int32")
         self._num_controls = np.array(self._engine.control_sizes, "float32")
         self._scaling = scaling_tables(entries, self._engine.observation_size)
@@ -169,7 +171,7 @@ class ProjectedControl(Environment):
 
     def draw_initial(self, key, num_envs):
         keys = ops.unstack(random.split(key, 6), 6)
-        task = random.randint(keys[0], (num_envs,), 0, len(self.tasks))
+        task = self._draw_task(keys[0], num_envs)
         strength = self._draw_strength(keys[1], num_envs)
         draws = {"task": task}
         size = (self.projected_size, self._scaling.matrix.shape[1])
@@ -182,6 +184,10 @@ class ProjectedControl(Environment):
         if self.physics_range[1] > 0:
             draws |= draw_scales(keys[4], num_envs, *self.physics_range)
         return {**draws, **self._engine.draw_starts(keys[5], task, self.num_trials)}
+
+    def _draw_task(self, key, num_envs):
+        which = ops.expand_dims(random.uniform(key, (num_envs,)), 1)
+        return ops.sum(ops.cast(which >= self._task_bounds, "int32"), axis=1)
 
     def _draw_strength(self, key, num_envs):
         if self.strength != "mixed":
@@ -297,38 +303,3 @@ class ProjectedControl(Environment):
 
     def info(self, state):
         return {"task": state["task"], **trials.info(state)}
-
-
-def _action_repeats(tasks, time_steps, action_repeat):
-    """Returns the number of control steps of a decision in each task, a list of integers."""
-    steps = zip(tasks, time_steps, strict=True)
-    repeats = {task: max(1, round(_DECISION_TIME / step)) for task, step in steps}
-    repeats |= {task: 4 for task in tasks if task.startswith("point_mass")}
-    if isinstance(action_repeat, dict):
-        unknown = set(action_repeat) - set(tasks)
-        if unknown:
-            raise ValueError(
-                f"`action_repeat` should name tasks among {', '.join(tasks)}. Received: "
-                f"action_repeat={action_repeat}"
-            )
-        repeats |= action_repeat
-    elif action_repeat is not None:
-        repeats = dict.fromkeys(tasks, action_repeat)
-    for repeat in repeats.values():
-        check_positive_integer("action_repeat", repeat)
-    return [repeats[task] for task in tasks]
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(
-            f"`{name}` should be one of {', '.join(choices)}. Received: {name}={value!r}"
-        )
-
-
-def _check_range(name, value, largest, others=""):
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (is_number and 0.0 <= value <= largest):
-        raise ValueError(
-            f"`{name}` should be a number from 0 to {largest}{others}. Received: {name}={value!r}"
-        )

@@ -133,7 +133,7 @@ def test_contexts_are_as_a_plain_loop_defines_them(toy, options, repeats):
 
 
 def test_decisions_are_control_steps_of_the_engine():
-    tasks, num_envs = ("reacher_easy", "point_mass_easy"), 6
+    tasks, num_envs = ("reacher_easy", "point_mass_easy"), 12
     env = ProjectedControl(tasks, num_trials=2, trial_steps=4, physics_range=0.2)
     draws = env.draw_bank(num_envs)
     actions = np.random.default_rng(3).uniform(-1, 1, (5, num_envs, 2)).astype("float32")
@@ -243,6 +243,20 @@ def test_tasks_with_contacts_are_stepped_by_mujoco():
 
 
 @on_jax
+def test_tasks_are_drawn_in_proportion_to_their_weights(toy):
+    options = ({}, {"task_weights": {"cartpole_balance": 3.0}})
+    plain, weighted = (ProjectedControl(PAIR, projection="identity", **each) for each in options)
+
+    @compiled
+    def program(key):
+        return [env.draw_initial(key, 900)["task"] for env in (plain, weighted)]
+
+    for drawn, counts in zip(program(random.key(5)), ([450, 450], [225, 675]), strict=True):
+        found = np.bincount(to_numpy(drawn), minlength=2)
+        assert chi_square.statistic(found, counts) < chi_square.limit(1)
+
+
+@on_jax
 def test_mixed_strength_is_1_in_a_third_of_the_contexts(toy):
     mixed, full = (
         ProjectedControl(PAIR, projection="identity", strength=strength)
@@ -308,7 +322,15 @@ def test_a_tier_has_its_physics_and_a_bank_of_its_own(toy):
         ({"strength": "half"}, "`strength` should be a number from 0 to 1.0"),
         ({"physics_range": 0.5}, "`physics_range` should be a number from 0 to 0.3.*=0.5"),
         ({"action_repeat": 0}, "`action_repeat` should be a positive integer"),
-        ({"action_repeat": {"pendulum": 2}}, "`action_repeat` should name tasks among reacher"),
+        (
+            {"action_repeat": {"pendulum": 2}},
+            "`action_repeat` .* control tasks, .*; pendulum are none",
+        ),
+        (
+            {"task_weights": {"pendulum": 2}},
+            "`task_weights` .* control tasks, .*; pendulum are none",
+        ),
+        ({"task_weights": {"reacher_easy": 0}}, "`task_weights` should hold positive numbers"),
         ({"engine": "brax"}, "`engine` should be one of native, mujoco, mjx"),
         ({"engine": "mujoco", "tier": "T3"}, '`engine` should be "native" where the physics vary'),
         ({"tasks": ("cartpole",)}, "`tasks` should be .*pendulum_swingup.*'cartpole'"),
