@@ -16,6 +16,7 @@ is printed below the table. Importing it loads nothing heavy. `register_suite` a
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -70,6 +71,7 @@ def benchmark(values, argv):
             )
     if values.json not in (None, "-"):
         command.check_output_file("json", values.json)
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # compiling is part of what is measured
     command.select_backend(values.backend)
     names = [name for name in suite.CASES if name in values.only or not values.only]
     together = len(names) == 1 or getattr(suite, "SHARES_PROCESS", False)

@@ -8,6 +8,8 @@ import textwrap
 
 from absl import flags
 
+from keras_s5rl.cli.compilation_cache import use_compilation_cache
+
 BACKENDS = ("jax", "tensorflow", "torch")
 
 
@@ -92,7 +94,8 @@ def backend_name(name):
 
 
 def select_backend(name):
-    """Sets KERAS_BACKEND; to be called before anything imports Keras.
+    """Sets KERAS_BACKEND, and with JAX the compilation cache; to be called before anything imports
+    Keras.
 
     Args:
         name: String, the value of the flag, or `None`.
@@ -112,6 +115,8 @@ def select_backend(name):
             f"`backend` should be installed: pip install {name}. Received: backend={name!r}"
         )
     os.environ["KERAS_BACKEND"] = name
+    if name == "jax":
+        use_compilation_cache()
     if name == "tensorflow":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, no lines of information
     else:

@@ -10,8 +10,11 @@ from tests.small_runs import FLAGS, STEPS, cache_folder, compile_cache, run, sta
 
 @pytest.fixture(autouse=True)
 def unchanged_process(monkeypatch):
-    """A command called in this process may say which backend and whether TensorFlow is used."""
+    """A command called in this process may say which backend and whether TensorFlow is used, and
+    where compiled programs are kept."""
     monkeypatch.setenv("KERAS_BACKEND", os.environ["KERAS_BACKEND"])
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")  # not the user's
+    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "true")
     hidden = sys.modules.get("tensorflow", "not loaded")
     yield
     if hidden == "not loaded" and sys.modules.get("tensorflow", hidden) is None:
