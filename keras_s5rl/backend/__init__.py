@@ -10,6 +10,7 @@ these names runs on each of them.
 - `scan(function, carry, xs, length=None, reverse=False)`: `carry, y_t = function(carry, x_t)` along
   the leading axis.
 - `cond(predicate, true_fn, false_fn)`: one of two branches, run only where it is chosen.
+- `value_and_gradients(function, values)`: a scalar, what comes with it, and its gradients.
 - `gradient_step(loss_fn, optimizer, trainable_values, optimizer_values)`: one step of a Keras
   optimizer, as a pure function.
 - `host_call(function, like, *arguments)`: a function of numpy arrays, called on the host from
@@ -37,6 +38,7 @@ _implementation = importlib.import_module(f"{__name__}.{keras.backend.backend()}
 compile = _implementation.compile
 scan = _implementation.scan
 cond = _implementation.cond
+value_and_gradients = _implementation.value_and_gradients
 gradient_step = _implementation.gradient_step
 host_call = _implementation.host_call
 wait_until_ready = _implementation.wait_until_ready
@@ -51,5 +53,6 @@ __all__ = [
     "host_call",
     "random",
     "scan",
+    "value_and_gradients",
     "wait_until_ready",
 ]

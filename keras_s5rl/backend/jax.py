@@ -24,6 +24,14 @@ def cond(predicate, true_fn, false_fn):
     return jax.lax.cond(predicate, true_fn, false_fn)
 
 
+def value_and_gradients(function, values):
+    """Returns `(value, auxiliary), gradients` of `function(values) -> (value, auxiliary)`.
+
+    The value is a scalar tensor, `gradients` a list like `values`.
+    """
+    return jax.value_and_grad(function, has_aux=True)(values)
+
+
 def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
     """One step of a Keras optimizer, as a pure function.
 
@@ -37,7 +45,7 @@ def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
         `trainable_values, optimizer_values, loss, auxiliary, gradient_norm`, the norm before any
         clipping.
     """
-    (loss, auxiliary), gradients = jax.value_and_grad(loss_fn, has_aux=True)(trainable_values)
+    (loss, auxiliary), gradients = value_and_gradients(loss_fn, trainable_values)
     gradient_norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
     trainable_values, optimizer_values = optimizer.stateless_apply(
         optimizer_values, gradients, trainable_values

@@ -142,6 +142,18 @@ def host_call(function, like, *arguments):
     return tf.nest.pack_sequence_as(like, results)
 
 
+def value_and_gradients(function, values):
+    """Returns `(value, auxiliary), gradients` of `function(values) -> (value, auxiliary)`.
+
+    The value is a scalar tensor, `gradients` a list like `values`.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        results = function(values)
+    gradients = tape.gradient(results[0], values, unconnected_gradients="zero")
+    return results, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+
 def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
     """One step of a Keras optimizer, as a pure function.
 
@@ -155,11 +167,7 @@ def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
         `trainable_values, optimizer_values, loss, auxiliary, gradient_norm`, the norm before any
         clipping.
     """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(trainable_values)
-        loss, auxiliary = loss_fn(trainable_values)
-    gradients = tape.gradient(loss, trainable_values, unconnected_gradients="zero")
-    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    (loss, auxiliary), gradients = value_and_gradients(loss_fn, trainable_values)
     gradient_norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(g)) for g in gradients]))
     twin, trainable = _twin(optimizer, trainable_values)
     variables = [*trainable, *twin.variables]

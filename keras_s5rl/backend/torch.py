@@ -58,6 +58,19 @@ def host_call(function, like, *arguments):
     )
 
 
+def value_and_gradients(function, values):
+    """Returns `(value, auxiliary), gradients` of `function(values) -> (value, auxiliary)`.
+
+    The value is a scalar tensor, `gradients` a list like `values`. Nothing that is returned
+    carries a gradient.
+    """
+    leaves = [value.detach().requires_grad_() for value in values]
+    with torch.enable_grad():
+        value, auxiliary = function(leaves)
+        gradients = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
+    return keras.tree.map_structure(torch.Tensor.detach, (value, auxiliary)), list(gradients)
+
+
 def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
     """One step of a Keras optimizer, as a pure function.
 
@@ -74,11 +87,7 @@ def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
     # Copies: Keras' optimizers overwrite the values they are given.
     trainable_values = [value.detach().clone() for value in trainable_values]
     optimizer_values = [value.detach().clone() for value in optimizer_values]
-    leaves = [value.detach().requires_grad_() for value in trainable_values]
-    with torch.enable_grad():
-        loss, auxiliary = loss_fn(leaves)
-        gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-    loss, auxiliary = keras.tree.map_structure(torch.Tensor.detach, (loss, auxiliary))
+    (loss, auxiliary), gradients = value_and_gradients(loss_fn, trainable_values)
     gradient_norm = torch.sqrt(sum(torch.sum(torch.square(gradient)) for gradient in gradients))
     trainable_values, optimizer_values = optimizer.stateless_apply(
         optimizer_values, gradients, trainable_values
