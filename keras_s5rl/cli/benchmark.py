@@ -23,7 +23,7 @@ import sys
 
 from absl import flags
 
-from keras_s5rl.cli import command, env_suite, ppo_suite, recurrence_suite
+from keras_s5rl.cli import command, env_suite, layer_suite, ppo_suite, recurrence_suite
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.runs import machine_block, write_json_atomically
 
@@ -36,6 +36,7 @@ def register_suite(name, suite):
 
 
 register_suite("env", env_suite)
+register_suite("layer", layer_suite)
 register_suite("ppo", ppo_suite)
 register_suite("recurrence", recurrence_suite)
 
