@@ -151,7 +151,8 @@ def test_every_tier_is_played_by_one_program_without_the_curriculum(monkeypatch)
     compiled, compile_function = [], backend.compile
 
     def count(function):
-        return compile_function(lambda *arguments: compiled.append(1) or function(*arguments))
+        compiled.append(function)
+        return compile_function(function)
 
     monkeypatch.setattr(backend, "compile", count)
     report = evaluate_in_context(agent_for("two_trades", 9.0, size=10), 3)

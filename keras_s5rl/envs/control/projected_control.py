@@ -187,7 +187,8 @@ class ProjectedControl(Environment):
 
     def _draw_task(self, key, num_envs):
         which = ops.expand_dims(random.uniform(key, (num_envs,)), 1)
-        return ops.sum(ops.cast(which >= self._task_bounds, "int32"), axis=1)
+        later = ops.greater_equal(which, self._task_bounds)
+        return ops.sum(ops.cast(later, "int32"), axis=1)
 
     def _draw_strength(self, key, num_envs):
         if self.strength != "mixed":
