@@ -40,6 +40,11 @@ def task_bounds(tasks, task_weights):
         tasks: Tuple of names.
         task_weights: Dict of positive numbers by task, 1 for those that it lacks.
     """
+    if not isinstance(task_weights, dict):
+        raise ValueError(
+            "`task_weights` should be a dict of positive numbers by task. Received: "
+            f"task_weights={task_weights!r}"
+        )
     _check_names("task_weights", task_weights, tasks)
     for weight in task_weights.values():
         if isinstance(weight, bool) or not isinstance(weight, numbers.Real) or not weight > 0:

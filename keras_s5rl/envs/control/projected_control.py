@@ -133,7 +133,7 @@ class ProjectedControl(Environment):
             for task, size in zip(self.tasks, self._engine.observation_sizes, strict=True)
         ]
         self._check_sizes([len(kept) for kept in entries], projected_size)
-        self._task_bounds = task_bounds(self.tasks, task_weights or {})
+        self._task_bounds = task_bounds(self.tasks, {} if task_weights is None else task_weights)
         self.tier = tier
         self.num_trials = num_trials
         self.trial_steps = trial_steps

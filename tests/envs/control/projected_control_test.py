@@ -330,6 +330,7 @@ def test_a_tier_has_its_physics_and_a_bank_of_its_own(toy):
             {"task_weights": {"pendulum": 2}},
             "`task_weights` .* control tasks, .*; pendulum are none",
         ),
+        ({"task_weights": [1, 2]}, "`task_weights` should be a dict"),
         ({"task_weights": {"reacher_easy": 0}}, "`task_weights` should hold positive numbers"),
         ({"engine": "brax"}, "`engine` should be one of native, mujoco, mjx"),
         ({"engine": "mujoco", "tier": "T3"}, '`engine` should be "native" where the physics vary'),
