@@ -225,8 +225,8 @@ def test_tasks_with_contacts_are_stepped_by_mujoco():
     pytest.importorskip("dm_control", reason="This needs the extra mujoco.")
     tasks = ("finger_spin", "cartpole_balance")
     env = ProjectedControl(tasks, num_trials=2, trial_steps=2, engine="mujoco")
-    draws = env.draw_bank(4)
-    actions = np.random.default_rng(7).uniform(-1, 1, (3, 4, 2)).astype("float32")
+    draws = env.draw_bank(12)
+    actions = np.random.default_rng(7).uniform(-1, 1, (3, 12, 2)).astype("float32")
     state = env.initial(draws)
     for action in actions:
         state, reward, *_ = env.transition(state, ops.convert_to_tensor(action), {})
