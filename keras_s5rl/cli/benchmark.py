@@ -4,6 +4,8 @@
     python launch/benchmark.py --suite=ppo --only=small --only=small_gru --repeats=20
     python launch/benchmark.py --suite=ppo --backend=jax --json=results/ppo.json
     python launch/benchmark.py --suite=env --only=RepeatPreviousEasy
+    python launch/benchmark.py --suite=recurrence --only=8x1024x128
+    python launch/benchmark.py --suite=layer
 
 Prints a table; `--json` also writes the numbers with the machine, the software and the command
 (`--json=-`: to standard output, in place of the table). Each case runs in a process of its own, so

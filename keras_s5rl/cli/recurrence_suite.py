@@ -70,7 +70,7 @@ def measure(batch, time, features, repeats):
 
 
 def note(results):
-    """Returns the roof under which the times stand, and how they grow with time."""
+    """Returns the roof under which the times stand."""
     bandwidths = [result["copy_gb_per_s"] for result in results.values()]
     return f"copy bandwidth {statistics.median(bandwidths):.1f} GB/s, read and written"
 
