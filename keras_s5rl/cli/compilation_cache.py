@@ -16,11 +16,11 @@ def use_compilation_cache():
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    folder = caches / "keras_s5rl" / f"jax-{_processor()}"
     try:
+        caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        folder = caches / "keras_s5rl" / f"jax-{_processor()}"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home
         return
     if os.access(folder, os.W_OK | os.X_OK):
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
