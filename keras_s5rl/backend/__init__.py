@@ -9,6 +9,8 @@ these names runs on each of them.
   differentiated. Donated arguments may be overwritten (they are on JAX).
 - `scan(function, carry, xs, length=None, reverse=False)`: `carry, y_t = function(carry, x_t)` along
   the leading axis.
+- `scan_in_place(function, carry, values, xs, reverse=False, axis=0)`: `carry, values_t =
+  function(carry, values_t, x_t)` for elementwise operations, along any axis, without copies.
 - `cond(predicate, true_fn, false_fn)`: one of two branches, run only where it is chosen.
 - `value_and_gradients(function, values)`: a scalar, what comes with it, and its gradients.
 - `gradient_step(loss_fn, optimizer, trainable_values, optimizer_values)`: one step of a Keras
@@ -37,6 +39,7 @@ _implementation = importlib.import_module(f"{__name__}.{keras.backend.backend()}
 
 compile = _implementation.compile
 scan = _implementation.scan
+scan_in_place = _implementation.scan_in_place
 cond = _implementation.cond
 value_and_gradients = _implementation.value_and_gradients
 gradient_step = _implementation.gradient_step
@@ -53,6 +56,7 @@ __all__ = [
     "host_call",
     "random",
     "scan",
+    "scan_in_place",
     "value_and_gradients",
     "wait_until_ready",
 ]

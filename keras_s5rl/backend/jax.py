@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.xla_metadata import set_xla_metadata
 
 from keras_s5rl.backend import jax_random as random  # noqa: F401  one of the names of a backend
 
@@ -17,6 +18,110 @@ def scan(function, carry, xs, length=None, reverse=False):
     """Runs `carry, y_t = function(carry, x_t)` along the leading axis of the structure `xs`;
     returns `carry, ys`."""
     return jax.lax.scan(function, carry, xs, length=length, reverse=reverse)
+
+
+def scan_in_place(function, carry, values, xs, reverse=False, axis=0):
+    """Runs `carry, values_t = function(carry, values_t, x_t)` along an axis of two structures.
+
+    XLA writes the new values over the old where nobody needs those any more, so that nothing is
+    laid out beside them, and on a CPU the whole loop is one kernel: several launches a step cost
+    more than the arithmetic of a step.
+
+    Args:
+        function: Elementwise operations alone; nothing else can become part of the kernel.
+        carry: Structure of tensors `(batch, ...)`.
+        values: Structure of tensors `(time, batch, ...)`, or with `axis=1` `(batch, time, ...)`,
+            with at least one step.
+        xs: Structure of such tensors, or an empty one.
+        reverse: Whether to run from the last step to the first.
+        axis: 0 or 1, which axis is time. The function sees tensors without it, and maybe of fewer
+            rows of the batch.
+
+    Returns:
+        `carry, values`.
+    """
+    length = jax.tree.leaves(values)[0].shape[axis]
+
+    def loop(carry, values, xs, at, put):
+        def body(index, state):
+            carry, current, values = state
+            step = length - 1 - index if reverse else index
+            carry, current = function(carry, current, at(xs, step))
+            values = put(values, current, step)
+            # Read for the next step from what was just written: with a read beside the write XLA
+            # would copy all values in every step.
+            return carry, at(values, step - 1 if reverse else step + 1), values
+
+        first = at(values, length - 1 if reverse else 0)
+        carry, _, values = jax.lax.fori_loop(0, length, body, (carry, first, values))
+        return carry, values
+
+    def time_major(carry, values, xs):
+        return loop(carry, values, xs, _at, _put)
+
+    def batch_major(carry, values, xs):
+        # One row after the other: rows lie far apart, and at powers of two they would push each
+        # other out of the cache.
+        def run_row(row, state):
+            def at(structure, step):
+                return jax.tree.map(lambda x: _slice(x, (row, step), (1, 1))[:, 0], structure)
+
+            def put(structure, update, step):
+                return jax.tree.map(
+                    lambda x, y: _update(x, y[:, None], (row, step)), structure, update
+                )
+
+            carry, values = state
+            of_row = jax.tree.map(lambda x: _slice(x, (row,), (1,)), carry)
+            of_row, values = loop(of_row, values, xs, at, put)
+            return jax.tree.map(lambda x, y: _update(x, y, (row,)), carry, of_row), values
+
+        batch = jax.tree.leaves(values)[0].shape[0]
+        return jax.lax.fori_loop(0, batch, run_row, (carry, values))
+
+    return _as_one_kernel(batch_major if axis else time_major)(carry, values, xs)
+
+
+def _at(structure, step):
+    return jax.tree.map(lambda x: _slice(x, (step,), (1,))[0], structure)
+
+
+def _put(structure, update, step):
+    return jax.tree.map(lambda x, y: _update(x, y[None], (step,)), structure, update)
+
+
+def _slice(array, starts, sizes):
+    """A piece of the leading axes."""
+    rest = array.ndim - len(starts)
+    sizes = (*sizes, *array.shape[len(starts) :])
+    return jax.lax.dynamic_slice(array, (*starts, *[0] * rest), sizes)
+
+
+def _update(array, piece, starts):
+    """`array` with a piece of the leading axes written over."""
+    return jax.lax.dynamic_update_slice(array, piece, (*starts, *[0] * (array.ndim - len(starts))))
+
+
+def _as_one_kernel(function):
+    """A function of elementwise operations and loops which XLA's CPU compiler makes one kernel.
+
+    It is what XLA does by itself with the smallest loops.
+    """
+    if jax.default_backend() != "cpu":
+        return function
+    attributes = {"inlineable": "false", "xla_cpu_small_call": "true"}
+
+    def without_attributes(*arguments):
+        with set_xla_metadata(**dict.fromkeys(attributes)):
+            return function(*arguments)
+
+    program = jax.jit(without_attributes)
+
+    def call(*arguments):
+        with set_xla_metadata(**attributes):
+            return program(*arguments)
+
+    return call
 
 
 def cond(predicate, true_fn, false_fn):

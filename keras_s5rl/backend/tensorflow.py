@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_s5rl.backend import threefry as random  # noqa: F401  one of the names of a backend
+from keras_s5rl.backend.scan_along_axis import scan_in_place  # noqa: F401
 
 _TWINS = weakref.WeakKeyDictionary()
 _xla_functions = []  # those that are being traced, to become XLA programs

@@ -4,6 +4,7 @@ import keras
 import torch
 
 from keras_s5rl.backend import threefry as random  # noqa: F401  one of the names of a backend
+from keras_s5rl.backend.scan_along_axis import scan_in_place  # noqa: F401
 
 
 def compile(function, donate_argnums=()):

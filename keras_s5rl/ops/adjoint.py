@@ -1,11 +1,15 @@
 """The gradient of the linear recurrence: the same recurrence, run the other way."""
 
+import functools
+
 from keras import ops
 
 from keras_s5rl.ops.planes import multiply, one
 
 
-def solve_with_gradient(solve, decay, inputs, initial_state, cuts, holds, reverse):
+def solve_with_gradient(
+    solve, decay, inputs, initial_state, cuts, holds, reverse, axis=0, adjoint=None
+):
     """Runs `solve`; its gradient is the same recurrence the other way, with the conjugate decay.
 
     The flags travel as float32 arguments with zero gradients: JAX does not let a custom gradient
@@ -14,11 +18,18 @@ def solve_with_gradient(solve, decay, inputs, initial_state, cuts, holds, revers
     Args:
         solve: `associative` or `sequential`.
         decay, inputs, initial_state, cuts, holds, reverse: As for `solve`.
+        axis: Which axis is time: 0, or 1 for a `solve` with an argument `axis`.
+        adjoint: Function `(decay, states, initial_state, cuts, holds, upstream, reverse, axis)`
+            that returns the gradients for decay, inputs and initial state; by default `solve` is
+            run once more.
 
     Returns:
-        All states, float32 `(time, batch, planes, P)`.
+        All states, shaped as `inputs`.
     """
     flags = [ops.cast(flag, "float32") for flag in (cuts, holds) if flag is not None]
+
+    along = {"axis": axis} if axis else {}
+    differentiate = functools.partial(_adjoint, solve) if adjoint is None else adjoint
 
     def unpack(flags):
         flags = [ops.cast(flag, "bool") for flag in flags]
@@ -29,15 +40,16 @@ def solve_with_gradient(solve, decay, inputs, initial_state, cuts, holds, revers
 
     @ops.custom_gradient
     def run(decay, inputs, initial_state, *flags):
-        states = solve(decay, inputs, initial_state, *unpack(flags), reverse=reverse)
+        states = solve(decay, inputs, initial_state, *unpack(flags), reverse=reverse, **along)
         # Detached: torch would keep the graph alive for ever through a closure over its own output.
         saved = ops.stop_gradient(states)
 
         def gradient(*args, upstream=None):
             if upstream is None:
                 (upstream,) = args
-            cuts, holds = unpack(flags)
-            gradients = _adjoint(solve, decay, saved, initial_state, cuts, holds, reverse, upstream)
+            gradients = differentiate(
+                decay, saved, initial_state, *unpack(flags), upstream, reverse=reverse, **along
+            )
             return (*gradients, *(ops.zeros_like(flag) for flag in flags))
 
         return states, gradient
@@ -45,16 +57,16 @@ def solve_with_gradient(solve, decay, inputs, initial_state, cuts, holds, revers
     return run(decay, inputs, initial_state, *flags)
 
 
-def solve_one_step(decay, inputs, initial_state, cuts, holds):
-    """One multiply-add, of inputs `(1, batch, planes, P)`; its gradient is automatic."""
-    previous = initial_state[None]
+def solve_one_step(decay, inputs, initial_state, cuts, holds, axis=0):
+    """One multiply-add, of inputs whose time has one step; its gradient is automatic."""
+    previous = ops.expand_dims(initial_state, axis)
     if cuts is not None:
         # Before the product too: the gradient for the decay is a multiple of its other factor.
         previous = ops.where(_broadcast_flag(cuts), 0.0, previous)
     return _carry(decay, previous, cuts, holds) + inputs
 
 
-def _adjoint(solve, decay, states, initial_state, cuts, holds, reverse, upstream):
+def _adjoint(solve, decay, states, initial_state, cuts, holds, upstream, reverse):
     """Gradients for decay, inputs and initial state.
 
     With g the upstream gradient, l_t = g_t + (0 if cut_{t+1} else conj(decay_{t+1}) l_{t+1}) is the

@@ -7,7 +7,7 @@ from keras import ops
 from keras_s5rl import backend
 from keras_s5rl.ops.adjoint import solve_one_step, solve_with_gradient
 from keras_s5rl.ops.associative import associative
-from keras_s5rl.ops.sequential import sequential
+from keras_s5rl.ops.sequential import sequential, sequential_adjoint
 
 _IMPLEMENTATIONS = {"associative": associative, "sequential": sequential}
 
@@ -83,19 +83,10 @@ def linear_recurrence(
         initial_state = _as_float32("initial_state", initial_state)
     _check_shapes(decay, inputs, initial_state, resets, mask)
     resets, mask = (
-        None if flag is None else ops.transpose(ops.cast(ops.convert_to_tensor(flag), "bool"))
+        None if flag is None else ops.cast(ops.convert_to_tensor(flag), "bool")
         for flag in (resets, mask)
     )
-    states = linear_recurrence_time_major(
-        _swap_batch_and_time(decay) if len(decay.shape) == 4 else decay,
-        _swap_batch_and_time(inputs),
-        initial_state,
-        resets,
-        mask,
-        reverse,
-        implementation,
-    )
-    return _swap_batch_and_time(states)
+    return _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, axis=1)
 
 
 def linear_recurrence_time_major(
@@ -121,21 +112,37 @@ def linear_recurrence_time_major(
     Returns:
         All states, float32 `(time, batch, planes, P)`.
     """
-    solve = _choose(implementation, inputs.shape[0])
-    if inputs.shape[0] == 0:
+    return _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, axis=0)
+
+
+def _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, axis):
+    """The recurrence with time on axis 0 or 1 of all but `initial_state`."""
+    solve = _choose(implementation, inputs.shape[axis])
+    if inputs.shape[axis] == 0:
         return inputs
+    if axis == 1 and solve is not sequential:  # only the loop runs along any axis
+        decay, inputs, resets, mask = (
+            x if x is None or x is decay and len(x.shape) == 2 else ops.swapaxes(x, 0, 1)
+            for x in (decay, inputs, resets, mask)
+        )
+        states = _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, axis=0)
+        return ops.swapaxes(states, 0, 1)
     if initial_state is None:
-        _, batch, planes, features = ops.shape(inputs)
-        initial_state = ops.zeros((batch, planes, features), dtype="float32")
+        initial_state = ops.zeros_like(ops.take(inputs, 0, axis=axis))
     if resets is not None and reverse:
-        resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
+        later = resets[:, 1:] if axis else resets[1:]
+        none = ops.zeros_like(resets[:, :1] if axis else resets[:1])
+        resets = ops.concatenate([later, none], axis=axis)
     holds = None
     if mask is not None:
         holds = ops.logical_not(mask)
         inputs = ops.where(holds[..., None, None], 0.0, inputs)
-    if inputs.shape[0] == 1:
-        return solve_one_step(decay, inputs, initial_state, resets, holds)
-    return solve_with_gradient(solve, decay, inputs, initial_state, resets, holds, reverse)
+    if inputs.shape[axis] == 1:
+        return solve_one_step(decay, inputs, initial_state, resets, holds, axis)
+    adjoint = sequential_adjoint if solve is sequential else None
+    return solve_with_gradient(
+        solve, decay, inputs, initial_state, resets, holds, reverse, axis, adjoint
+    )
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -187,10 +194,6 @@ def _choose(implementation, time):
             f"Received: implementation={implementation!r} with time=None"
         )
     return _IMPLEMENTATIONS[implementation]
-
-
-def _swap_batch_and_time(values):
-    return ops.swapaxes(values, 0, 1)
 
 
 def _as_float32(name, values):

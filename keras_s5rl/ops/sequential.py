@@ -6,46 +6,138 @@ from keras_s5rl import backend
 from keras_s5rl.ops.planes import multiply_planes
 
 
-def sequential(decay, inputs, initial_state, cuts=None, holds=None, reverse=False):
-    """Solves the recurrence with one `backend.scan`, time-major.
+def sequential(decay, inputs, initial_state, cuts=None, holds=None, reverse=False, axis=0):
+    """Solves the recurrence with one `backend.scan_in_place`.
 
-    The carry is the planes apart: on XLA's CPU one fused kernel a step, near the machine's
-    streaming rate.
+    The carry is the planes apart; a step reads its input once and writes its state there.
 
     Args:
-        decay: Float32 `(planes, P)`, or `(time, batch, planes, P)`; planes is 1 or 2.
-        inputs: Float32 `(time, batch, planes, P)`.
+        decay: Float32 `(planes, P)`, or of the shape of `inputs`; planes is 1 or 2.
+        inputs: Float32 `(time, batch, planes, P)`, or with `axis=1` `(batch, time, planes, P)`.
         initial_state: Float32 `(batch, planes, P)`.
-        cuts: Bool `(time, batch)` or `None`. Where true, the carried state is cleared first.
-        holds: Bool `(time, batch)` or `None`. Where true, the decay of the step is 1.
+        cuts: Bool, the first two axes of `inputs`, or `None`. Where true, the carried state is
+            cleared first.
+        holds: Bool of that shape or `None`. Where true, the decay of the step is 1.
         reverse: Whether to run from the last step to the first.
+        axis: 0 or 1, which axis is time.
 
     Returns:
-        All states, float32 `(time, batch, planes, P)`.
+        All states, shaped as `inputs`.
     """
-    planes = range(inputs.shape[2])
     varying = len(decay.shape) == 4
-    steps = {"inputs": inputs}
+    xs = _flags(cuts, holds)
     if varying:
-        steps["decay"] = decay
-    if cuts is not None:
-        steps["cut"] = cuts
-    if holds is not None:
-        steps["hold"] = holds
+        xs["decay"] = decay
 
-    def advance(state, step):
-        factor = [step["decay"][:, plane] if varying else decay[plane] for plane in planes]
-        if holds is not None:
-            hold = ops.expand_dims(step["hold"], -1)
-            factor = [ops.where(hold, 1.0 - plane, factor[plane]) for plane in planes]
-        carried = multiply_planes(factor, state)
-        if cuts is not None:  # after the product: neither of its factors crosses a cut
-            cut = ops.expand_dims(step["cut"], -1)
-            carried = [ops.where(cut, 0.0, part) for part in carried]
-        state = tuple(carried[plane] + step["inputs"][:, plane] for plane in planes)
-        # Joined here, while it is in cache, and not after the loop.
+    def advance(state, step_inputs, x):
+        factor = _planes(x["decay"] if varying else decay)
+        carried = _carried(factor, state, x.get("cut"), x.get("hold"))
+        state = [a + b for a, b in zip(carried, _planes(step_inputs), strict=True)]
         return state, ops.stack(state, axis=1)
 
-    start = tuple(initial_state[:, plane] for plane in planes)
-    _, states = backend.scan(advance, start, steps, reverse=reverse)
-    return states
+    state = _planes(initial_state)
+    return backend.scan_in_place(advance, state, inputs, xs, reverse=reverse, axis=axis)[1]
+
+
+def sequential_adjoint(decay, states, initial_state, cuts, holds, upstream, reverse=False, axis=0):
+    """The gradient of `sequential`, in one loop the other way.
+
+    With g the upstream gradient, the gradient for input t is
+
+        l_t = g_t + (0 if cut_{t+1} else conj(decay_{t+1}) l_{t+1})
+
+    and that for decay t, summed over time and batch where it is constant, `conj(x_{t-1}) l_t`. Step
+    t of the loop makes l_t and, for it has x_t at hand, the gradient for decay t + 1: so each state
+    and each g is read once.
+
+    Args:
+        decay, initial_state, cuts, holds, reverse, axis: As for `sequential`.
+        states: What `sequential` returned.
+        upstream: Gradient for the states, of their shape.
+
+    Returns:
+        Gradients for decay, inputs and initial state.
+    """
+    varying = len(decay.shape) == 4
+    conjugate = _conjugate(_planes(decay))
+    no_flags = ops.zeros_like(initial_state[:, 0, 0], dtype="bool")
+    xs = {"state": states, **_flags(cuts, holds)}
+    # What step t + 1 leaves for step t: l, the flags, and the decay or the sum of its gradients.
+    zeros = [ops.zeros_like(plane) for plane in _planes(initial_state)]
+    carry = {"adjoint": zeros, **{name: no_flags for name in xs if name != "state"}}
+    carry["decay" if varying else "sum"] = zeros
+    values = {"adjoint": upstream, "decay": decay} if varying else {"adjoint": upstream}
+
+    def retreat(later, value, x):
+        flags = later.get("cut"), later.get("hold")
+        factor = _conjugate(later["decay"]) if varying else conjugate
+        carried = _carried(factor, later["adjoint"], *flags)
+        part = _decay_part(_planes(x["state"]), later["adjoint"], *flags)
+        adjoint = [g + c for g, c in zip(_planes(value["adjoint"]), carried, strict=True)]
+        written = {"adjoint": ops.stack(adjoint, axis=1)}
+        now = {"adjoint": adjoint, **{name: x[name] for name in x if name != "state"}}
+        if varying:
+            now["decay"], written["decay"] = _planes(value["decay"]), ops.stack(part, axis=1)
+        else:
+            now["sum"] = [total + p for total, p in zip(later["sum"], part, strict=True)]
+        return now, written
+
+    last, written = backend.scan_in_place(
+        retreat, carry, values, xs, reverse=not reverse, axis=axis
+    )
+    flags = last.get("cut"), last.get("hold")
+    factor = _conjugate(last["decay"]) if varying else conjugate
+    initial_gradient = ops.stack(_carried(factor, last["adjoint"], *flags), axis=1)
+    first = _decay_part(_planes(initial_state), last["adjoint"], *flags)
+    if varying:
+        decay_gradient = _shift(written["decay"], ops.stack(first, axis=1), reverse, axis)
+    else:
+        decay_gradient = ops.stack(
+            [ops.sum(total + p, axis=0) for total, p in zip(last["sum"], first, strict=True)]
+        )
+    return decay_gradient, written["adjoint"], initial_gradient
+
+
+def _flags(cuts, holds):
+    """The flags that there are, by name."""
+    return {name: flag for name, flag in (("cut", cuts), ("hold", holds)) if flag is not None}
+
+
+def _planes(values):
+    """The planes of `(..., planes, P)` as a list."""
+    return [values[..., plane, :] for plane in range(values.shape[-2])]
+
+
+def _conjugate(planes):
+    return [planes[0], *(-plane for plane in planes[1:])]
+
+
+def _carried(factor, state, cut, hold):
+    """What of a state comes through a step: `factor * state`, the state where held, 0 where cut."""
+    if hold is not None:
+        hold = ops.expand_dims(hold, -1)
+        factor = [ops.where(hold, 1.0 - plane, part) for plane, part in enumerate(factor)]
+    carried = multiply_planes(factor, state)
+    if cut is not None:  # after the product: neither of its factors crosses a cut
+        cut = ops.expand_dims(cut, -1)
+        carried = [ops.where(cut, 0.0, part) for part in carried]
+    return carried
+
+
+def _decay_part(state, adjoint, cut, hold):
+    """`conj(state) * adjoint`, 0 where the decay did not act."""
+    part = multiply_planes(_conjugate(state), adjoint)
+    for flag in (cut, hold):
+        if flag is not None:
+            flag = ops.expand_dims(flag, -1)
+            part = [ops.where(flag, 0.0, plane) for plane in part]
+    return part
+
+
+def _shift(values, first, reverse, axis):
+    """`values`, one step later, with `first` where the time of the recurrence begins."""
+    first = ops.expand_dims(first, axis)
+    rest = [slice(None)] * 4
+    rest[axis] = slice(1, None) if reverse else slice(None, -1)
+    rest = values[tuple(rest)]
+    return ops.concatenate([rest, first] if reverse else [first, rest], axis=axis)

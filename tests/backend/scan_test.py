@@ -87,3 +87,65 @@ def test_the_device_has_a_name_and_results_can_be_waited_for():
     assert backend.device_name().split(":")[0] in ("cpu", "gpu", "tpu")
     structure = {"a": keras.ops.ones(2), "b": [keras.ops.zeros(3)]}
     assert backend.wait_until_ready(structure)["a"] is not None
+
+
+def add_up(carry, values, x):
+    """The sum of products so far; the values themselves are counted beside it."""
+    total = [carry[0] + values["a"] * x["by"], carry[1] + values["a"]]
+    return total, {"a": total[0], "b": total[1] - values["b"]}
+
+
+@pytest.mark.parametrize("compile", (False, True))
+@pytest.mark.parametrize("reverse", (False, True))
+@pytest.mark.parametrize("axis", (0, 1))
+def test_a_scan_in_place_runs_along_either_axis(axis, reverse, compile):
+    generator = np.random.default_rng(1)
+    a, b, by = generator.normal(size=(3, 4, 5, 2)).astype("float32")  # time leads
+    starts = generator.normal(size=(2, 5, 2)).astype("float32")
+    wanted = {"a": np.zeros_like(a), "b": np.zeros_like(b)}
+    total, count = starts
+    for t in reversed(range(4)) if reverse else range(4):
+        total, count = total + a[t] * by[t], count + a[t]
+        wanted["a"][t], wanted["b"][t] = total, count - b[t]
+
+    def run(a, b, by, starts):
+        carry = [starts[0], starts[1]]
+        return backend.scan_in_place(add_up, carry, {"a": a, "b": b}, {"by": by}, reverse, axis)
+
+    moved = [np.swapaxes(array, 0, axis).copy() for array in (a, b, by)]
+    arguments = [keras.ops.convert_to_tensor(array) for array in (*moved, starts)]
+    carry, values = (compiled(run) if compile else run)(*arguments)
+    for found, last in zip(carry, (total, count), strict=True):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(found), last, rtol=1e-5, atol=1e-6)
+    for name, expected in wanted.items():
+        found = np.swapaxes(keras.ops.convert_to_numpy(values[name]), 0, axis)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    for argument, array in zip(arguments, (*moved, starts), strict=True):  # nobody's data changed
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(argument), array)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="Only JAX has a loop that writes in place."
+)
+@pytest.mark.parametrize("axis", (0, 1))
+def test_a_scan_in_place_is_one_kernel_that_copies_no_sequence(axis):
+    import jax
+
+    if jax.default_backend() != "cpu":
+        pytest.skip("Only XLA's CPU compiler has kernels with loops.")
+    shape = (64, 64, 2, 8)
+
+    def run(values, start):
+        def advance(state, value, x):
+            state = 0.5 * state + value
+            return state, state
+
+        carry, values = backend.scan_in_place(advance, start, 2.0 * values, {}, axis=axis)
+        return values
+
+    arguments = [keras.ops.ones(shape), keras.ops.ones(shape[1:] if axis == 0 else (64, 2, 8))]
+    program = jax.jit(run).lower(*arguments).compile().as_text()
+    assert program.count('xla_cpu_small_call="true"') >= 1
+    entry = program[program.index("ENTRY") :]
+    assert " while(" not in entry and " call(" in entry
+    assert "f32[64,64,2,8]{3,2,1,0} copy(" not in program

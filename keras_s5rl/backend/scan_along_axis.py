@@ -1,0 +1,33 @@
+"""`scan_in_place` where a backend has no loop in place: a scan, with time moved to the front."""
+
+import keras
+from keras import ops
+
+
+def scan_in_place(function, carry, values, xs, reverse=False, axis=0):
+    """Runs `carry, values_t = function(carry, values_t, x_t)` along an axis of two structures.
+
+    Args:
+        function: Elementwise operations alone.
+        carry: Structure of tensors `(batch, ...)`.
+        values: Structure of tensors `(time, batch, ...)`, or with `axis=1` `(batch, time, ...)`,
+            with at least one step.
+        xs: Structure of such tensors, or an empty one.
+        reverse: Whether to run from the last step to the first.
+        axis: 0 or 1, which axis is time. The function sees tensors without it, and maybe of fewer
+            rows of the batch.
+
+    Returns:
+        `carry, values`.
+    """
+    from keras_s5rl import backend  # which imports this module
+
+    def move_time(structure):
+        return keras.tree.map_structure(lambda x: ops.swapaxes(x, 0, axis), structure)
+
+    def step(carry, inputs):
+        return function(carry, inputs["values"], inputs["xs"])
+
+    inputs = {"values": move_time(values), "xs": move_time(xs)}
+    carry, values = backend.scan(step, carry, inputs, reverse=reverse)
+    return carry, move_time(values)
