@@ -12,6 +12,7 @@ these names runs on each of them.
 - `scan_in_place(function, carry, values, xs, reverse=False, axis=0)`: `carry, values_t =
   function(carry, values_t, x_t)` for elementwise operations, along any axis, without copies.
 - `cond(predicate, true_fn, false_fn)`: one of two branches, run only where it is chosen.
+- `product(rows, kernel)`: a product of matrices in the dtype of the first, accumulated in float32.
 - `value_and_gradients(function, values)`: a scalar, what comes with it, and its gradients.
 - `gradient_step(loss_fn, optimizer, trainable_values, optimizer_values)`: one step of a Keras
   optimizer, as a pure function.
@@ -38,6 +39,7 @@ if keras.backend.backend() not in _BACKENDS:
 _implementation = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
 compile = _implementation.compile
+product = _implementation.product
 scan = _implementation.scan
 scan_in_place = _implementation.scan_in_place
 cond = _implementation.cond
@@ -54,6 +56,7 @@ __all__ = [
     "device_name",
     "gradient_step",
     "host_call",
+    "product",
     "random",
     "scan",
     "scan_in_place",

@@ -1,11 +1,16 @@
 """The backend functions on JAX."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from keras_s5rl.backend import jax_random as random  # noqa: F401  one of the names of a backend
+
+# Smaller kernels gain less from a copy of their operands than it costs.
+_WIDE_KERNEL = 128
 
 
 def compile(function, donate_argnums=()):
@@ -102,6 +107,53 @@ def _update(array, piece, starts):
     return jax.lax.dynamic_update_slice(array, piece, (*starts, *[0] * (array.ndim - len(starts))))
 
 
+def product(rows, kernel):
+    """The product of `rows (n, k)` with `kernel (k, m)`, computed in the dtype of the rows.
+
+    It is accumulated and returned in float32, and so is the gradient for the kernel, whose values
+    are rounded on their way in alone.
+    """
+    wide = min(kernel.shape) >= _WIDE_KERNEL
+    if jax.default_backend() == "cpu" and (wide or rows.dtype != jnp.float32):
+        return _laid_out_product(rows, kernel)
+    return jnp.matmul(rows, kernel.astype(rows.dtype), preferred_element_type=jnp.float32)
+
+
+# XLA's CPU compiler has two libraries for products. The better one takes operands that lie row by
+# row: it leaves to the other one the gradient for the kernel, whose left operand is transposed, and
+# half-precision operands with any transpose near them, which it makes float32 then. A computation
+# of its own has operands that do lie row by row, copied where they did not.
+
+
+@jax.custom_vjp
+def _laid_out_product(rows, kernel):
+    return _laid_out_dot(rows, kernel.astype(rows.dtype), 0)
+
+
+def _product_forward(rows, kernel):
+    return _laid_out_product(rows, kernel), (rows, kernel)
+
+
+def _product_backward(saved, upstream):
+    rows, kernel = saved
+    upstream = upstream.astype(rows.dtype)
+    for_rows = _laid_out_dot(upstream, kernel.astype(rows.dtype), 1).astype(rows.dtype)
+    return for_rows, _laid_out_dot(rows.T, upstream, 0).astype(kernel.dtype)
+
+
+_laid_out_product.defvjp(_product_forward, _product_backward)
+
+
+def _laid_out_dot(left, right, axis):
+    """The product of `left (n, k)` with `right`, whose k is on `axis`, in float32."""
+
+    def dot(left, right):
+        contracted = ((1,), (axis,)), ((), ())
+        return jax.lax.dot_general(left, right, contracted, preferred_element_type=jnp.float32)
+
+    return _as_computation(dot)(left, right)
+
+
 def _as_one_kernel(function):
     """A function of elementwise operations and loops which XLA's CPU compiler makes one kernel.
 
@@ -109,8 +161,14 @@ def _as_one_kernel(function):
     """
     if jax.default_backend() != "cpu":
         return function
-    attributes = {"inlineable": "false", "xla_cpu_small_call": "true"}
+    return _as_computation(function, xla_cpu_small_call="true")
 
+
+def _as_computation(function, **attributes):
+    """The function as a computation that XLA calls and does not inline, with these attributes."""
+    attributes = {"inlineable": "false", **attributes}
+
+    @functools.wraps(function)
     def without_attributes(*arguments):
         with set_xla_metadata(**dict.fromkeys(attributes)):
             return function(*arguments)

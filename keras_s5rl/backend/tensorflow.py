@@ -107,6 +107,13 @@ def scan(function, carry, xs, length=None, reverse=False):
     return carry, None if y is None else tf.nest.pack_sequence_as(y, stacked)
 
 
+def product(rows, kernel):
+    """The product of `rows (n, k)` with `kernel (k, m)`, computed in the dtype of the rows and
+    returned in float32."""
+    outputs = keras.ops.matmul(rows, keras.ops.cast(kernel, rows.dtype))
+    return keras.ops.cast(outputs, "float32")
+
+
 def cond(predicate, true_fn, false_fn):
     """Returns `true_fn()` or `false_fn()`; only the chosen branch is run."""
     return tf.cond(predicate, true_fn, false_fn)

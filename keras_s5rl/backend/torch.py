@@ -35,6 +35,13 @@ def scan(function, carry, xs, length=None, reverse=False):
     return carry, None if y is None else keras.tree.pack_sequence_as(y, stacked)
 
 
+def product(rows, kernel):
+    """The product of `rows (n, k)` with `kernel (k, m)`, computed in the dtype of the rows and
+    returned in float32."""
+    outputs = keras.ops.matmul(rows, keras.ops.cast(kernel, rows.dtype))
+    return keras.ops.cast(outputs, "float32")
+
+
 def cond(predicate, true_fn, false_fn):
     """Returns `true_fn()` or `false_fn()`; only the chosen branch is run."""
     return true_fn() if predicate else false_fn()

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_s5rl.layers.checks import refuse_step_scale
+from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.row_normalization import RowNormalization
 from keras_s5rl.layers.sequence_layer import SequenceLayer
@@ -88,7 +89,7 @@ class AttentionBlock(SequenceLayer):
         seeds = iter(derive_seeds(seed, 6))
 
         def dense(name, units, gain=1.0, activation=None):
-            return keras.layers.Dense(
+            return Dense(
                 units,
                 activation=activation,
                 kernel_initializer=Orthogonal(gain, seed=next(seeds)),

@@ -174,8 +174,8 @@ class LRU(SequenceLayer):
             self.implementation,
         )
         outputs = planes_to_real(history, self.C, self.compute_dtype)
-        outputs = outputs + ops.cast(self.D, self.compute_dtype) * inputs
-        return outputs, [history[0 if reverse else -1]]
+        outputs = outputs + self.D * ops.cast(inputs, "float32")
+        return ops.cast(outputs, self.compute_dtype), [history[0 if reverse else -1]]
 
     def get_config(self):
         return {

@@ -6,7 +6,7 @@ from keras import ops
 from keras_s5rl.layers.checks import refuse_step_scale
 from keras_s5rl.layers.initializers import Normal, derive_seeds
 from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, rowwise
+from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, product
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -133,10 +133,8 @@ class MinGRU(SequenceLayer):
         refuse_step_scale(self, step_scale)
         if inputs.shape[0] == 0:
             return ops.zeros((0, ops.shape(inputs)[1], self.units), inputs.dtype), states
-        kernel = ops.cast(self.kernel, self.compute_dtype)
-        products = rowwise(lambda rows: ops.matmul(rows, kernel), inputs)
         # One real plane, on the last axis but one.
-        products = (ops.cast(products, "float32") + self.bias)[:, :, None]
+        products = (product(inputs, self.kernel) + self.bias)[:, :, None]
         gate, candidate = products[..., : self.units], products[..., self.units :]
         history = linear_recurrence_time_major(
             ops.sigmoid(-gate),  # 1 - z, exact also where z is almost 1

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.row_normalization import RowNormalization
 from keras_s5rl.layers.sequence_layer import SequenceLayer, check_inner_layer
@@ -134,7 +135,7 @@ class ResidualBlock(SequenceLayer):
         if self.layer_norm is not None:
             self.layer_norm.build((None, features))
         if self.activation != "gelu":
-            self.gate = keras.layers.Dense(
+            self.gate = Dense(
                 2 * features if self.activation == "full_glu" else features,
                 kernel_initializer=Orthogonal(seed=self._gate_seed),
                 dtype=self.dtype_policy,

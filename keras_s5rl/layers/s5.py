@@ -292,7 +292,8 @@ class S5(SequenceLayer):
         states = results[0] if self.single_state else ops.concatenate(results, axis=-1)
         matrix = (2.0 if self.conjugate_symmetry else 1.0) * self.C
         outputs = planes_to_real(states, matrix, self.compute_dtype)
-        return outputs + ops.cast(self.D, self.compute_dtype) * inputs
+        outputs = outputs + self.D * ops.cast(inputs, "float32")
+        return ops.cast(outputs, self.compute_dtype)
 
     def _check_can_step(self):
         if self.bidirectional:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.row_normalization import RowNormalization
 from keras_s5rl.layers.sequence_layer import SequenceLayer, check_inner_layer
@@ -67,7 +68,7 @@ class SequenceStack(SequenceLayer):
         self.width = width
         self.normalize_output = normalize_output
         (encoder_seed,) = derive_seeds(seed, 1)
-        self.encoder = keras.layers.Dense(
+        self.encoder = Dense(
             width,
             kernel_initializer=Orthogonal(seed=encoder_seed),
             dtype=self.dtype_policy,

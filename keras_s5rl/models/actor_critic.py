@@ -5,6 +5,7 @@ import os
 import keras
 from keras import ops
 
+from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.ops import rowwise
 
@@ -98,7 +99,7 @@ class ActorCritic(keras.Model):
     def _dense_layers(self, name, hidden_sizes, seed, num_outputs=None, output_gain=None):
         seeds = derive_seeds(seed, len(hidden_sizes) + 1)
         layers = [
-            keras.layers.Dense(
+            Dense(
                 size,
                 activation=self.activation,
                 kernel_initializer=Orthogonal(_HIDDEN_GAIN, seed=layer_seed),
@@ -110,7 +111,7 @@ class ActorCritic(keras.Model):
         if num_outputs is not None:
             initializer = Orthogonal(output_gain, seed=seeds[-1])
             layers.append(
-                keras.layers.Dense(
+                Dense(
                     num_outputs,
                     kernel_initializer=initializer,
                     dtype="float32",

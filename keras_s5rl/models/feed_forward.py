@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 
 
@@ -30,7 +31,7 @@ class FeedForward(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.seed = seed
         self.dense_layers = [
-            keras.layers.Dense(
+            Dense(
                 width,
                 activation=self.activation,
                 kernel_initializer=Orthogonal(2.0**0.5, seed=layer_seed),

@@ -5,6 +5,13 @@ from keras_s5rl.ops.linear_recurrence import (
     linear_recurrence,
     linear_recurrence_time_major,
 )
+from keras_s5rl.ops.product import product
 from keras_s5rl.ops.rowwise import rowwise
 
-__all__ = ["check_implementation", "linear_recurrence", "linear_recurrence_time_major", "rowwise"]
+__all__ = [
+    "check_implementation",
+    "linear_recurrence",
+    "linear_recurrence_time_major",
+    "product",
+    "rowwise",
+]

@@ -5,7 +5,7 @@ One plane alone is a real number: every function here takes both.
 
 from keras import ops
 
-from keras_s5rl.ops.rowwise import rowwise
+from keras_s5rl.ops.product import product
 
 
 def one(planes):
@@ -40,9 +40,8 @@ def real_to_planes(inputs, kernel):
         Float32 tensor `(..., planes, P)`.
     """
     features, *planes = kernel.shape
-    matrix = ops.cast(ops.reshape(kernel, (features, -1)), inputs.dtype)
-    outputs = rowwise(lambda rows: ops.matmul(rows, matrix), inputs)
-    return ops.reshape(ops.cast(outputs, "float32"), (*ops.shape(inputs)[:-1], *planes))
+    outputs = product(inputs, ops.reshape(kernel, (features, -1)))
+    return ops.reshape(outputs, (*ops.shape(inputs)[:-1], *planes))
 
 
 def planes_to_real(states, matrix, dtype):
@@ -54,8 +53,8 @@ def planes_to_real(states, matrix, dtype):
         dtype: Name of the dtype that the product is computed in.
 
     Returns:
-        Tensor `(..., H)` of that dtype.
+        Float32 tensor `(..., H)`.
     """
-    kernel = ops.cast(ops.concatenate([matrix[0], -matrix[1]], axis=1), dtype)
-    rows = ops.reshape(states, (*ops.shape(states)[:-2], kernel.shape[1]))
-    return rowwise(lambda rows: ops.matmul(rows, ops.transpose(kernel)), ops.cast(rows, dtype))
+    kernel = ops.transpose(ops.concatenate([matrix[0], -matrix[1]], axis=1))
+    rows = ops.reshape(states, (*ops.shape(states)[:-2], kernel.shape[0]))
+    return product(ops.cast(rows, dtype), kernel)

@@ -1,0 +1,45 @@
+"""A dense layer whose products are those of the package."""
+
+import keras
+from keras import ops
+
+from keras_s5rl.ops import product
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
+class Dense(keras.layers.Dense):
+    """`keras.layers.Dense`, computed by `keras_s5rl.ops.product`.
+
+        y = activation(x W + b)
+
+    Under a mixed dtype policy the product alone is in half precision: sum, bias and activation are
+    float32, and so are the gradients of the weights.
+
+    Args:
+        *args, **kwargs: Arguments of `keras.layers.Dense`.
+
+    Input shape:
+        `(..., features)`.
+
+    Output shape:
+        `(..., units)`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_s5rl.layers.dense import Dense
+    >>> tuple(Dense(3)(np.ones((4, 2, 5), "float32")).shape)
+    (4, 2, 3)
+    """
+
+    def add_weight(self, *args, **kwargs):
+        # Never cast: `product` rounds the kernel itself, behind its gradient.
+        return super().add_weight(*args, **{**kwargs, "autocast": False})
+
+    def call(self, inputs, training=None):
+        outputs = product(inputs, self.kernel)
+        if self.bias is not None:
+            outputs = outputs + ops.convert_to_tensor(self.bias)
+        if self.activation is not None:
+            outputs = self.activation(outputs)
+        return ops.cast(outputs, self.compute_dtype)
