@@ -1,23 +1,31 @@
 """The gradient of the linear recurrence: the same recurrence, run the other way."""
 
+import functools
+
 from keras import ops
 
 from keras_s5rl.ops.planes import multiply, one
 
 
-def solve_with_gradient(solve, decay, inputs, initial_state, cuts, holds, reverse):
+def solve_with_gradient(
+    solve, decay, inputs, initial_state, cuts, holds, reverse, solve_adjoint=None
+):
     """Runs `solve`; its gradient is the same recurrence the other way, with the conjugate decay.
 
     The flags travel as float32 arguments with zero gradients: JAX does not let a custom gradient
     close over traced values.
 
     Args:
-        solve: `associative` or `sequential`.
+        solve: `associative`, `sequential` or `pallas`.
         decay, inputs, initial_state, cuts, holds, reverse: As for `solve`.
+        solve_adjoint: Function that computes the gradients, with the arguments and results of
+            `pallas_adjoint`, or `None` for `solve` itself, run the other way. Defaults to `None`.
 
     Returns:
         All states, float32 `(time, batch, planes, P)`.
     """
+    if solve_adjoint is None:
+        solve_adjoint = functools.partial(_adjoint, solve)
     flags = [ops.cast(flag, "float32") for flag in (cuts, holds) if flag is not None]
 
     def unpack(flags):
@@ -37,7 +45,7 @@ def solve_with_gradient(solve, decay, inputs, initial_state, cuts, holds, revers
             if upstream is None:
                 (upstream,) = args
             cuts, holds = unpack(flags)
-            gradients = _adjoint(solve, decay, saved, initial_state, cuts, holds, reverse, upstream)
+            gradients = solve_adjoint(decay, saved, initial_state, cuts, holds, reverse, upstream)
             return (*gradients, *(ops.zeros_like(flag) for flag in flags))
 
         return states, gradient

@@ -7,9 +7,12 @@ from keras import ops
 from keras_s5rl import backend
 from keras_s5rl.ops.adjoint import solve_one_step, solve_with_gradient
 from keras_s5rl.ops.associative import associative
+from keras_s5rl.ops.pallas import pallas, pallas_adjoint, pallas_obstacle
 from keras_s5rl.ops.sequential import sequential
 
-_IMPLEMENTATIONS = {"associative": associative, "sequential": sequential}
+_IMPLEMENTATIONS = {"associative": associative, "sequential": sequential, "pallas": pallas}
+# Those with a gradient of their own. The gradient of the others is themselves, run the other way.
+_ADJOINTS = {pallas: pallas_adjoint}
 
 
 def linear_recurrence(
@@ -51,15 +54,16 @@ def linear_recurrence(
         mask: Bool tensor `(batch, time)`, or `None` for all true. Defaults to `None`.
         reverse: Whether time runs backwards. Defaults to `False`.
         implementation: `"sequential"` (one loop over time), `"associative"` (the paper's parallel
-            scan, about `2 log2(T)` dependent steps; needs a static `time`) or `"auto"`, the faster
-            of the two for the device. Defaults to `"auto"`.
+            scan, about `2 log2(T)` dependent steps; needs a static `time`), `"pallas"` (kernels for
+            NVIDIA GPUs on the JAX backend, which read and write memory once) or `"auto"`, the one
+            for the device. Defaults to `"auto"`.
 
     Returns:
         All states, float32 `(batch, time, planes, P)`.
 
     Raises:
-        ValueError: If a shape or the name of the implementation is wrong, or if `"associative"` is
-            asked for with a `time` that is not static.
+        ValueError: If a shape or the name of the implementation is wrong, if `"associative"` is
+            asked for with a `time` that is not static, or `"pallas"` where it cannot run.
 
     Example:
 
@@ -135,7 +139,9 @@ def linear_recurrence_time_major(
         inputs = ops.where(holds[..., None, None], 0.0, inputs)
     if inputs.shape[0] == 1:
         return solve_one_step(decay, inputs, initial_state, resets, holds)
-    return solve_with_gradient(solve, decay, inputs, initial_state, resets, holds, reverse)
+    return solve_with_gradient(
+        solve, decay, inputs, initial_state, resets, holds, reverse, _ADJOINTS.get(solve)
+    )
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -172,11 +178,14 @@ def _choose(implementation, time):
 
     Measured on two CPU cores: under XLA the loop runs and compiles faster at every shape (1.5 to 2
     times in gradients, 4 to 8 in compilation); torch pays for each operation it launches, and the
-    parallel scan launches fewer. On accelerators it is chosen for its few dependent steps, not yet
-    from a measurement.
+    parallel scan launches fewer. On accelerators it is chosen for its few dependent steps, and the
+    kernels, where they run, because they read and write memory once and the scan does so on each of
+    its levels: expectations both, as no GPU was at hand to measure them.
     """
     check_implementation(implementation)
     if implementation == "auto":
+        if pallas_obstacle() is None:
+            return pallas
         eager = keras.backend.backend() == "torch"
         parallel = time is not None and (eager or backend.device_name() != "cpu")
         return associative if parallel else sequential
@@ -185,6 +194,12 @@ def _choose(implementation, time):
             "`implementation='associative'` needs a static number of time steps. Give the input "
             f"a fixed length, or use 'sequential' or 'auto'. "
             f"Received: implementation={implementation!r} with time=None"
+        )
+    if implementation == "pallas" and pallas_obstacle() is not None:
+        raise ValueError(
+            "`implementation='pallas'` needs the JAX backend and an NVIDIA GPU of compute "
+            "capability 8.0 or later. Use 'auto', which chooses among those that run here. "
+            f"Received: implementation={implementation!r} with {pallas_obstacle()}"
         )
     return _IMPLEMENTATIONS[implementation]
 
