@@ -66,6 +66,11 @@ def violations(path, source):
                 name.startswith(".")
                 or (top in BACKENDS and part != "backend")
                 or (top in ONLY_WHERE_ASKED_FOR and node in on_import)
+                or (
+                    name.startswith("keras_s5rl.backend.jax")
+                    and part != "backend"
+                    and node in on_import
+                )
                 or (part == "runs" and top == "keras")
                 or (
                     top == "keras_s5rl"
@@ -101,6 +106,7 @@ def test_every_part_of_the_package_has_its_arrows():
         ("layers/s5.py", "import jax.numpy as jnp"),
         ("layers/s5.py", "def call():\n    from tensorflow import function"),
         ("layers/s5.py", "import importlib\nimportlib.import_module('torch')"),
+        ("ops/pallas.py", "from keras_s5rl.backend import jax_pallas"),
         ("layers/s5.py", "from keras_s5rl import models"),
         ("layers/s5.py", "from keras_s5rl.models.actor_critic import ActorCritic"),
         ("random.py", "from keras_s5rl import ops"),
@@ -125,6 +131,7 @@ def test_the_reader_of_imports_sees_a_wrong_one(path, source):
         ("layers/s5.py", "import keras\nfrom keras_s5rl.ops import linear_recurrence"),
         ("layers/s5.py", "from keras_s5rl.layers.hippo import hippo"),
         ("envs/control/mujoco.py", "def make():\n    import mujoco"),
+        ("ops/pallas.py", "def pallas():\n    from keras_s5rl.backend import jax_pallas"),
         ("training/ppo.py", "from keras_s5rl import __version__, runs"),
         ("__init__.py", "import importlib"),
     ],

@@ -247,3 +247,14 @@ def device_name():
     device = jax.devices()[0]
     kind = device.device_kind
     return device.platform if kind == device.platform else f"{device.platform}: {kind}"
+
+
+def pallas_obstacle():
+    """Says what the default device is if Pallas cannot compile kernels for it through Triton; else
+    returns `None`. Triton wants an NVIDIA GPU of compute capability 8.0 (Ampere) or later."""
+    device = jax.config.jax_default_device or jax.devices()[0]
+    device = jax.devices(device)[0] if isinstance(device, str) else device
+    major = getattr(device, "compute_capability", "").partition(".")[0]  # AMD's is such as "gfx942"
+    if major.isdigit() and int(major) >= 8:
+        return None
+    return f"the device {device.device_kind}"

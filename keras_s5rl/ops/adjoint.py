@@ -8,7 +8,7 @@ from keras_s5rl.ops.planes import multiply, one
 
 
 def solve_with_gradient(
-    solve, decay, inputs, initial_state, cuts, holds, reverse, axis=0, adjoint=None
+    solve, decay, inputs, initial_state, cuts, holds, reverse, solve_adjoint=None
 ):
     """Runs `solve`; its gradient is the same recurrence the other way, with the conjugate decay.
 
@@ -16,20 +16,17 @@ def solve_with_gradient(
     close over traced values.
 
     Args:
-        solve: `associative` or `sequential`.
+        solve: `associative`, `sequential` or `pallas`.
         decay, inputs, initial_state, cuts, holds, reverse: As for `solve`.
-        axis: Which axis is time: 0, or 1 for a `solve` with an argument `axis`.
-        adjoint: Function `(decay, states, initial_state, cuts, holds, upstream, reverse, axis)`
-            that returns the gradients for decay, inputs and initial state; by default `solve` is
-            run once more.
+        solve_adjoint: Function that computes the gradients, with the arguments and results of
+            `pallas_adjoint`, or `None` for `solve` itself, run the other way. Defaults to `None`.
 
     Returns:
         All states, shaped as `inputs`.
     """
+    if solve_adjoint is None:
+        solve_adjoint = functools.partial(_adjoint, solve)
     flags = [ops.cast(flag, "float32") for flag in (cuts, holds) if flag is not None]
-
-    along = {"axis": axis} if axis else {}
-    differentiate = functools.partial(_adjoint, solve) if adjoint is None else adjoint
 
     def unpack(flags):
         flags = [ops.cast(flag, "bool") for flag in flags]
@@ -40,15 +37,15 @@ def solve_with_gradient(
 
     @ops.custom_gradient
     def run(decay, inputs, initial_state, *flags):
-        states = solve(decay, inputs, initial_state, *unpack(flags), reverse=reverse, **along)
+        states = solve(decay, inputs, initial_state, *unpack(flags), reverse=reverse)
         # Detached: torch would keep the graph alive for ever through a closure over its own output.
         saved = ops.stop_gradient(states)
 
         def gradient(*args, upstream=None):
             if upstream is None:
                 (upstream,) = args
-            gradients = differentiate(
-                decay, saved, initial_state, *unpack(flags), upstream, reverse=reverse, **along
+            gradients = solve_adjoint(
+                decay, saved, initial_state, *unpack(flags), reverse, upstream
             )
             return (*gradients, *(ops.zeros_like(flag) for flag in flags))
 
@@ -66,7 +63,7 @@ def solve_one_step(decay, inputs, initial_state, cuts, holds, axis=0):
     return _carry(decay, previous, cuts, holds) + inputs
 
 
-def _adjoint(solve, decay, states, initial_state, cuts, holds, upstream, reverse):
+def _adjoint(solve, decay, states, initial_state, cuts, holds, reverse, upstream):
     """Gradients for decay, inputs and initial state.
 
     With g the upstream gradient, l_t = g_t + (0 if cut_{t+1} else conj(decay_{t+1}) l_{t+1}) is the

@@ -1,5 +1,7 @@
 """The diagonal linear recurrence with resets."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,9 +9,12 @@ from keras import ops
 from keras_s5rl import backend
 from keras_s5rl.ops.adjoint import solve_one_step, solve_with_gradient
 from keras_s5rl.ops.associative import associative
+from keras_s5rl.ops.pallas import pallas, pallas_adjoint, pallas_obstacle
 from keras_s5rl.ops.sequential import sequential, sequential_adjoint
 
-_IMPLEMENTATIONS = {"associative": associative, "sequential": sequential}
+_IMPLEMENTATIONS = {"associative": associative, "sequential": sequential, "pallas": pallas}
+# Those with a gradient of their own. The gradient of the others is themselves, run the other way.
+_ADJOINTS = {sequential: sequential_adjoint, pallas: pallas_adjoint}
 
 
 def linear_recurrence(
@@ -51,15 +56,16 @@ def linear_recurrence(
         mask: Bool tensor `(batch, time)`, or `None` for all true. Defaults to `None`.
         reverse: Whether time runs backwards. Defaults to `False`.
         implementation: `"sequential"` (one loop over time), `"associative"` (the paper's parallel
-            scan, about `2 log2(T)` dependent steps; needs a static `time`) or `"auto"`, the faster
-            of the two for the device. Defaults to `"auto"`.
+            scan, about `2 log2(T)` dependent steps; needs a static `time`), `"pallas"` (kernels for
+            NVIDIA GPUs on the JAX backend, which read and write memory once) or `"auto"`, the one
+            for the device. Defaults to `"auto"`.
 
     Returns:
         All states, float32 `(batch, time, planes, P)`.
 
     Raises:
-        ValueError: If a shape or the name of the implementation is wrong, or if `"associative"` is
-            asked for with a `time` that is not static.
+        ValueError: If a shape or the name of the implementation is wrong, if `"associative"` is
+            asked for with a `time` that is not static, or `"pallas"` where it cannot run.
 
     Example:
 
@@ -121,10 +127,10 @@ def _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, 
     if inputs.shape[axis] == 0:
         return inputs
     if axis == 1 and solve is not sequential:  # only the loop runs along any axis
-        decay, inputs, resets, mask = (
-            x if x is None or x is decay and len(x.shape) == 2 else ops.swapaxes(x, 0, 1)
-            for x in (decay, inputs, resets, mask)
+        inputs, resets, mask = (
+            None if x is None else ops.swapaxes(x, 0, 1) for x in (inputs, resets, mask)
         )
+        decay = ops.swapaxes(decay, 0, 1) if len(decay.shape) == 4 else decay
         states = _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, axis=0)
         return ops.swapaxes(states, 0, 1)
     if initial_state is None:
@@ -139,9 +145,13 @@ def _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, 
         inputs = ops.where(holds[..., None, None], 0.0, inputs)
     if inputs.shape[axis] == 1:
         return solve_one_step(decay, inputs, initial_state, resets, holds, axis)
-    adjoint = sequential_adjoint if solve is sequential else None
+    solve_adjoint = _ADJOINTS.get(solve)
+    if solve is sequential:
+        solve, solve_adjoint = (
+            functools.partial(function, axis=axis) for function in (solve, solve_adjoint)
+        )
     return solve_with_gradient(
-        solve, decay, inputs, initial_state, resets, holds, reverse, axis, adjoint
+        solve, decay, inputs, initial_state, resets, holds, reverse, solve_adjoint
     )
 
 
@@ -179,11 +189,14 @@ def _choose(implementation, time):
 
     Measured on two CPU cores: under XLA the loop runs and compiles faster at every shape (1.5 to 2
     times in gradients, 4 to 8 in compilation); torch pays for each operation it launches, and the
-    parallel scan launches fewer. On accelerators it is chosen for its few dependent steps, not yet
-    from a measurement.
+    parallel scan launches fewer. On accelerators it is chosen for its few dependent steps, and the
+    kernels, where they run, because they read and write memory once and the scan does so on each of
+    its levels: expectations both, as no GPU was at hand to measure them.
     """
     check_implementation(implementation)
     if implementation == "auto":
+        if pallas_obstacle() is None:
+            return pallas
         eager = keras.backend.backend() == "torch"
         parallel = time is not None and (eager or backend.device_name() != "cpu")
         return associative if parallel else sequential
@@ -192,6 +205,12 @@ def _choose(implementation, time):
             "`implementation='associative'` needs a static number of time steps. Give the input "
             f"a fixed length, or use 'sequential' or 'auto'. "
             f"Received: implementation={implementation!r} with time=None"
+        )
+    if implementation == "pallas" and pallas_obstacle() is not None:
+        raise ValueError(
+            "`implementation='pallas'` needs the JAX backend and an NVIDIA GPU of compute "
+            "capability 8.0 or later. Use 'auto', which chooses among those that run here. "
+            f"Received: implementation={implementation!r} with {pallas_obstacle()}"
         )
     return _IMPLEMENTATIONS[implementation]
 

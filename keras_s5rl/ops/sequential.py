@@ -39,7 +39,7 @@ def sequential(decay, inputs, initial_state, cuts=None, holds=None, reverse=Fals
     return backend.scan_in_place(advance, state, inputs, xs, reverse=reverse, axis=axis)[1]
 
 
-def sequential_adjoint(decay, states, initial_state, cuts, holds, upstream, reverse=False, axis=0):
+def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstream, axis=0):
     """The gradient of `sequential`, in one loop the other way.
 
     With g the upstream gradient, the gradient for input t is
