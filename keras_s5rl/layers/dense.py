@@ -1,6 +1,7 @@
 """A dense layer whose products are those of the package."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_s5rl.ops import product
@@ -43,3 +44,25 @@ class Dense(keras.layers.Dense):
         if self.activation is not None:
             outputs = self.activation(outputs)
         return ops.cast(outputs, self.compute_dtype)
+
+
+def run_side_by_side(layers, inputs):
+    """The outputs of layers that read the same inputs, from one product: one wide product is faster
+    than several narrow ones, forward and in its gradients.
+
+    Args:
+        layers: List of built `Dense` layers with bias, one activation and one dtype policy.
+        inputs: Tensor `(..., features)`.
+
+    Returns:
+        List of tensors `(..., units)`, one for each layer.
+    """
+    kernels, biases = (
+        [ops.convert_to_tensor(getattr(layer, name)) for layer in layers]
+        for name in ("kernel", "bias")
+    )
+    outputs = product(ops.cast(inputs, layers[0].compute_dtype), ops.concatenate(kernels, axis=1))
+    outputs = layers[0].activation(outputs + ops.concatenate(biases, axis=0))
+    outputs = ops.cast(outputs, layers[0].compute_dtype)
+    ends = np.cumsum([layer.units for layer in layers])[:-1].tolist()
+    return ops.split(outputs, ends, axis=-1)

@@ -5,7 +5,7 @@ import os
 import keras
 from keras import ops
 
-from keras_s5rl.layers.dense import Dense
+from keras_s5rl.layers.dense import Dense, run_side_by_side
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.ops import rowwise
 
@@ -203,11 +203,15 @@ class ActorCritic(keras.Model):
         return state[0] if self._state_is_one_tensor else list(state)
 
     def _decide(self, features):
-        outputs = _run(self.actor, features)
+        actor, critic, for_actor, for_critic = self.actor, self.critic, features, features
+        if self.head_sizes:
+            for_actor, for_critic = run_side_by_side([actor[0], critic[0]], features)
+            actor, critic = actor[1:], critic[1:]
+        outputs = _run(actor, for_actor)
         log_std = self.log_std
         if log_std is not None:
             log_std = ops.maximum(ops.convert_to_tensor(log_std), self.min_log_std)
-        value = _run(self.critic, features)[..., 0]
+        value = _run(critic, for_critic)[..., 0]
         return self.distribution.parameters(outputs, log_std), value
 
     def get_config(self):
