@@ -148,7 +148,7 @@ def _installed_backends(names):
     names = list(dict.fromkeys(command.backend_name(name) for name in names or [None]))
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing == names:
-        command.select_backend(names[0])  # raises: a run without any backend is a mistake
+        command.check_installed(names[0])  # a run without any backend is a mistake
     for name in missing:
         _tell(f"{name} is not installed and left out: pip install {name}")
     return [name for name in names if name not in missing]
@@ -219,9 +219,10 @@ def _report(values, suite, documents, argv):
         print(json.dumps(document, indent=2, allow_nan=False))
         return
     print(_table(results, suite.COLUMNS))
-    for backend, own in of_backends.items() if hasattr(suite, "note") else ():
-        lines = suite.note({**own, **of_peers}).splitlines()
-        print("\n".join(f"{backend}: {line}" if several else line for line in lines))
+    if hasattr(suite, "note"):
+        for backend, own in (of_backends or {None: {}}).items():
+            lines = suite.note({**own, **of_peers}).splitlines()
+            print("\n".join(f"{backend}: {line}" if several else line for line in lines))
     if values.json is not None:
         write_json_atomically(values.json, document)
 

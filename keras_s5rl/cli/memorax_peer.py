@@ -41,7 +41,8 @@ def measure_training(memory, config, repeats):
     agent = _agent(memory, config)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of int64, which JAX does not have by default
-        last = list(agent.init(random.key(0)))
+        # Not compiled: XLA takes many minutes and gigabytes over the initial weights of S5.
+        last = list(PPO.init.__wrapped__(agent, random.key(0)))
 
     def update():
         *last[:], _ = agent.train(*last, steps)
