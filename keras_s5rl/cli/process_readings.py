@@ -35,32 +35,36 @@ def peak_memory_gib():
 def memory_of_call_mib(call):
     """Returns the resident memory that a call takes at its peak, beyond what there was before.
 
-    It is `None` where the system does not tell (Linux resets its record of the peak when asked to)
-    and where the tensors lie in another memory. Afterwards large blocks of memory are fresh in each
-    call, which takes time: measure times before.
+    It is `None` where the system does not tell: Linux resets its record of the peak when asked to.
+    Afterwards large blocks of memory are fresh in each call, which takes time: measure times
+    before.
 
     Args:
         call: Function without arguments that returns a structure of tensors.
     """
+    import keras
+
     from keras_s5rl import backend
 
-    if not backend.device_name().startswith("cpu"):
+    # TensorFlow keeps memory in an allocator of its own, and a GPU's memory is not the process's.
+    if keras.backend.backend() == "tensorflow" or not backend.device_name().startswith("cpu"):
         return None
     try:
-        # What the allocator kept from earlier calls is used again and not counted. These make it
-        # keep less, but not at once: so the largest of several calls counts.
+        # What the allocator keeps from earlier calls is used again and not counted. It is made to
+        # keep little, but does so at its own pace: the largest of several calls counts.
         allocator = ctypes.CDLL(None)
         allocator.mallopt(_M_MMAP_THRESHOLD, 2**16)
         allocator.mallopt(_M_TRIM_THRESHOLD, 0)
-        return max(_growth_mib(call) for _ in range(_CALLS))
+        return max(_growth_mib(call, allocator) for _ in range(_CALLS))
     except (AttributeError, OSError):  # another C library, another system
         return None
 
 
-def _growth_mib(call):
+def _growth_mib(call, allocator):
     from keras_s5rl import backend
 
     time.sleep(_SETTLING_S)
+    allocator.malloc_trim(0)
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
     before = _status_kib("VmRSS")

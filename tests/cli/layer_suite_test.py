@@ -54,6 +54,14 @@ def test_a_step_of_s5_has_a_state_of_one_size_and_attention_one_for_each_step():
     assert state["attention", 16] == 4 * 4 * 15 * (2 * 8 + 1)
 
 
+def test_the_time_of_a_step_is_its_share_of_a_call_of_several(monkeypatch):
+    monkeypatch.setattr(layer_suite, "_STEPS_A_CALL", 4)
+    monkeypatch.setattr(layer_suite, "seconds_of_calls", lambda call, repeats: [0.4, 0.8, 2.0])
+    result = layer_suite.measure("s5", time=5, batch=2, width=8, repeats=3, step=True)
+    times = [result[f"step_{name}ms"] for name in ("min_", "", "max_")]
+    assert times == pytest.approx([100.0, 200.0, 500.0])
+
+
 def test_a_program_of_steps_takes_that_many():
     layer = stacks.make_stepper("s5", 8, context=5)
     layer.build((None, None, 8))

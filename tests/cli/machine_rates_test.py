@@ -1,5 +1,7 @@
 """The roofs. No number is judged here, only how each is made of times and sizes."""
 
+import itertools
+
 import pytest
 
 from keras_s5rl.cli import machine_rates
@@ -42,7 +44,9 @@ def test_threads_copy_all_of_the_array(small_machine, monkeypatch):
         copied.append(source.size)
 
     monkeypatch.setattr(machine_rates.np, "copyto", copyto)
-    assert machine_rates._array_copy_bandwidth(3) > 0
+    ticks = itertools.count(step=2.0)  # each copy takes 2 seconds
+    monkeypatch.setattr(machine_rates.time, "perf_counter", lambda: next(ticks))
+    assert machine_rates._array_copy_bandwidth(3) == 2 * 2**12 / 2.0
     assert sum(copied) == (1 + machine_rates._TRIES) * 2**12 // 4
     assert len(copied) == (1 + machine_rates._TRIES) * 3
 

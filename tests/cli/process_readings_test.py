@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -22,6 +23,11 @@ def test_the_memory_of_a_call_is_what_it_takes_at_its_peak(monkeypatch):
     kept = np.ones(2**24, "float32")  # not the call's
     assert process_readings.memory_of_call_mib(call) == pytest.approx(48, abs=4)
     assert kept[0] == 1
+
+
+def test_an_allocator_that_keeps_its_memory_would_tell_too_little(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    assert process_readings.memory_of_call_mib(lambda: None) is None
 
 
 def test_where_the_system_does_not_tell_there_is_no_number(monkeypatch):
