@@ -35,6 +35,8 @@ from keras_s5rl.cli.command import UsageError
 from keras_s5rl.runs import machine_block, write_json_atomically
 
 _SUITES = {}
+# Variables that change how fast programs run, told in the file where they are set.
+_VARIABLES = ("GLIBC_TUNABLES", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS")
 
 
 def register_suite(name, suite):
@@ -213,6 +215,7 @@ def _report(values, suite, documents, argv):
         "device": ", ".join(dict.fromkeys(document["device"] for _, document in documents)),
         "backend": ", ".join(of_backends) or None,
         "command": shlex.join(argv),
+        "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "results": results,
     }
     if values.json == "-":

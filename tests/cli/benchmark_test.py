@@ -65,12 +65,21 @@ def test_one_case_is_measured_here_and_json_is_alone_on_standard_output(suite, c
     assert benchmark.main(argv) == 0
     captured = capsys.readouterr()
     document = json.loads(captured.out)
-    assert list(document) == ["suite", "machine", "device", "backend", "command", "results"]
+    names = ["suite", "machine", "device", "backend", "command", "environment", "results"]
+    assert list(document) == names
     assert document["results"] == {"a": {"number": 1000, "repeats": 4, "missing": None}}
     assert document["suite"] == "fake" and document["command"] == " ".join(argv)
     assert document["machine"]["cpu"] and document["device"]
     assert document["backend"] == "jax"
     assert captured.err == "fake: a ...\n"
+
+
+def test_variables_that_change_the_speed_are_told(suite, capsys, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert benchmark.main(["benchmark.py", "--suite=fake", "--only=a", "--json=-"]) == 0
+    environment = json.loads(capsys.readouterr().out)["environment"]
+    assert environment["OMP_NUM_THREADS"] == "1" and "GLIBC_TUNABLES" not in environment
 
 
 def test_several_cases_run_in_processes_of_their_own_and_make_one_table(
