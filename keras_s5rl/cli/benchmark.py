@@ -2,21 +2,26 @@
 
     python launch/benchmark.py --suite=ppo
     python launch/benchmark.py --suite=ppo --only=small --only=small_gru --repeats=20
-    python launch/benchmark.py --suite=ppo --backend=jax --json=results/ppo.json
+    python launch/benchmark.py --suite=ppo --only=small --peers --json=results/ppo.json
+    python launch/benchmark.py --suite=ppo --only=small --backend=jax --backend=tensorflow
     python launch/benchmark.py --suite=env --only=RepeatPreviousEasy
     python launch/benchmark.py --suite=recurrence --only=8x1024x128
     python launch/benchmark.py --suite=layer
 
 Prints a table; `--json` also writes the numbers with the machine, the software and the command
 (`--json=-`: to standard output, in place of the table). Each case runs in a process of its own, so
-that start-up and memory are its own.
+that start-up and memory are its own. With several backends each case runs on each of them. A
+backend or a peer that is not installed is told, and the rest goes on.
 
 A suite is a module with `CASES` (name to keyword arguments), `measure(**arguments, repeats)`, which
 returns a dict of numbers, and `COLUMNS` (which of them the table shows: heading and format). It may
-have `SHARES_PROCESS = True`, for all cases in one process, and `note(results)`, which returns what
-is printed below the table. Importing it loads nothing heavy. `register_suite` adds it.
+have `PEER_CASES` and `measure_peer` (see `peers.py`), `SHARES_PROCESS = True`, for all cases in one
+process, and `note(results)`, which returns what is printed below the table. Importing it loads
+nothing heavy. `register_suite` adds it.
 """
 
+import dataclasses
+import importlib.util
 import json
 import os
 import shlex
@@ -25,11 +30,13 @@ import sys
 
 from absl import flags
 
-from keras_s5rl.cli import command, env_suite, layer_suite, ppo_suite, recurrence_suite
+from keras_s5rl.cli import command, env_suite, layer_suite, peers, ppo_suite, recurrence_suite
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.runs import machine_block, write_json_atomically
 
 _SUITES = {}
+# Variables that change how fast programs run, told in the file where they are set.
+_VARIABLES = ("GLIBC_TUNABLES", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS")
 
 
 def register_suite(name, suite):
@@ -43,6 +50,15 @@ register_suite("ppo", ppo_suite)
 register_suite("recurrence", recurrence_suite)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """Cases of a suite that one process measures."""
+
+    names: tuple[str, ...]
+    backend: str
+    is_peer: bool = False
+
+
 def main(argv=None):
     """Runs the command; returns its exit status."""
     argv = list(sys.argv if argv is None else argv)
@@ -54,11 +70,23 @@ def define_flags(values):
     flags.DEFINE_multi_string(
         "only", [], "case of the suite to run; may be given several times", flag_values=values
     )
+    flags.DEFINE_boolean(
+        "peers",
+        False,
+        "also run other libraries beside the cases of the suite (pip install 'keras-s5rl[peers]')",
+        flag_values=values,
+    )
     command.define_count_flag(values, "repeats", 10, "measurements of each case after warming up")
     flags.DEFINE_string(
         "json", None, "file for the numbers, - for standard output", flag_values=values
     )
-    command.define_backend_flag(values)
+    flags.DEFINE_multi_string(
+        "backend",
+        [],
+        f"Keras backend, one of {', '.join(command.BACKENDS)}; may be given several times; by "
+        "default the variable KERAS_BACKEND, else jax",
+        flag_values=values,
+    )
 
 
 def benchmark(values, argv):
@@ -67,64 +95,145 @@ def benchmark(values, argv):
         raise UsageError(
             f"`suite` should be one of {', '.join(_SUITES)}. Received: suite={values.suite}"
         )
-    for name in values.only:
-        if name not in suite.CASES:
-            raise UsageError(
-                f"`only` should be a case of the suite {values.suite}, one of "
-                f"{', '.join(suite.CASES)}. Received: only={name}"
-            )
+    jobs = _jobs(values, suite)
     if values.json not in (None, "-"):
         command.check_output_file("json", values.json)
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # compiling is part of what is measured
-    command.select_backend(values.backend)
-    names = [name for name in suite.CASES if name in values.only or not values.only]
-    together = len(names) == 1 or getattr(suite, "SHARES_PROCESS", False)
-    run_case = _run_here if together else _run_in_own_process
-    documents = []
-    for name in names:
+    documents, status = [], 0
+    for job in jobs:
         try:
-            documents.append(run_case(values, name))
+            run = _run_here if len(jobs) == 1 else _run_in_own_process
+            documents.append((job, run(values, job)))
         except subprocess.CalledProcessError as error:
             if error.returncode == 2:  # it has told its mistake itself
                 return 2
-            command.print_error(f"case {name} failed with exit status {error.returncode}")
-            return 1
-    document = {
-        "suite": values.suite,
-        "machine": machine_block(),
-        "device": documents[0]["device"],
-        "command": shlex.join(argv),
-        "results": {name: result for d in documents for name, result in d["results"].items()},
-    }
-    if values.json == "-":
-        print(json.dumps(document, indent=2, allow_nan=False))
-        return
-    print(_table(document["results"], suite.COLUMNS))
-    if hasattr(suite, "note"):
-        print(suite.note(document["results"]))
-    if values.json is not None:
-        write_json_atomically(values.json, document)
+            names = ", ".join(job.names)
+            command.print_error(f"case {names} failed with exit status {error.returncode}")
+            status = 1
+            if not job.is_peer:  # what a peer does is no reason to lose the rest
+                return status
+    if not documents:
+        return status or 1
+    _report(values, suite, documents, argv)
+    return status
 
 
-def _run_here(values, name):
-    print(f"{values.suite}: {name} ...", file=sys.stderr, flush=True)
+def _jobs(values, suite):
+    """Which process measures what, in the order of the table."""
+    peer_cases = getattr(suite, "PEER_CASES", None)
+    if values.peers and peer_cases is None:
+        known = [name for name, each in _SUITES.items() if hasattr(each, "PEER_CASES")]
+        raise UsageError(
+            f"`peers` should be given with a suite that has some, one of {', '.join(known)}. "
+            f"Received: suite={values.suite}"
+        )
+    peer_cases = peer_cases or {}
+    for name in values.only:
+        if name not in {**suite.CASES, **peer_cases}:
+            raise UsageError(
+                f"`only` should be a case of the suite {values.suite}, one of "
+                f"{', '.join([*suite.CASES, *peer_cases])}. Received: only={name}"
+            )
+    backends = _installed_backends(values.backend)
+    names = [name for name in suite.CASES if name in values.only or not values.only]
+    together = [names] if getattr(suite, "SHARES_PROCESS", False) else [[name] for name in names]
+    jobs = [_Job(tuple(group), backend) for group in together for backend in backends if group]
+    for name, case in peer_cases.items():
+        beside = values.peers and (case["beside"] in values.only or not values.only)
+        if name in values.only or beside:
+            jobs.append(_Job((name,), "jax", is_peer=True))
+    return _without_missing_peers(jobs, peer_cases)
+
+
+def _installed_backends(names):
+    """Tells which of several backends are not installed, and returns the others."""
+    names = list(dict.fromkeys(command.backend_name(name) for name in names or [None]))
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing == names:
+        command.check_installed(names[0])  # a run without any backend is a mistake
+    for name in missing:
+        _tell(f"{name} is not installed and left out: pip install {name}")
+    return [name for name in names if name not in missing]
+
+
+def _without_missing_peers(jobs, peer_cases):
+    wanted = dict.fromkeys(peer_cases[job.names[0]]["peer"] for job in jobs if job.is_peer)
+    missing = [peer for peer in wanted if not peers.is_installed(peer)]
+    for peer in missing:
+        _tell(f"{peer} is not installed and left out: pip install 'keras-s5rl[peers]'")
+    return [
+        job for job in jobs if not (job.is_peer and peer_cases[job.names[0]]["peer"] in missing)
+    ]
+
+
+def _tell(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def _run_here(values, job):
     suite = _SUITES[values.suite]
-    results = {name: suite.measure(**suite.CASES[name], repeats=values.repeats)}
+    command.select_backend(job.backend)
+    results = {}
+    for name in job.names:
+        _tell(f"{values.suite}: {name} ...")
+        if job.is_peer:
+            results[name] = suite.measure_peer(**suite.PEER_CASES[name], repeats=values.repeats)
+        else:
+            results[name] = suite.measure(**suite.CASES[name], repeats=values.repeats)
     from keras_s5rl import backend
 
     return {"device": backend.device_name(), "results": results}
 
 
-def _run_in_own_process(values, name):
-    arguments = [f"--suite={values.suite}", f"--only={name}", f"--repeats={values.repeats}"]
+def _run_in_own_process(values, job):
+    arguments = [
+        f"--suite={values.suite}",
+        *(f"--only={name}" for name in job.names),
+        f"--repeats={values.repeats}",
+        f"--backend={job.backend}",
+    ]
     program = [sys.executable, "-m", "keras_s5rl.cli.benchmark", *arguments, "--json=-"]
     return json.loads(subprocess.run(program, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def _report(values, suite, documents, argv):
+    """Prints the table and writes the file. Where there are several backends, their names stand
+    beside those of the cases."""
+    of_backends, of_peers = {}, {}
+    for job, document in documents:
+        group = of_peers if job.is_peer else of_backends.setdefault(job.backend, {})
+        group |= document["results"]
+    several = len(of_backends) > 1
+    results = {
+        f"{name} on {job.backend}" if several and not job.is_peer else name: result
+        for job, document in documents
+        for name, result in document["results"].items()
+    }
+    document = {
+        "suite": values.suite,
+        "machine": machine_block(peers.PACKAGES if of_peers else ()),
+        "device": ", ".join(dict.fromkeys(document["device"] for _, document in documents)),
+        "backend": ", ".join(of_backends) or None,
+        "command": shlex.join(argv),
+        "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "results": results,
+    }
+    if values.json == "-":
+        print(json.dumps(document, indent=2, allow_nan=False))
+        return
+    print(_table(results, suite.COLUMNS))
+    if hasattr(suite, "note"):
+        for backend, own in (of_backends or {None: {}}).items():
+            lines = suite.note({**own, **of_peers}).splitlines()
+            print("\n".join(f"{backend}: {line}" if several else line for line in lines))
+    if values.json is not None:
+        write_json_atomically(values.json, document)
 
 
 def _table(results, columns):
     rows = [["case", *(heading for heading, _ in columns.values())]]
     for name, result in results.items():
-        cells = [(result[key], form) for key, (_, form) in columns.items()]
+        cells = [(result.get(key), form) for key, (_, form) in columns.items()]
         rows.append([name, *("-" if value is None else f"{value:{form}}" for value, form in cells)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

@@ -93,6 +93,14 @@ def backend_name(name):
     return name
 
 
+def check_installed(name):
+    """Raises a `UsageError` if a backend is not installed."""
+    if importlib.util.find_spec(name) is None:
+        raise UsageError(
+            f"`backend` should be installed: pip install {name}. Received: backend={name!r}"
+        )
+
+
 def select_backend(name):
     """Sets KERAS_BACKEND, and with JAX the compilation cache; to be called before anything imports
     Keras.
@@ -110,10 +118,7 @@ def select_backend(name):
             f"{sys.modules['keras'].backend.backend()!r}; start a new one for another. "
             f"Received: backend={name!r}"
         )
-    if importlib.util.find_spec(name) is None:
-        raise UsageError(
-            f"`backend` should be installed: pip install {name}. Received: backend={name!r}"
-        )
+    check_installed(name)
     os.environ["KERAS_BACKEND"] = name
     if name == "jax":
         use_compilation_cache()

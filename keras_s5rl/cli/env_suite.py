@@ -5,7 +5,8 @@ together, in one compiled program: random actions drawn inside, observations mad
 episodes restarted by `AutoReset`, from staggered starts. `single` numbers are a Python loop
 `env.step(env.action_space.sample())` in Gymnasium's environment, for the package and for popgym.
 Each measurement takes at least as many steps as the longest episode, so that it holds its share of
-restarts. `ratio` is batched at 1,024 environments over popgym's loop.
+restarts. `ratio` is batched at 1,024 environments over popgym's loop, which is
+measured wherever popgym is installed; `--peers` adds no other cases.
 """
 
 import statistics
@@ -35,6 +36,8 @@ CASES["projected_control"] = {
         "action_repeat": 1,
     },
 }
+
+PEER_CASES = {}  # popgym has columns
 
 # Result: heading and format of its column.
 COLUMNS = {

@@ -8,34 +8,62 @@ and `lstm` are `keras.layers.GRU` and `LSTM`; `attention` are blocks of causal
 `keras.layers.MultiHeadAttention` and a dense layer. The cases of width 64 are there to see how the
 cost grows with time: attention stops where its scores, quadratic in time, fill the memory.
 
+`kind step time x batch, width` is one step of a rollout, with a memory of that many steps: `s5`,
+and `attention`, the package's `CausalAttention` with a cache of `time` steps.
+
 `of peak` is the share of the machine's float32 product peak: six operations a step for each entry
-of a matrix of weights, over the time.
+of a matrix of weights, over the time; `of bfloat16` that of its bfloat16 product peak. `memory` is
+what one call takes beyond what was there before.
+
+With `--peers`: memorax's S5 in the same block, and its GRU.
 """
 
-import functools
 import math
 import statistics
-import time
 
-from keras_s5rl.cli.machine_rates import product_peak, seconds_of_calls
+from keras_s5rl.cli import peers
+from keras_s5rl.cli.process_readings import memory_of_call_mib
+from keras_s5rl.cli.roofline import matrix_entries, peaks_note, product_numbers
+from keras_s5rl.cli.stacks import (
+    NUM_LAYERS,
+    gradient_program,
+    make_stack,
+    make_stepper,
+    step_program,
+)
+from keras_s5rl.cli.timing import first_and_later_seconds, milliseconds, seconds_of_calls
 
-_NUM_LAYERS = 4
 _KINDS = ("s5", "s5_bfloat16", "gru", "lstm", "attention")
+_STEP_KINDS = ("s5", "attention")
 _LARGE = [(256, 16, 256), (1024, 8, 256)]
 _GROWTH = [(time, 1, 64) for time in (1024, 2048, 4096, 8192, 16384)]
 _LONGEST_ATTENTION = 4096
+_STEPS_A_CALL = 16
+
+
+def _case(kind, time, batch, width, **more):
+    return {"kind": kind, "time": time, "batch": batch, "width": width, **more}
+
 
 CASES = {
-    f"{kind} {time}x{batch}, {width}": {
-        "kind": kind,
-        "time": time,
-        "batch": batch,
-        "width": width,
-    }
+    f"{kind} {time}x{batch}, {width}": _case(kind, time, batch, width)
     for time, batch, width in _LARGE + _GROWTH
     for kind in _KINDS
     if (width == 256 or kind in ("s5", "gru", "attention"))
     and not (kind == "attention" and time > _LONGEST_ATTENTION)
+} | {
+    f"{kind} step {time}x{batch}, {width}": _case(kind, time, batch, width, step=True)
+    for time, batch, width in _GROWTH
+    for kind in _STEP_KINDS
+}
+PEER_CASES = {
+    f"memorax_{memory} {time}x{batch}, {width}": {
+        "peer": "memorax",
+        "memory": memory,
+        "beside": f"s5 {time}x{batch}, {width}",
+    }
+    for time, batch, width in _LARGE
+    for memory in ("s5", "gru")
 }
 
 # Result: heading and format of its column.
@@ -46,118 +74,114 @@ COLUMNS = {
     "gradient_max_ms": ("max", ",.1f"),
     "gflop_per_s": ("GFLOP/s", ",.0f"),
     "of_peak": ("of peak", ".0%"),
+    "of_bfloat16_peak": ("of bfloat16", ".0%"),
+    "memory_mib": ("memory MiB", ",.0f"),
     "compile_s": ("compile s", ".1f"),
+    "step_ms": ("step ms", ",.3f"),
+    "step_min_ms": ("min", ",.3f"),
+    "step_max_ms": ("max", ",.3f"),
+    "state_kib": ("state KiB", ",.1f"),
 }
 
 
-def measure(kind, time, batch, width, repeats):
+def measure(kind, time, batch, width, repeats, step=False):
     """Measures one stack.
 
     Args:
         kind: String, one of `s5`, `s5_bfloat16`, `gru`, `lstm` and `attention`.
         time, batch, width: Positive integers.
         repeats: Positive integer, calls timed after the first.
+        step: Boolean, whether a step of a rollout is measured, of `s5` or `attention`. Defaults to
+            `False`.
 
     Returns:
         Dict: `parameters`; median `gradient_ms`, `gradient_min_ms` and `gradient_max_ms` of loss
-        and gradient; `compile_s`; `gflop_per_s` and `of_peak`, counting products with weights
-        alone; `peak_gflop_per_s` of the machine.
+        and gradient; `compile_s`; `memory_mib`; `gflop_per_s`, `of_peak` and `of_bfloat16_peak`,
+        counting products with weights alone, and both peaks of the machine. With `step` instead
+        `parameters`, `step_ms`, `step_min_ms` and `step_max_ms` of one step, and `state_kib`, the
+        state of one sequence.
     """
-    import numpy as np
-    from keras import ops
-
-    inputs = np.random.default_rng(0).normal(size=(batch, time, width)).astype("float32")
-    inputs = ops.convert_to_tensor(inputs)
-    layer = _make(kind, width)
+    if step:
+        return _measure_step(kind, time, batch, width, repeats)
+    inputs = _normal((batch, time, width))
+    layer = make_stack(kind, width)
     layer.build(inputs.shape)
-    seconds, compile_s = _time_gradient(layer, inputs, repeats)
+    program = gradient_program(layer)
+    first, seconds = first_and_later_seconds(lambda: program(inputs), repeats)
     median = statistics.median(seconds)
-    entries = sum(math.prod(w.shape) for w in layer.trainable_weights if len(w.shape) >= 2)
-    rate, peak = 6 * batch * time * entries / median, product_peak()
+    operations = 6 * batch * time * matrix_entries(layer.trainable_weights)
     return {
         "parameters": layer.count_params(),
-        "gradient_ms": 1e3 * median,
-        "gradient_min_ms": 1e3 * min(seconds),
-        "gradient_max_ms": 1e3 * max(seconds),
-        "compile_s": compile_s,
-        "gflop_per_s": 1e-9 * rate,
-        "of_peak": rate / peak,
-        "peak_gflop_per_s": 1e-9 * peak,
+        **milliseconds("gradient", seconds),
+        "compile_s": first - median,
+        **product_numbers(operations, median, is_bfloat16=kind == "s5_bfloat16"),
+        "memory_mib": memory_of_call_mib(lambda: program(inputs)),
     }
 
 
+def measure_peer(peer, memory, beside, repeats):
+    """Measures a peer's stack of the sizes of the case `beside`; as `measure`, but the products."""
+    case = CASES[beside]
+    inputs = _normal((case["batch"], case["time"], case["width"]))
+    return peers.load(peer).measure_stack(memory, NUM_LAYERS, inputs, repeats)
+
+
 def note(results):
-    """Returns the roof under which the rates stand, and how the cost grows with time."""
-    peak = statistics.median(result["peak_gflop_per_s"] for result in results.values())
-    lines = [f"float32 product peak {peak:.0f} GFLOP/s"]
+    """Returns the roofs under which the rates stand, how the cost grows with time, and how the
+    peers compare."""
+    lines = [peaks_note(results)]
     for kind in _KINDS:
-        lengths = [time for time, _, _ in _GROWTH if f"{kind} {time}x1, 64" in results]
-        if len(lengths) > 1:
-            times = [results[f"{kind} {time}x1, 64"]["gradient_ms"] for time in lengths]
+        for key, name in (("gradient_ms", "time"), ("memory_mib", "memory")):
+            growth = _growth(results, kind, key)
+            if len(growth) > 1:
+                lines.append(
+                    f"{kind}: {name} grows as length to the power {_slope(growth):.2f}, from "
+                    f"{min(growth):,d} to {max(growth):,d} steps"
+                )
+    for kind in _STEP_KINDS:
+        growth = _growth(results, f"{kind} step", "step_ms")
+        if len(growth) > 1:
+            first, last = min(growth), max(growth)
             lines.append(
-                f"{kind}: time grows as length to the power {_slope(lengths, times):.2f}, from "
-                f"{lengths[0]:,d} to {lengths[-1]:,d} steps"
+                f"{kind}: a step that remembers {last:,d} steps costs "
+                f"{growth[last] / growth[first]:.2f} times one that remembers {first:,d}"
             )
-    return "\n".join(lines)
+    lines += peers.ratio_lines(results, PEER_CASES, "gradient_ms", smaller_is_faster=True)
+    return "\n".join(line for line in lines if line)
 
 
-def _slope(lengths, times):
-    """The slope of the straight line through the logarithms, by least squares."""
-    x, y = ([math.log(value) for value in values] for values in (lengths, times))
-    return statistics.linear_regression(x, y).slope
-
-
-def _make(kind, width):
-    """Returns a stack, not yet built."""
-    import keras
-
-    from keras_s5rl.layers import S5Stack
-
-    if kind.startswith("s5"):
-        dtype = "mixed_bfloat16" if kind == "s5_bfloat16" else "float32"
-        sizes = {"width": width, "state_size": width}
-        return S5Stack(_NUM_LAYERS, **sizes, norm="pre", seed=0, dtype=dtype)
-    if kind == "attention":
-        return _attention(width)
-    layer = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}[kind]
-    return keras.Sequential([layer(width, return_sequences=True) for _ in range(_NUM_LAYERS)])
-
-
-def _attention(width):
-    """Blocks of causal attention and a dense layer, each with a residual connection."""
-    import keras
-
-    inputs = features = keras.Input((None, width))
-    for _ in range(_NUM_LAYERS):
-        attend = keras.layers.MultiHeadAttention(num_heads=4, key_dim=width // 4)
-        features = features + attend(features, features, use_causal_mask=True)
-        features = features + keras.layers.Dense(width, activation="relu")(features)
-    return keras.Model(inputs, features)
-
-
-def _time_gradient(layer, inputs, repeats):
-    """Returns the seconds of each call, and those that the first took longer."""
+def _measure_step(kind, context, batch, width, repeats):
     import keras
     from keras import ops
 
-    from keras_s5rl import backend
+    layer = make_stepper(kind, width, context)
+    layer.build((None, None, width))
+    state = keras.tree.map_structure(ops.ones_like, layer.get_initial_state(batch))
+    state_bytes = sum(4 * math.prod(s.shape) for s in keras.tree.flatten(state)) / batch
+    program, inputs = step_program(layer, _STEPS_A_CALL), _normal((batch, width))
+    seconds = seconds_of_calls(lambda: program(inputs, state), repeats)
+    return {
+        "parameters": layer.count_params(),
+        **milliseconds("step", [each / _STEPS_A_CALL for each in seconds]),
+        "state_kib": state_bytes / 2**10,
+    }
 
-    variables = layer.trainable_variables
-    rest = layer.non_trainable_variables
 
-    def gradient(values, rest_values, inputs):
-        def loss(values):
-            mapping = [*zip(variables, values, strict=True), *zip(rest, rest_values, strict=True)]
-            with keras.StatelessScope(state_mapping=mapping):
-                outputs = layer(inputs)
-            return 0.5 * ops.sum(ops.square(ops.cast(outputs, "float32"))), ()
+def _growth(results, kind, key):
+    """The numbers of the cases of one kind that grow in time alone: length to number."""
+    names = {time: f"{kind} {time}x{batch}, {width}" for time, batch, width in _GROWTH}
+    found = {time: results[name].get(key) for time, name in names.items() if name in results}
+    return {time: number for time, number in found.items() if number is not None}
 
-        return backend.value_and_gradients(loss, values)
 
-    program = backend.compile(gradient)
-    arguments = [[ops.copy(v.value) for v in each] for each in (variables, rest)]
-    started = time.perf_counter()
-    backend.wait_until_ready(program(*arguments, inputs))
-    first = time.perf_counter() - started
-    seconds = seconds_of_calls(functools.partial(program, *arguments, inputs), repeats)
-    return seconds, first - statistics.median(seconds)
+def _slope(growth):
+    """The slope of the straight line through the logarithms, by least squares."""
+    x, y = ([math.log(value) for value in values] for values in (growth, growth.values()))
+    return statistics.linear_regression(x, y).slope
+
+
+def _normal(shape):
+    import numpy as np
+    from keras import ops
+
+    return ops.convert_to_tensor(np.random.default_rng(0).normal(size=shape).astype("float32"))

@@ -1,51 +1,100 @@
 """What the machine can do at best: the roofs under which measurements stand."""
 
+import concurrent.futures
 import functools
+import os
+import pathlib
 import time
 
 import numpy as np
 
+from keras_s5rl.cli.timing import seconds_of_calls
+
 _COPIED_BYTES = 2**28
-_ROWS = 4096
 _TRIES = 5
+# Rows, inner size and columns of the products that are tried: square ones, and one as a layer of
+# 256 units takes it. No other was faster on the CPUs that were seen; a GPU asks for larger ones.
+_PRODUCTS = [(1024, 1024, 1024), (2048, 2048, 2048), (4096, 256, 256)]
+_ACCELERATOR_PRODUCTS = [(8192, 8192, 8192)]
 
 
 @functools.cache
 def copy_bandwidth():
-    """Bytes read and written a second by the fastest pass over a large array."""
-    from keras import ops
+    """Bytes read and written a second by the fastest copy of a large array.
 
-    array = np.zeros(_COPIED_BYTES // 4, "float32")
-    return 2 * _COPIED_BYTES / _fastest(lambda x: ops.negative(x), array)
+    On a CPU the copy goes from one array to another that were both written before. A program's
+    result does not: it is given fresh memory, and where it is large the system has to find and
+    clear its pages while the program runs. On a 2-core CPU with pages of 4 KB a program that
+    negates 256 MB then moves 5 GB/s where a copy between arrays moves 27. The second is what the
+    memory can do, so it is the roof; `fresh_copy_bandwidth` is the first.
+    """
+    fastest = fresh_copy_bandwidth()
+    if _on_cpu():
+        fastest = max(fastest, *(_array_copy_bandwidth(n) for n in {1, os.cpu_count()}))
+    return fastest
 
 
 @functools.cache
-def product_peak():
-    """Floating-point operations a second of the fastest product of large float32 matrices."""
-    from keras import ops
-
-    matrix = np.random.default_rng(0).normal(size=(_ROWS, _ROWS)).astype("float32")
-    return 2 * _ROWS**3 / _fastest(lambda x: ops.matmul(x, x), matrix)
-
-
-def _fastest(function, array):
-    """Seconds of the fastest call."""
+def fresh_copy_bandwidth():
+    """Bytes read and written a second by a program of one pass, its result in fresh memory."""
     from keras import ops
 
     from keras_s5rl import backend
 
-    program, tensor = backend.compile(function), ops.convert_to_tensor(array)
-    return min(seconds_of_calls(lambda: program(tensor), _TRIES))
+    num_bytes = _copied_bytes()
+    program = backend.compile(ops.negative)
+    tensor = ops.convert_to_tensor(np.zeros(num_bytes // 4, "float32"))
+    return 2 * num_bytes / min(seconds_of_calls(lambda: program(tensor), _TRIES))
 
 
-def seconds_of_calls(call, repeats):
-    """Returns the seconds of each of `repeats` calls after a first one that may compile."""
+@functools.cache
+def product_peak(dtype="float32"):
+    """Floating-point operations a second of the fastest product of large matrices.
+
+    Args:
+        dtype: String, the dtype of the matrices and of their product.
+    """
+    from keras import ops
+
     from keras_s5rl import backend
 
-    backend.wait_until_ready(call())
+    generator, fastest = np.random.default_rng(0), 0.0
+    program = backend.compile(ops.matmul)
+    for rows, inner, columns in _PRODUCTS + ([] if _on_cpu() else _ACCELERATOR_PRODUCTS):
+        pair = [
+            ops.cast(generator.normal(size=shape).astype("float32"), dtype)
+            for shape in ((rows, inner), (inner, columns))
+        ]
+        seconds = min(seconds_of_calls(functools.partial(program, *pair), _TRIES))
+        fastest = max(fastest, 2 * rows * inner * columns / seconds)
+    return fastest
+
+
+def _on_cpu():
+    from keras_s5rl import backend
+
+    return backend.device_name().startswith("cpu")
+
+
+def _array_copy_bandwidth(num_threads):
+    """Bytes a second of threads that each copy a part of one array to another."""
+    source, target = (np.ones(_copied_bytes() // 4, "float32") for _ in range(2))
+    parts = [np.array_split(array, num_threads) for array in (target, source)]
     seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        backend.wait_until_ready(call())
-        seconds.append(time.perf_counter() - started)
-    return seconds
+    with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
+        for _ in range(1 + _TRIES):
+            started = time.perf_counter()
+            list(pool.map(np.copyto, *parts))
+            seconds.append(time.perf_counter() - started)
+    return 2 * source.nbytes / min(seconds)
+
+
+def _copied_bytes():
+    """Bytes of an array that no cache holds."""
+    return max(_COPIED_BYTES, 4 * _largest_cache_bytes())
+
+
+def _largest_cache_bytes():
+    """Linux tells the sizes of the caches as `32768K`; 0 where the system does not tell."""
+    sizes = pathlib.Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+    return max((int(size.read_text().strip().rstrip("K")) * 1024 for size in sizes), default=0)

@@ -9,14 +9,15 @@ torch's complex numbers, and XLA refuses TensorFlow's).
 
 `bound` is what memory asks for at least: 16 bytes forward (an input read, a state written) and 24
 bytes backward (states and their gradients read, those of the inputs written) for each complex
-number, at the machine's copy bandwidth. `over bound` is the time of `auto` in units of it.
+number, at the machine's copy bandwidth. `GB/s` is what `auto` moves if it moves no more than that,
+and `of bound` its share of the copy bandwidth: the bound over the time of the gradient.
 """
 
 import functools
 import statistics
-import time
 
-from keras_s5rl.cli.machine_rates import copy_bandwidth, seconds_of_calls
+from keras_s5rl.cli.machine_rates import copy_bandwidth, fresh_copy_bandwidth
+from keras_s5rl.cli.timing import first_and_later_seconds, milliseconds, seconds_of_calls
 
 _SHAPES = [(8, 1024, 128), (64, 256, 128), (8, 8192, 64)]
 _GROWTH = [(8, time, 64) for time in (1024, 2048, 4096, 16384)]
@@ -30,7 +31,10 @@ _FORWARD_BYTES, _BACKWARD_BYTES = 16, 24
 COLUMNS = {
     "auto_forward_ms": ("auto forward ms", ".2f"),
     "auto_gradient_ms": ("auto gradient ms", ".2f"),
-    "auto_over_bound": ("over bound", ".2f"),
+    "auto_gradient_min_ms": ("min", ".2f"),
+    "auto_gradient_max_ms": ("max", ".2f"),
+    "auto_gb_per_s": ("GB/s", ".1f"),
+    "auto_of_bound": ("of bound", ".0%"),
     "auto_compile_s": ("compile s", ".1f"),
     "sequential_gradient_ms": ("sequential ms", ".2f"),
     "associative_gradient_ms": ("associative ms", ".2f"),
@@ -49,9 +53,9 @@ def measure(batch, time, features, repeats):
 
     Returns:
         Dict: for `auto`, `sequential`, `associative` and `paper` the medians `_forward_ms` and
-        `_gradient_ms`, `_gradient_spread_ms` (slowest minus fastest) and `_compile_s` of the
-        gradient, `None` where the backend has no such scan; `copy_gb_per_s`, `bound_ms`,
-        `auto_over_bound` and `paper_over_auto`.
+        `_gradient_ms`, with `_min_ms` and `_max_ms` of each, and `_compile_s` of the gradient,
+        `None` where the backend has no such scan; `copy_gb_per_s` and `fresh_copy_gb_per_s` of the
+        machine; `bound_ms`, `auto_gb_per_s`, `auto_of_bound` and `paper_over_auto`.
     """
     arguments = _arguments(batch, time, features)
     result = {}
@@ -63,16 +67,24 @@ def measure(batch, time, features, repeats):
     auto, paper = result["auto_gradient_ms"], result["paper_gradient_ms"]
     return result | {
         "copy_gb_per_s": 1e-9 * bandwidth,
+        "fresh_copy_gb_per_s": 1e-9 * fresh_copy_bandwidth(),
         "bound_ms": bound_ms,
-        "auto_over_bound": auto / bound_ms,
+        "auto_gb_per_s": 1e-6 * bytes_moved / auto,
+        "auto_of_bound": bound_ms / auto,
         "paper_over_auto": None if paper is None else paper / auto,
     }
 
 
 def note(results):
     """Returns the roof under which the times stand."""
-    bandwidths = [result["copy_gb_per_s"] for result in results.values()]
-    return f"copy bandwidth {statistics.median(bandwidths):.1f} GB/s, read and written"
+    copy, fresh = (
+        statistics.median(result[key] for result in results.values())
+        for key in ("copy_gb_per_s", "fresh_copy_gb_per_s")
+    )
+    return (
+        f"copy bandwidth {copy:.1f} GB/s, read and written; {fresh:.1f} GB/s where the result of a "
+        "program lies in fresh memory"
+    )
 
 
 def _arguments(batch, time, features):
@@ -135,8 +147,8 @@ def _paper_scan(decay, inputs, initial_state, resets):
 
 def _timings(name, function, arguments, repeats):
     if function is None:
-        keys = ("forward_ms", "gradient_ms", "gradient_spread_ms", "compile_s")
-        return {f"{name}_{key}": None for key in keys}
+        keys = [f"{of}_{kind}ms" for of in ("forward", "gradient") for kind in ("", "min_", "max_")]
+        return {f"{name}_{key}": None for key in (*keys, "compile_s")}
     from keras import ops
 
     from keras_s5rl import backend
@@ -148,15 +160,12 @@ def _timings(name, function, arguments, repeats):
         return backend.value_and_gradients(loss, values)[1]
 
     forward = backend.compile(lambda values, resets: function(*values, resets))
-    gradient = backend.compile(gradient)
-    started = time.perf_counter()
-    backend.wait_until_ready(gradient(*arguments))
-    first = time.perf_counter() - started
-    seconds = seconds_of_calls(functools.partial(gradient, *arguments), repeats)
-    forward_seconds = seconds_of_calls(functools.partial(forward, *arguments), repeats)
+    gradient = functools.partial(backend.compile(gradient), *arguments)
+    first, seconds = first_and_later_seconds(gradient, repeats)
     return {
-        f"{name}_forward_ms": 1e3 * statistics.median(forward_seconds),
-        f"{name}_gradient_ms": 1e3 * statistics.median(seconds),
-        f"{name}_gradient_spread_ms": 1e3 * (max(seconds) - min(seconds)),
+        **milliseconds(
+            f"{name}_forward", seconds_of_calls(functools.partial(forward, *arguments), repeats)
+        ),
+        **milliseconds(f"{name}_gradient", seconds),
         f"{name}_compile_s": first - statistics.median(seconds),
     }

@@ -19,10 +19,13 @@ PACKAGES = (
 )
 
 
-def machine_block() -> dict:
+def machine_block(more_packages: tuple[str, ...] = ()) -> dict:
     """Describes this machine and its software, for config.json and benchmark results.
 
     Nothing is imported to find the versions, so no backend is loaded and no GPU touched.
+
+    Args:
+        more_packages: Distributions whose versions are told beside those of `PACKAGES`.
 
     Returns:
         A JSON object: `date` (UTC), `cpu` (model), `cpu_cores` (those this process may use),
@@ -42,7 +45,7 @@ def machine_block() -> dict:
         "memory_gib": _memory_gib(),
         "os": platform.platform(),
         "python": platform.python_version(),
-        "versions": _versions(),
+        "versions": _versions((*PACKAGES, *more_packages)),
         "git_commit": _git_commit(),
     }
 
@@ -70,9 +73,9 @@ def _memory_gib() -> float | None:
         return None
 
 
-def _versions() -> dict[str, str]:
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     versions = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

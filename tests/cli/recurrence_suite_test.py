@@ -5,18 +5,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_s5rl.cli import machine_rates, recurrence_suite
+from keras_s5rl.cli import recurrence_suite
 from keras_s5rl.ops import linear_recurrence
 
 ON_JAX = keras.config.backend() == "jax"
-
-
-@pytest.fixture
-def small_machine(monkeypatch):
-    monkeypatch.setattr(machine_rates, "_COPIED_BYTES", 2**12)
-    machine_rates.copy_bandwidth.cache_clear()
-    yield
-    machine_rates.copy_bandwidth.cache_clear()
 
 
 def test_a_case_reports_every_number_of_the_table(small_machine):
@@ -27,8 +19,23 @@ def test_a_case_reports_every_number_of_the_table(small_machine):
             assert value is None, name
         elif not name.endswith("compile_s"):  # the difference of two short times
             assert value > 0, name
-    assert result["bound_ms"] == pytest.approx(40e-6 * 2 * 8 * 4 / result["copy_gb_per_s"])
-    assert "GB/s" in recurrence_suite.note({"case": result})
+    moved = 40 * 2 * 8 * 4  # bytes
+    assert result["bound_ms"] == pytest.approx(1e-6 * moved / result["copy_gb_per_s"])
+    assert result["auto_gb_per_s"] == pytest.approx(1e-6 * moved / result["auto_gradient_ms"])
+    assert result["auto_of_bound"] == pytest.approx(
+        result["auto_gb_per_s"] / result["copy_gb_per_s"]
+    )
+    for name in ("auto_forward", "sequential_gradient"):
+        times = [result[f"{name}_{kind}ms"] for kind in ("min_", "", "max_")]
+        assert times == sorted(times)
+
+
+def test_the_note_tells_both_bandwidths():
+    results = {
+        str(i): {"copy_gb_per_s": copy, "fresh_copy_gb_per_s": copy / 4}
+        for i, copy in enumerate((20.0, 24.0, 40.0))
+    }
+    assert "bandwidth 24.0 GB/s, read and written; 6.0 GB/s" in recurrence_suite.note(results)
 
 
 @pytest.mark.skipif(not ON_JAX, reason="The paper's scan is measured on JAX alone.")
