@@ -10,8 +10,9 @@
 
 Prints a table; `--json` also writes the numbers with the machine, the software and the command
 (`--json=-`: to standard output, in place of the table). Each case runs in a process of its own, so
-that start-up and memory are its own. With several backends each case runs on each of them. A
-backend or a peer that is not installed is told, and the rest goes on.
+that start-up and memory are its own, with large memory in large pages where the variable
+`GLIBC_TUNABLES` does not say otherwise; all libraries alike. With several backends each case runs
+on each of them. A backend or a peer that is not installed is told, and the rest goes on.
 
 A suite is a module with `CASES` (name to keyword arguments), `measure(**arguments, repeats)`, which
 returns a dict of numbers, and `COLUMNS` (which of them the table shows: heading and format). It may
@@ -37,6 +38,10 @@ from keras_s5rl.runs import machine_block, write_json_atomically
 _SUITES = {}
 # Variables that change how fast programs run, told in the file where they are set.
 _VARIABLES = ("GLIBC_TUNABLES", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS")
+# Large memory in pages of 2 MB. What a program frees goes back to Linux, which clears it page after
+# page when the next run asks for it; with pages of 4 KB that is as slow as the arithmetic. The C
+# library reads the variable when a process starts, so that every job has one of its own.
+_HUGE_PAGES = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
 
 
 def register_suite(name, suite):
@@ -102,7 +107,8 @@ def benchmark(values, argv):
     documents, status = [], 0
     for job in jobs:
         try:
-            run = _run_here if len(jobs) == 1 else _run_in_own_process
+            here = len(jobs) == 1 and _HUGE_PAGES[0] in os.environ
+            run = _run_here if here else _run_in_own_process
             documents.append((job, run(values, job)))
         except subprocess.CalledProcessError as error:
             if error.returncode == 2:  # it has told its mistake itself
@@ -193,13 +199,16 @@ def _run_in_own_process(values, job):
         f"--backend={job.backend}",
     ]
     program = [sys.executable, "-m", "keras_s5rl.cli.benchmark", *arguments, "--json=-"]
-    return json.loads(subprocess.run(program, stdout=subprocess.PIPE, check=True).stdout)
+    environment = dict([_HUGE_PAGES]) | os.environ
+    child = subprocess.run(program, stdout=subprocess.PIPE, check=True, env=environment)
+    return json.loads(child.stdout)
 
 
 def _report(values, suite, documents, argv):
     """Prints the table and writes the file. Where there are several backends, their names stand
     beside those of the cases."""
     of_backends, of_peers = {}, {}
+    environment = dict([_HUGE_PAGES]) | os.environ
     for job, document in documents:
         group = of_peers if job.is_peer else of_backends.setdefault(job.backend, {})
         group |= document["results"]
@@ -215,7 +224,7 @@ def _report(values, suite, documents, argv):
         "device": ", ".join(dict.fromkeys(document["device"] for _, document in documents)),
         "backend": ", ".join(of_backends) or None,
         "command": shlex.join(argv),
-        "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "environment": {name: environment[name] for name in _VARIABLES if name in environment},
         "results": results,
     }
     if values.json == "-":

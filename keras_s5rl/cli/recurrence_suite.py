@@ -2,10 +2,10 @@
 
 A case is `(batch, time, P)`, with a constant complex decay, resets and an initial state, and all
 arrays in float32. `forward` makes the states, `gradient` the states and the gradients of half the
-sum of their squares for decay, inputs and initial state. `auto`, `sequential` and `associative` are
-the implementations of `linear_recurrence`; `paper` is `ops.associative_scan` over the paper's
-operator on complex numbers, differentiated by the backend (on JAX alone: Keras' scan is wrong on
-torch's complex numbers, and XLA refuses TensorFlow's).
+sum of their squares for decay, inputs and initial state. `auto`, `sequential`, `associative` and
+`pallas` (on a GPU) are the implementations of `linear_recurrence`; `paper` is
+`ops.associative_scan` over the paper's operator on complex numbers, differentiated by the backend
+(on JAX alone: Keras' scan is wrong on torch's complex numbers, and XLA refuses TensorFlow's).
 
 `bound` is what memory asks for at least: 16 bytes forward (an input read, a state written) and 24
 bytes backward (states and their gradients read, those of the inputs written) for each complex
@@ -37,6 +37,7 @@ COLUMNS = {
     "auto_of_bound": ("of bound", ".0%"),
     "auto_compile_s": ("compile s", ".1f"),
     "sequential_gradient_ms": ("sequential ms", ".2f"),
+    "pallas_gradient_ms": ("pallas ms", ".2f"),
     "associative_gradient_ms": ("associative ms", ".2f"),
     "paper_gradient_ms": ("paper's ms", ".2f"),
     "paper_compile_s": ("compile s", ".1f"),
@@ -52,9 +53,9 @@ def measure(batch, time, features, repeats):
         repeats: Positive integer, calls timed after the first.
 
     Returns:
-        Dict: for `auto`, `sequential`, `associative` and `paper` the medians `_forward_ms` and
-        `_gradient_ms`, with `_min_ms` and `_max_ms` of each, and `_compile_s` of the gradient,
-        `None` where the backend has no such scan; `copy_gb_per_s` and `fresh_copy_gb_per_s` of the
+        Dict: for `auto`, `sequential`, `associative`, `pallas` and `paper` the medians
+        `_forward_ms` and `_gradient_ms`, with `_min_ms` and `_max_ms` of each, and `_compile_s` of
+        the gradient, `None` where there is no such scan; `copy_gb_per_s` and `fresh_copy_gb_per_s` of the
         machine; `bound_ms`, `auto_gb_per_s`, `auto_of_bound` and `paper_over_auto`.
     """
     arguments = _arguments(batch, time, features)
@@ -107,6 +108,7 @@ def _implementations():
     import keras
 
     from keras_s5rl.ops import linear_recurrence
+    from keras_s5rl.ops.pallas import pallas_obstacle
 
     def ours(implementation):
         return lambda decay, inputs, state, resets: linear_recurrence(
@@ -114,8 +116,9 @@ def _implementations():
         )
 
     names = ("auto", "sequential", "associative")
+    pallas = ours("pallas") if pallas_obstacle() is None else None
     paper = _paper_scan if keras.backend.backend() == "jax" else None
-    return {**{name: ours(name) for name in names}, "paper": paper}
+    return {**{name: ours(name) for name in names}, "pallas": pallas, "paper": paper}
 
 
 def _paper_scan(decay, inputs, initial_state, resets):

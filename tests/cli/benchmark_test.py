@@ -44,10 +44,16 @@ def suite_with_peers(suite, monkeypatch):
 @pytest.fixture
 def children(monkeypatch):
     """What the command starts in processes of their own: one list of arguments for each. The
-    number of a case there is a hundred times the letters of its name and backend."""
-    programs = []
+    number of a case there is a hundred times the letters of its name and backend; environments
+    are an attribute of the list."""
 
-    def run(program, **options):
+    class Programs(list):
+        environments = []
+
+    programs = Programs()
+
+    def run(program, env, **options):
+        programs.environments.append(env)
         flags = [argument.partition("=")[::2] for argument in program[3:]]
         programs.append([f"{name}={value}" for name, value in flags])
         names = [value for name, value in flags if name == "--only"]
@@ -76,10 +82,24 @@ def test_one_case_is_measured_here_and_json_is_alone_on_standard_output(suite, c
 
 def test_variables_that_change_the_speed_are_told(suite, capsys, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
     assert benchmark.main(["benchmark.py", "--suite=fake", "--only=a", "--json=-"]) == 0
     environment = json.loads(capsys.readouterr().out)["environment"]
-    assert environment["OMP_NUM_THREADS"] == "1" and "GLIBC_TUNABLES" not in environment
+    assert environment["OMP_NUM_THREADS"] == "1" and "XLA_FLAGS" not in environment
+
+
+def test_a_process_of_its_own_has_large_pages_unless_the_variable_says_otherwise(
+    suite, capsys, children, monkeypatch
+):
+    monkeypatch.delenv("GLIBC_TUNABLES")
+    assert benchmark.main(["benchmark.py", "--suite=fake", "--only=a", "--json=-"]) == 0
+    assert len(children) == 1  # this process has pages of 4 KB, so not even one case is its
+    assert children.environments[-1]["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    told = json.loads(capsys.readouterr().out)["environment"]
+    assert told["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
+    assert benchmark.main(["benchmark.py", "--suite=fake", "--json=-"]) == 0
+    assert children.environments[-1]["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=0"
 
 
 def test_several_cases_run_in_processes_of_their_own_and_make_one_table(
