@@ -55,8 +55,8 @@ def measure(batch, time, features, repeats):
     Returns:
         Dict: for `auto`, `sequential`, `associative`, `pallas` and `paper` the medians
         `_forward_ms` and `_gradient_ms`, with `_min_ms` and `_max_ms` of each, and `_compile_s` of
-        the gradient, `None` where there is no such scan; `copy_gb_per_s` and `fresh_copy_gb_per_s` of the
-        machine; `bound_ms`, `auto_gb_per_s`, `auto_of_bound` and `paper_over_auto`.
+        the gradient, `None` where there is no such scan; `copy_gb_per_s` and `fresh_copy_gb_per_s`
+        of the machine; `bound_ms`, `auto_gb_per_s`, `auto_of_bound` and `paper_over_auto`.
     """
     arguments = _arguments(batch, time, features)
     result = {}

@@ -4,11 +4,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.ops import product
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class Dense(keras.layers.Dense):
+class Dense(DerivedWeights, keras.layers.Dense):
     """`keras.layers.Dense`, computed by `keras_s5rl.ops.product`.
 
         y = activation(x W + b)
@@ -37,13 +38,21 @@ class Dense(keras.layers.Dense):
         # Never cast: `product` rounds the kernel itself, behind its gradient.
         return super().add_weight(*args, **{**kwargs, "autocast": False})
 
+    def derive_weights(self):
+        """The kernel in the dtype that its product is computed in."""
+        return ops.cast(self.kernel, self.compute_dtype)
+
     def call(self, inputs, training=None):
-        outputs = product(inputs, self.kernel)
+        outputs = product(inputs, self._kernel_of_product())
         if self.bias is not None:
             outputs = outputs + ops.convert_to_tensor(self.bias)
         if self.activation is not None:
             outputs = self.activation(outputs)
         return ops.cast(outputs, self.compute_dtype)
+
+    def _kernel_of_product(self):
+        held = self.held_weights
+        return ops.convert_to_tensor(self.kernel) if held is None else held
 
 
 def run_side_by_side(layers, inputs):
@@ -57,12 +66,10 @@ def run_side_by_side(layers, inputs):
     Returns:
         List of tensors `(..., units)`, one for each layer.
     """
-    kernels, biases = (
-        [ops.convert_to_tensor(getattr(layer, name)) for layer in layers]
-        for name in ("kernel", "bias")
-    )
-    outputs = product(ops.cast(inputs, layers[0].compute_dtype), ops.concatenate(kernels, axis=1))
-    outputs = layers[0].activation(outputs + ops.concatenate(biases, axis=0))
+    kernel = ops.concatenate([layer._kernel_of_product() for layer in layers], axis=1)
+    bias = ops.concatenate([ops.convert_to_tensor(layer.bias) for layer in layers], axis=0)
+    outputs = product(ops.cast(inputs, layers[0].compute_dtype), kernel)
+    outputs = layers[0].activation(outputs + bias)
     outputs = ops.cast(outputs, layers[0].compute_dtype)
     ends = np.cumsum([layer.units for layer in layers])[:-1].tolist()
     return ops.split(outputs, ends, axis=-1)

@@ -4,15 +4,16 @@ import keras
 from keras import ops
 
 from keras_s5rl.layers.checks import refuse_step_scale
+from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Normal, derive_seeds
 from keras_s5rl.layers.ring_eigenvalues import RingEigenvalues, check_ring
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import check_implementation, linear_recurrence_time_major
-from keras_s5rl.ops.planes import planes_to_real, real_to_planes
+from keras_s5rl.ops.planes import planes_to_real, readout_kernel, real_to_planes
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class LRU(SequenceLayer):
+class LRU(DerivedWeights, SequenceLayer):
     """Linear recurrent unit (LRU) with resets.
 
     A diagonal, complex recurrence whose eigenvalues are trained as they are, with no continuous
@@ -161,9 +162,8 @@ class LRU(SequenceLayer):
         refuse_step_scale(self, step_scale)
         if inputs.shape[0] == 0:
             return inputs, states
-        radius, angle = ops.exp(-ops.exp(self.nu_log)), ops.exp(self.theta_log)
-        decay = ops.stack([radius * ops.cos(angle), radius * ops.sin(angle)])
-        kernel = ops.exp(self.gamma_log) * ops.transpose(self.B, (2, 0, 1))
+        held = self.held_weights
+        decay, kernel, readout = self._derive() if held is None else held
         history = linear_recurrence_time_major(
             decay,
             real_to_planes(inputs, kernel),
@@ -173,9 +173,20 @@ class LRU(SequenceLayer):
             reverse,
             self.implementation,
         )
-        outputs = planes_to_real(history, self.C, self.compute_dtype)
+        outputs = planes_to_real(history, readout, self.compute_dtype)
         outputs = outputs + self.D * ops.cast(inputs, "float32")
         return ops.cast(outputs, self.compute_dtype), [history[0 if reverse else -1]]
+
+    def derive_weights(self):
+        """The decay, and both kernels in the dtype that their products are computed in."""
+        decay, *kernels = self._derive()
+        return decay, *(ops.cast(kernel, self.compute_dtype) for kernel in kernels)
+
+    def _derive(self):
+        radius, angle = ops.exp(-ops.exp(self.nu_log)), ops.exp(self.theta_log)
+        decay = ops.stack([radius * ops.cos(angle), radius * ops.sin(angle)])
+        kernel = ops.exp(self.gamma_log) * ops.transpose(self.B, (2, 0, 1))
+        return decay, kernel, readout_kernel(self.C)
 
     def get_config(self):
         return {

@@ -4,13 +4,14 @@ import keras
 from keras import ops
 
 from keras_s5rl.layers.checks import refuse_step_scale
+from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Normal, derive_seeds
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, product
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class MinGRU(SequenceLayer):
+class MinGRU(DerivedWeights, SequenceLayer):
     """Minimal gated recurrent unit (minGRU) with resets.
 
     The gate and the candidate of a GRU, read from the input alone. What is left is a linear
@@ -134,7 +135,8 @@ class MinGRU(SequenceLayer):
         if inputs.shape[0] == 0:
             return ops.zeros((0, ops.shape(inputs)[1], self.units), inputs.dtype), states
         # One real plane, on the last axis but one.
-        products = (product(inputs, self.kernel) + self.bias)[:, :, None]
+        kernel = self.kernel if self.held_weights is None else self.held_weights
+        products = (product(inputs, kernel) + self.bias)[:, :, None]
         gate, candidate = products[..., : self.units], products[..., self.units :]
         history = linear_recurrence_time_major(
             ops.sigmoid(-gate),  # 1 - z, exact also where z is almost 1
@@ -146,6 +148,10 @@ class MinGRU(SequenceLayer):
             self.implementation,
         )[:, :, 0]
         return ops.cast(history, self.compute_dtype), [history[0 if reverse else -1]]
+
+    def derive_weights(self):
+        """The kernel in the dtype that its product is computed in."""
+        return ops.cast(self.kernel, self.compute_dtype)
 
     def get_config(self):
         return {

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.discretization import DISCRETIZATIONS
 from keras_s5rl.layers.flax_import import convert_flax_parameters
 from keras_s5rl.layers.initializers import (
@@ -15,13 +16,13 @@ from keras_s5rl.layers.initializers import (
 )
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import check_implementation, linear_recurrence_time_major
-from keras_s5rl.ops.planes import multiply, planes_to_real, real_to_planes
+from keras_s5rl.ops.planes import multiply, planes_to_real, readout_kernel, real_to_planes
 
 _LARGEST_REAL_PART = -1e-4
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class S5(SequenceLayer):
+class S5(DerivedWeights, SequenceLayer):
     """Simplified structured state-space layer (S5) with resets.
 
     A linear state-space model in continuous time, `x' = Lambda x + B u`, diagonal and complex, is
@@ -273,27 +274,45 @@ class S5(SequenceLayer):
 
         Both time-major: `(time, batch, 2, P)`.
         """
+        if step_scale is not None:
+            decay, gain = self._discretize(step_scale[..., None])
+            return decay, multiply(gain, real_to_planes(inputs, self._input_matrix()))
+        decay, kernel = self._derive_drive() if self.held_weights is None else self.held_weights[:2]
+        return decay, real_to_planes(inputs, kernel)
+
+    def _derive_drive(self):
+        """The decay `(2, P)` and the discretised input matrix `(H, 2, P)`."""
+        decay, gain = self._discretize(1.0)
+        return decay, multiply(gain, self._input_matrix())
+
+    def _discretize(self, step_scale):
+        """Decay and gain for steps of this relative length, each `(..., 2, P)`."""
         real, imag = ops.convert_to_tensor(self.lambda_re), ops.convert_to_tensor(self.lambda_im)
         if self.clip_eigenvalues:
             real = ops.minimum(real, _LARGEST_REAL_PART)
-        length = self.step_rescale * ops.exp(self.log_step)
-        if step_scale is not None:
-            length = length * step_scale[..., None]
+        length = self.step_rescale * ops.exp(self.log_step) * step_scale
         decay, gain = DISCRETIZATIONS[self.discretization]((real, imag), length)
-        decay, gain = ops.stack(decay, axis=-2), ops.stack(gain, axis=-2)
+        return ops.stack(decay, axis=-2), ops.stack(gain, axis=-2)
 
-        kernel = ops.transpose(self.B, (2, 0, 1))  # (H, 2, P)
-        if step_scale is None:
-            return decay, real_to_planes(inputs, multiply(gain, kernel))
-        return decay, multiply(gain, real_to_planes(inputs, kernel))
+    def _input_matrix(self):
+        return ops.transpose(self.B, (2, 0, 1))  # (H, 2, P)
 
     def _read_out(self, results, inputs):
         """`2 Re(C x) + D u`."""
         states = results[0] if self.single_state else ops.concatenate(results, axis=-1)
-        matrix = (2.0 if self.conjugate_symmetry else 1.0) * self.C
-        outputs = planes_to_real(states, matrix, self.compute_dtype)
+        held = self.held_weights
+        kernel = self._derive_readout() if held is None else held[2]
+        outputs = planes_to_real(states, kernel, self.compute_dtype)
         outputs = outputs + self.D * ops.cast(inputs, "float32")
         return ops.cast(outputs, self.compute_dtype)
+
+    def _derive_readout(self):
+        return readout_kernel((2.0 if self.conjugate_symmetry else 1.0) * self.C)
+
+    def derive_weights(self):
+        """The decay, and both kernels in the dtype that their products are computed in."""
+        decay, kernel = self._derive_drive()
+        return decay, *(ops.cast(k, self.compute_dtype) for k in (kernel, self._derive_readout()))
 
     def _check_can_step(self):
         if self.bidirectional:

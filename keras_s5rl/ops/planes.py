@@ -44,17 +44,28 @@ def real_to_planes(inputs, kernel):
     return ops.reshape(outputs, (*ops.shape(inputs)[:-1], *planes))
 
 
-def planes_to_real(states, matrix, dtype):
-    """`Re(C x)` as one real product of `[Re x, Im x]` with `[Re C, -Im C]`.
+def readout_kernel(matrix):
+    """The real matrix whose product with `[Re x, Im x]` is `Re(C x)`.
+
+    Args:
+        matrix: C as planes `(2, H, P)`.
+
+    Returns:
+        `[Re C, -Im C]`, transposed: `(2 P, H)`.
+    """
+    return ops.transpose(ops.concatenate([matrix[0], -matrix[1]], axis=1))
+
+
+def planes_to_real(states, kernel, dtype):
+    """`Re(C x)` as one real product.
 
     Args:
         states: Tensor `(..., 2, P)`.
-        matrix: Tensor `(2, H, P)`.
+        kernel: Tensor `(2 P, H)`, as `readout_kernel` makes it of C.
         dtype: Name of the dtype that the product is computed in.
 
     Returns:
         Float32 tensor `(..., H)`.
     """
-    kernel = ops.transpose(ops.concatenate([matrix[0], -matrix[1]], axis=1))
     rows = ops.reshape(states, (*ops.shape(states)[:-2], kernel.shape[0]))
     return product(ops.cast(rows, dtype), kernel)

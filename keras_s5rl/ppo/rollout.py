@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.layers.derived_weights import hold_derived_weights
 
 
 def collect_rollout(environment, policy, environment_state, memory, key, config):
@@ -61,7 +62,8 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
         return (environment_state, memory), outputs
 
     keys = random.split(key, config.num_steps)
-    carry, rollout = backend.scan(step, (environment_state, memory), keys)
+    with hold_derived_weights(policy):
+        carry, rollout = backend.scan(step, (environment_state, memory), keys)
     environment_state, memory = carry
 
     # The critic behind the last step sees the next observation with its own reset flag; that memory

@@ -15,7 +15,7 @@ def test_a_case_reports_every_number_of_the_table(small_machine):
     result = recurrence_suite.measure(batch=2, time=8, features=4, repeats=2)
     assert set(recurrence_suite.COLUMNS) <= set(result)
     for name, value in result.items():
-        if name.startswith("paper") and not ON_JAX:
+        if name.startswith("pallas") or (name.startswith("paper") and not ON_JAX):
             assert value is None, name
         elif not name.endswith("compile_s"):  # the difference of two short times
             assert value > 0, name
