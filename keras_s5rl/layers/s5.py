@@ -34,11 +34,10 @@ class S5(DerivedWeights, SequenceLayer):
     are pairs of real planes, real part first.
 
     Mixed precision: weights, state and recurrence are float32 under every dtype policy, because a
-    half-precision state saturates; only the two matrix products follow the policy. Functional and
-    Sequential models hand on an `initial_state` as it is. A subclassed `keras.Model` and
-    `keras.layers.Bidirectional` round it before the layer sees it: the layer warns, and
-    `autocast=False` in the model's `super().__init__()`, or in `Bidirectional(...)`, prevents it.
-    (Keras does not save that: set `bidirectional.autocast = False` in a loaded model.)
+    half-precision state saturates; only the operands of the two matrix products follow the policy.
+    Functional and Sequential models hand on an `initial_state` as it is. A subclassed `keras.Model`
+    and `keras.layers.Bidirectional` round it before the layer sees it, unless they are made with
+    `autocast=False`: the layer warns.
 
     Args:
         state_size: Positive even integer N; the number of complex states is P = N / 2 under
@@ -51,8 +50,7 @@ class S5(DerivedWeights, SequenceLayer):
         dt_min: Positive float, the smallest initial step. Defaults to `1e-3`.
         dt_max: Positive float, the largest initial step. Defaults to `1e-1`.
         conjugate_symmetry: Whether only one of each conjugate pair is computed. Defaults to `True`.
-        clip_eigenvalues: Whether real parts of eigenvalues are kept at or below -1e-4, so that the
-            layer stays stable. Defaults to `False`.
+        clip_eigenvalues: Whether real parts are kept at or below -1e-4. Defaults to `False`.
         bidirectional: Whether a second recurrence runs backwards over the same inputs; `C` reads
             both. Cannot be combined with `stateful` or `step`. Defaults to `False`.
         step_rescale: Positive float that multiplies every step. Defaults to `1.0`.
@@ -270,20 +268,17 @@ class S5(DerivedWeights, SequenceLayer):
         return results, [result[last] for result, last in zip(results, lasts, strict=False)]
 
     def _drive(self, inputs, step_scale):
-        """The decay `(2, P)`, or one for each step, and what the states take in at each step.
-
-        Both time-major: `(time, batch, 2, P)`.
-        """
+        """The decay `(2, P)`, or one a step, and what is taken in `(time, batch, 2, P)`."""
         if step_scale is not None:
             decay, gain = self._discretize(step_scale[..., None])
-            return decay, multiply(gain, real_to_planes(inputs, self._input_matrix()))
+            kernel = ops.transpose(self.B, (2, 0, 1))  # (H, 2, P)
+            return decay, multiply(gain, real_to_planes(inputs, kernel))
         decay, kernel = self._derive_drive() if self.held_weights is None else self.held_weights[:2]
         return decay, real_to_planes(inputs, kernel)
 
     def _derive_drive(self):
-        """The decay `(2, P)` and the discretised input matrix `(H, 2, P)`."""
         decay, gain = self._discretize(1.0)
-        return decay, multiply(gain, self._input_matrix())
+        return decay, multiply(gain, ops.transpose(self.B, (2, 0, 1)))
 
     def _discretize(self, step_scale):
         """Decay and gain for steps of this relative length, each `(..., 2, P)`."""
@@ -294,17 +289,12 @@ class S5(DerivedWeights, SequenceLayer):
         decay, gain = DISCRETIZATIONS[self.discretization]((real, imag), length)
         return ops.stack(decay, axis=-2), ops.stack(gain, axis=-2)
 
-    def _input_matrix(self):
-        return ops.transpose(self.B, (2, 0, 1))  # (H, 2, P)
-
     def _read_out(self, results, inputs):
         """`2 Re(C x) + D u`."""
         states = results[0] if self.single_state else ops.concatenate(results, axis=-1)
-        held = self.held_weights
-        kernel = self._derive_readout() if held is None else held[2]
+        kernel = self._derive_readout() if self.held_weights is None else self.held_weights[2]
         outputs = planes_to_real(states, kernel, self.compute_dtype)
-        outputs = outputs + self.D * ops.cast(inputs, "float32")
-        return ops.cast(outputs, self.compute_dtype)
+        return ops.cast(outputs + self.D * ops.cast(inputs, "float32"), self.compute_dtype)
 
     def _derive_readout(self):
         return readout_kernel((2.0 if self.conjugate_symmetry else 1.0) * self.C)
