@@ -9,7 +9,9 @@ from keras_s5rl.ops.planes import multiply_planes
 def sequential(decay, inputs, initial_state, cuts=None, holds=None, reverse=False, axis=0):
     """Solves the recurrence with one `backend.scan_in_place`.
 
-    The carry is the planes apart; a step reads its input once and writes its state there.
+    The carry is the planes apart; a step reads its input once and writes its state there. All
+    planes of a row lie in one axis, because XLA's CPU compiler copies short rows number by
+    number.
 
     Args:
         decay: Float32 `(planes, P)`, or of the shape of `inputs`; planes is 1 or 2.
@@ -24,19 +26,20 @@ def sequential(decay, inputs, initial_state, cuts=None, holds=None, reverse=Fals
     Returns:
         All states, shaped as `inputs`.
     """
-    varying = len(decay.shape) == 4
+    planes, varying = inputs.shape[2], len(decay.shape) == 4
     xs = _flags(cuts, holds)
     if varying:
-        xs["decay"] = decay
+        xs["decay"] = _flat(decay)
 
     def advance(state, step_inputs, x):
-        factor = _planes(x["decay"] if varying else decay)
+        factor = _split(x["decay"], planes) if varying else _planes(decay)
         carried = _carried(factor, state, x.get("cut"), x.get("hold"))
-        state = [a + b for a, b in zip(carried, _planes(step_inputs), strict=True)]
-        return state, ops.stack(state, axis=1)
+        state = [a + b for a, b in zip(carried, _split(step_inputs, planes), strict=True)]
+        return state, ops.concatenate(state, axis=-1)
 
     state = _planes(initial_state)
-    return backend.scan_in_place(advance, state, inputs, xs, reverse=reverse, axis=axis)[1]
+    states = backend.scan_in_place(advance, state, _flat(inputs), xs, reverse=reverse, axis=axis)[1]
+    return ops.reshape(states, ops.shape(inputs))
 
 
 def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstream, axis=0):
@@ -58,26 +61,27 @@ def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstr
     Returns:
         Gradients for decay, inputs and initial state.
     """
-    varying = len(decay.shape) == 4
-    conjugate = _conjugate(_planes(decay))
+    planes, varying = states.shape[2], len(decay.shape) == 4
+    conjugate = None if varying else _conjugate(_planes(decay))
     no_flags = ops.zeros_like(initial_state[:, 0, 0], dtype="bool")
-    xs = {"state": states, **_flags(cuts, holds)}
+    xs = {"state": _flat(states), **_flags(cuts, holds)}
     # What step t + 1 leaves for step t: l, the flags, and the decay or the sum of its gradients.
     zeros = [ops.zeros_like(plane) for plane in _planes(initial_state)]
     carry = {"adjoint": zeros, **{name: no_flags for name in xs if name != "state"}}
     carry["decay" if varying else "sum"] = zeros
-    values = {"adjoint": upstream, "decay": decay} if varying else {"adjoint": upstream}
+    values = {"adjoint": _flat(upstream)} | ({"decay": _flat(decay)} if varying else {})
 
     def retreat(later, value, x):
         flags = later.get("cut"), later.get("hold")
         factor = _conjugate(later["decay"]) if varying else conjugate
         carried = _carried(factor, later["adjoint"], *flags)
-        part = _decay_part(_planes(x["state"]), later["adjoint"], *flags)
-        adjoint = [g + c for g, c in zip(_planes(value["adjoint"]), carried, strict=True)]
-        written = {"adjoint": ops.stack(adjoint, axis=1)}
+        part = _decay_part(_split(x["state"], planes), later["adjoint"], *flags)
+        adjoint = [g + c for g, c in zip(_split(value["adjoint"], planes), carried, strict=True)]
+        written = {"adjoint": ops.concatenate(adjoint, axis=-1)}
         now = {"adjoint": adjoint, **{name: x[name] for name in x if name != "state"}}
         if varying:
-            now["decay"], written["decay"] = _planes(value["decay"]), ops.stack(part, axis=1)
+            now["decay"] = _split(value["decay"], planes)
+            written["decay"] = ops.concatenate(part, axis=-1)
         else:
             now["sum"] = [total + p for total, p in zip(later["sum"], part, strict=True)]
         return now, written
@@ -90,17 +94,29 @@ def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstr
     initial_gradient = ops.stack(_carried(factor, last["adjoint"], *flags), axis=1)
     first = _decay_part(_planes(initial_state), last["adjoint"], *flags)
     if varying:
-        decay_gradient = _shift(written["decay"], ops.stack(first, axis=1), reverse, axis)
+        parts = ops.reshape(written["decay"], ops.shape(states))
+        decay_gradient = _shift(parts, ops.stack(first, axis=1), reverse, axis)
     else:
         decay_gradient = ops.stack(
             [ops.sum(total + p, axis=0) for total, p in zip(last["sum"], first, strict=True)]
         )
-    return decay_gradient, written["adjoint"], initial_gradient
+    return decay_gradient, ops.reshape(written["adjoint"], ops.shape(states)), initial_gradient
 
 
 def _flags(cuts, holds):
     """The flags that there are, by name."""
     return {name: flag for name, flag in (("cut", cuts), ("hold", holds)) if flag is not None}
+
+
+def _flat(values):
+    """`(..., planes, P)` as `(..., planes * P)`."""
+    *leading, planes, features = ops.shape(values)
+    return ops.reshape(values, (*leading, planes * features))
+
+
+def _split(values, planes):
+    """The planes of `(..., planes * P)` as a list."""
+    return ops.split(values, planes, axis=-1)
 
 
 def _planes(values):
