@@ -130,6 +130,8 @@ def _laid_out_product(rows, kernel):
 
 
 def _product_forward(rows, kernel):
+    # What the rows are made of is not computed a second time to transpose them.
+    rows = jax.lax.optimization_barrier(rows)
     return _laid_out_product(rows, kernel), (rows, kernel)
 
 

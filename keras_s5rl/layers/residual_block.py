@@ -173,11 +173,11 @@ class ResidualBlock(SequenceLayer):
         hidden = self._drop(ops.gelu(rows), training)
         if self.activation == "gelu":
             return hidden
-        gate = self.gate(hidden)
-        if self.activation == "full_glu":  # both products at once
-            value, gate = ops.split(gate, 2, axis=-1)
+        if self.activation == "full_glu":
+            value, gate = self.gate.call_in_parts(hidden, 2)
         else:
             value = hidden if self.activation == "half_glu1" else rows
+            gate = self.gate(hidden)
         return self._drop(value * ops.sigmoid(gate), training)
 
     def _drop(self, rows, training):

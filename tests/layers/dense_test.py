@@ -45,6 +45,16 @@ def test_layers_side_by_side_give_what_each_gives_alone():
         np.testing.assert_allclose(keras.ops.convert_to_numpy(found), wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("features, units", [(6, 10), (128, 256)])  # one product, and two
+def test_parts_are_those_of_the_outputs(features, units):
+    inputs = np.random.default_rng(0).normal(size=(2, 3, features)).astype("float32")
+    layer = Dense(units, activation="tanh", bias_initializer="ones")
+    whole = keras.ops.convert_to_numpy(layer(inputs))
+    parts = layer.call_in_parts(keras.ops.convert_to_tensor(inputs), 2)
+    for found, wanted in zip(parts, np.split(whole, 2, axis=-1), strict=True):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(found), wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_it_is_saved_and_loaded(tmp_path):
     model = keras.Sequential([keras.Input((6,)), Dense(5, activation="relu")])
     model.save(tmp_path / "model.keras")

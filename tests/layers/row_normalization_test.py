@@ -1,7 +1,9 @@
 import keras
 import numpy as np
+import pytest
 
 from keras_s5rl.layers.row_normalization import RowNormalization
+from tests.differentiate import gradients
 
 
 def test_values_and_weights_are_those_of_keras_layer_normalization():
@@ -18,6 +20,43 @@ def test_values_and_weights_are_those_of_keras_layer_normalization():
         rtol=1e-5,
         atol=1e-5,
     )
+
+
+@pytest.mark.parametrize("compile", (False, True))
+@pytest.mark.parametrize("shape", [(5, 8), (3, 4, 8)])
+def test_the_gradient_is_the_slope_of_the_equation(shape, compile):
+    generator = np.random.default_rng(1)
+    arrays = [
+        generator.normal(3.0, 2.0, size=shape),
+        generator.uniform(0.5, 2.0, size=8),
+        generator.normal(size=8),
+    ]
+    weights = generator.normal(size=shape)
+    layer = RowNormalization(epsilon=0.1)
+    layer.build(shape)
+
+    def loss(inputs, gamma, beta):
+        with keras.StatelessScope(state_mapping=[(layer.gamma, gamma), (layer.beta, beta)]):
+            return keras.ops.sum(layer(inputs) * weights.astype("float32"))
+
+    def exact(inputs, gamma, beta):
+        mean = inputs.mean(-1, keepdims=True)
+        return np.sum(
+            (gamma * (inputs - mean) / np.sqrt(inputs.var(-1, keepdims=True) + 0.1) + beta)
+            * weights
+        )
+
+    found = gradients(loss, [array.astype("float32") for array in arrays], compile)
+    for number, result in enumerate(found):
+        slope = np.zeros(arrays[number].shape)
+        for at in np.ndindex(slope.shape):
+            ends = []
+            for step in (1e-5, -1e-5):
+                moved = [array.copy() for array in arrays]
+                moved[number][at] += step
+                ends.append(exact(*moved))
+            slope[at] = (ends[0] - ends[1]) / 2e-5
+        np.testing.assert_allclose(result, slope, rtol=1e-4, atol=1e-4)
 
 
 def test_statistics_are_float32_under_mixed_bfloat16():
