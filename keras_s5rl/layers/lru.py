@@ -8,7 +8,7 @@ from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Normal, derive_seeds
 from keras_s5rl.layers.ring_eigenvalues import RingEigenvalues, check_ring
 from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import check_implementation, linear_recurrence_time_major
+from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, scale
 from keras_s5rl.ops.planes import planes_to_real, readout_kernel, real_to_planes
 
 
@@ -174,7 +174,7 @@ class LRU(DerivedWeights, SequenceLayer):
             self.implementation,
         )
         outputs = planes_to_real(history, readout, self.compute_dtype)
-        outputs = outputs + self.D * ops.cast(inputs, "float32")
+        outputs = outputs + scale(inputs, self.D)
         return ops.cast(outputs, self.compute_dtype), [history[0 if reverse else -1]]
 
     def derive_weights(self):

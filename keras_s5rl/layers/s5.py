@@ -15,7 +15,7 @@ from keras_s5rl.layers.initializers import (
     derive_seeds,
 )
 from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import check_implementation, linear_recurrence_time_major
+from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, scale
 from keras_s5rl.ops.planes import multiply, planes_to_real, readout_kernel, real_to_planes
 
 _LARGEST_REAL_PART = -1e-4
@@ -293,8 +293,8 @@ class S5(DerivedWeights, SequenceLayer):
         """`2 Re(C x) + D u`."""
         states = results[0] if self.single_state else ops.concatenate(results, axis=-1)
         kernel = self._derive_readout() if self.held_weights is None else self.held_weights[2]
-        outputs = planes_to_real(states, kernel, self.compute_dtype)
-        return ops.cast(outputs + self.D * ops.cast(inputs, "float32"), self.compute_dtype)
+        outputs = planes_to_real(states, kernel, self.compute_dtype) + scale(inputs, self.D)
+        return ops.cast(outputs, self.compute_dtype)
 
     def _derive_readout(self):
         return readout_kernel((2.0 if self.conjugate_symmetry else 1.0) * self.C)

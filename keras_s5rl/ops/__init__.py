@@ -7,6 +7,7 @@ from keras_s5rl.ops.linear_recurrence import (
 )
 from keras_s5rl.ops.product import product
 from keras_s5rl.ops.rowwise import rowwise
+from keras_s5rl.ops.scale import scale
 
 __all__ = [
     "check_implementation",
@@ -14,4 +15,5 @@ __all__ = [
     "linear_recurrence_time_major",
     "product",
     "rowwise",
+    "scale",
 ]
