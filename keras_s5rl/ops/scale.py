@@ -36,5 +36,5 @@ def scale(inputs, factors):
 
         return inputs * factors, gradient
 
-    # A cast makes a tensor of a variable on TensorFlow too, whose custom gradients take no variable.
+    # A cast makes tensors of variables: custom gradients of TensorFlow take none of those.
     return multiply(ops.cast(inputs, "float32"), ops.cast(factors, "float32"))
