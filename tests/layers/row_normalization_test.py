@@ -32,12 +32,13 @@ def test_the_gradient_is_the_slope_of_the_equation(shape, compile):
         generator.normal(size=8),
     ]
     weights = generator.normal(size=shape)
+    tensor = keras.ops.convert_to_tensor(weights.astype("float32"))
     layer = RowNormalization(epsilon=0.1)
     layer.build(shape)
 
     def loss(inputs, gamma, beta):
         with keras.StatelessScope(state_mapping=[(layer.gamma, gamma), (layer.beta, beta)]):
-            return keras.ops.sum(layer(inputs) * weights.astype("float32"))
+            return keras.ops.sum(layer(inputs) * tensor)
 
     def exact(inputs, gamma, beta):
         mean = inputs.mean(-1, keepdims=True)
