@@ -46,26 +46,38 @@ class Dense(DerivedWeights, keras.layers.Dense):
         return ops.cast(self.kernel, self.compute_dtype)
 
     def call(self, inputs, training=None):
-        outputs = product(inputs, self._kernel_of_product())
-        if self.bias is not None:
-            outputs = outputs + ops.convert_to_tensor(self.bias)
-        if self.activation is not None:
-            outputs = self.activation(outputs)
-        return ops.cast(outputs, self.compute_dtype)
+        return self._outputs(inputs, self._kernel_of_product(), self.bias)
 
     def call_in_parts(self, inputs, parts):
-        """The outputs in equal parts, as a list.
+        """The outputs in equal parts.
 
         Wide parts are products of their own, which are as fast apart as together: together they
         would be taken apart here and put together in the gradient, each a pass over memory.
+
+        Args:
+            inputs: Tensor `(..., features)`.
+            parts: Integer that divides `units`.
+
+        Returns:
+            List of `parts` tensors `(..., units / parts)`.
         """
         units = self.units // parts
         if min(units, self.kernel.shape[0]) < _WIDE:
             return ops.split(self(inputs), parts, axis=-1)
-        kernel, bias = self._kernel_of_product(), ops.convert_to_tensor(self.bias)
+        kernel, bias = self._kernel_of_product(), self.bias
         columns = [slice(part * units, (part + 1) * units) for part in range(parts)]
-        outputs = [product(inputs, kernel[:, where]) + bias[where] for where in columns]
-        return [ops.cast(self.activation(part), self.compute_dtype) for part in outputs]
+        return [
+            self._outputs(inputs, kernel[:, where], None if bias is None else bias[where])
+            for where in columns
+        ]
+
+    def _outputs(self, inputs, kernel, bias):
+        outputs = product(inputs, kernel)
+        if bias is not None:
+            outputs = outputs + ops.convert_to_tensor(bias)
+        if self.activation is not None:
+            outputs = self.activation(outputs)
+        return ops.cast(outputs, self.compute_dtype)
 
     def _kernel_of_product(self):
         held = self.held_weights

@@ -46,9 +46,10 @@ def test_layers_side_by_side_give_what_each_gives_alone():
 
 
 @pytest.mark.parametrize("features, units", [(6, 10), (128, 256)])  # one product, and two
-def test_parts_are_those_of_the_outputs(features, units):
+@pytest.mark.parametrize("options", [{"bias_initializer": "random_normal"}, {"use_bias": False}])
+def test_parts_are_those_of_the_outputs(options, features, units):
     inputs = np.random.default_rng(0).normal(size=(2, 3, features)).astype("float32")
-    layer = Dense(units, activation="tanh", bias_initializer="ones")
+    layer = Dense(units, activation="tanh", **options)
     whole = keras.ops.convert_to_numpy(layer(inputs))
     parts = layer.call_in_parts(keras.ops.convert_to_tensor(inputs), 2)
     for found, wanted in zip(parts, np.split(whole, 2, axis=-1), strict=True):
