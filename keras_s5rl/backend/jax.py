@@ -49,16 +49,17 @@ def scan_in_place(function, carry, values, xs, reverse=False, axis=0):
 
     def loop(carry, values, xs, at, put):
         def body(index, state):
-            carry, values = state
+            carry, current, values = state
             step = length - 1 - index if reverse else index
-            # Without the barrier XLA would read in the operation that writes, and could not do
-            # that in place: it would copy all values in every step.
-            carry, current = jax.lax.optimization_barrier(
-                function(carry, at(values, step), at(xs, step))
-            )
-            return carry, put(values, current, step)
+            carry, current = function(carry, current, at(xs, step))
+            values = put(values, current, step)
+            # Read for the next step from what was just written: with a read beside the write XLA
+            # would copy all values in every step.
+            return carry, at(values, step - 1 if reverse else step + 1), values
 
-        return jax.lax.fori_loop(0, length, body, (carry, values))
+        first = at(values, length - 1 if reverse else 0)
+        carry, _, values = jax.lax.fori_loop(0, length, body, (carry, first, values))
+        return carry, values
 
     def time_major(carry, values, xs):
         return loop(carry, values, xs, _at, _put)

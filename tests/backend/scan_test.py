@@ -127,8 +127,9 @@ def test_a_scan_in_place_runs_along_either_axis(axis, reverse, compile):
 @pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="Only JAX has a loop that writes in place."
 )
+@pytest.mark.parametrize("carries_what_is_overwritten", (False, True))
 @pytest.mark.parametrize("axis", (0, 1))
-def test_a_scan_in_place_is_one_kernel_that_copies_no_sequence(axis):
+def test_a_scan_in_place_is_one_kernel_that_copies_no_sequence(axis, carries_what_is_overwritten):
     import jax
 
     if jax.default_backend() != "cpu":
@@ -137,8 +138,8 @@ def test_a_scan_in_place_is_one_kernel_that_copies_no_sequence(axis):
 
     def run(values, start):
         def advance(state, value, x):
-            state = 0.5 * state + value
-            return state, state
+            new = 0.5 * state + value
+            return value if carries_what_is_overwritten else new, new
 
         carry, values = backend.scan_in_place(advance, start, 2.0 * values, {}, axis=axis)
         return values
