@@ -36,7 +36,7 @@ FLAGS = [
 
 
 def small_config(**settings):
-    return PPOConfig(**SIZES, **settings)
+    return PPOConfig(**SIZES | settings)
 
 
 def metrics_of(run_dir):
@@ -96,11 +96,11 @@ def compile_cache(cache_folder):
 @pytest.fixture(scope="session")
 def start(cache_folder):
     """Starts a command in a process of its own: `start("train", "--seed=1", ...)`. A variable of
-    its `environment` that is None is not set there."""
+    its `environment` that is None is not set there, nor are the devices of the tests."""
 
     def start_process(command, *arguments, **options):
         environment = {**os.environ, **compile_cache_variables(cache_folder)}
-        environment |= options.pop("environment", {})
+        environment |= {"JAX_NUM_CPU_DEVICES": None, **options.pop("environment", {})}
         environment = {name: value for name, value in environment.items() if value is not None}
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
         program = [sys.executable, str(ROOT / "launch" / f"{command}.py"), *arguments]

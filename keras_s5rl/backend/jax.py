@@ -8,6 +8,14 @@ import numpy as np
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from keras_s5rl.backend import jax_random as random  # noqa: F401  one of the names of a backend
+from keras_s5rl.backend.jax_devices import (  # noqa: F401
+    compile_on_devices,
+    device_index,
+    mean_over_devices,
+    num_devices,
+    on_default_device,
+    sum_over_devices,
+)
 
 # Smaller kernels gain less from a copy of their operands than it costs.
 _WIDE_KERNEL = 128
@@ -208,9 +216,11 @@ def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
 
     Returns:
         `trainable_values, optimizer_values, loss, auxiliary, gradient_norm`, the norm before any
-        clipping.
+        clipping. Among several devices the step is that of the mean gradient, loss and auxiliary
+        are of this one.
     """
     (loss, auxiliary), gradients = value_and_gradients(loss_fn, trainable_values)
+    gradients = mean_over_devices(gradients)
     gradient_norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
     trainable_values, optimizer_values = optimizer.stateless_apply(
         optimizer_values, gradients, trainable_values

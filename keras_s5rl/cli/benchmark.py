@@ -144,11 +144,26 @@ def _jobs(values, suite):
     names = [name for name in suite.CASES if name in values.only or not values.only]
     together = [names] if getattr(suite, "SHARES_PROCESS", False) else [[name] for name in names]
     jobs = [_Job(tuple(group), backend) for group in together for backend in backends if group]
+    jobs = _without_missing_devices(jobs, suite)
     for name, case in peer_cases.items():
         beside = values.peers and (case["beside"] in values.only or not values.only)
         if name in values.only or beside:
             jobs.append(_Job((name,), "jax", is_peer=True))
     return _without_missing_peers(jobs, peer_cases)
+
+
+def _without_missing_devices(jobs, suite):
+    missing = [job for job in jobs if job.backend != "jax" and _num_devices(suite, job.names) > 1]
+    for job in missing:
+        names = ", ".join(job.names)
+        _tell(f"{names} needs several devices and is left out: {job.backend} runs on one")
+    return [job for job in jobs if job not in missing]
+
+
+def _num_devices(suite, names):
+    """How many devices the cases need."""
+    cases = [suite.CASES.get(name, {}) for name in names]
+    return max(case.get("config", {}).get("num_devices", 1) for case in cases)
 
 
 def _installed_backends(names):
@@ -178,7 +193,7 @@ def _tell(line):
 
 def _run_here(values, job):
     suite = _SUITES[values.suite]
-    command.select_backend(job.backend)
+    command.select_backend(job.backend, _num_devices(suite, job.names))
     results = {}
     for name in job.names:
         _tell(f"{values.suite}: {name} ...")

@@ -101,12 +101,13 @@ def check_installed(name):
         )
 
 
-def select_backend(name):
-    """Sets KERAS_BACKEND, and with JAX the compilation cache; to be called before anything imports
-    Keras.
+def select_backend(name, num_devices=1):
+    """Sets KERAS_BACKEND, and with JAX the compilation cache and how many devices a CPU is; to be
+    called before anything imports Keras.
 
     Args:
         name: String, the value of the flag, or `None`.
+        num_devices: Positive integer, devices that should train together.
 
     Raises:
         UsageError: If the backend is unknown or not installed, or if this process uses another one.
@@ -122,6 +123,8 @@ def select_backend(name):
     os.environ["KERAS_BACKEND"] = name
     if name == "jax":
         use_compilation_cache()
+        if num_devices > 1:
+            os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(num_devices))
     if name == "tensorflow":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, no lines of information
     else:

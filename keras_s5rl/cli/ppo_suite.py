@@ -3,7 +3,8 @@
 Cases: `small` is 64 environments x 128 steps, width and state size 64, 2 layers; `large` 16 x 256
 steps, width and state size 256, 4 layers. Both train on RepeatPreviousEasy with 4 epochs of 4
 minibatches and memory s5; `large_bfloat16` is `large` under `mixed_bfloat16`; `small_gru`,
-`small_lstm`, `small_mlp` and `large_gru` have another memory.
+`small_lstm`, `small_mlp` and `large_gru` have another memory. Those that end in `_two_devices`
+train on two devices together (on a CPU two cores), which JAX alone can.
 
 `GFLOP/s` counts the products with weights: for each environment step and entry of a matrix two
 operations in the rollout, and six in each epoch. `of peak` is its share of the machine's float32
@@ -42,6 +43,13 @@ CASES = {
     "small_lstm": {"memory": "lstm", "config": {**_SMALL, **_SAME}},
     "small_mlp": {"memory": "mlp", "config": {**_SMALL, **_SAME}},
     "large_gru": {"memory": "gru", "config": {**_LARGE, **_SAME}},
+}
+CASES |= {
+    f"{name}_two_devices": {
+        "memory": CASES[name]["memory"],
+        "config": {**CASES[name]["config"], "num_devices": 2},
+    }
+    for name in ("small", "large", "large_bfloat16", "small_gru")
 }
 PEER_CASES = {
     "small_memorax_s5": {"peer": "memorax", "memory": "s5", "beside": "small"},

@@ -56,12 +56,14 @@ def _train(values, signals):
     env_args = parse_env_args(values.env_args)
     if recorded and values.env_args is None:
         env_args = recorded["env_args"]
-    command.select_backend(settings["backend"])
+    command.select_backend(settings["backend"], config.num_devices)
     run_dir = values.run_dir or _new_run_dir(settings)
 
     from keras_s5rl.training import PPO, NonFiniteLossError
+    from keras_s5rl.training.checks import check_devices
 
     try:
+        check_devices(config)
         agent = PPO(settings["env"], env_args, settings["memory"], config, settings["seed"])
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None

@@ -74,6 +74,7 @@ LATER_SETTINGS = (
     "observe_previous_action",
     "normalize_advantages_per_task",
     "normalize_rewards",
+    "num_devices",
 )
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
 
@@ -103,6 +104,10 @@ class PPOConfig:
 
     num_envs: int = _count(64, "environments stepped side by side")
     num_steps: int = _count(128, "steps of one environment in a rollout")
+    num_devices: int = _count(
+        1,
+        "devices that train together, each with its share of the environments; on a CPU, cores",
+    )
     num_epochs: int = _count(4, "passes over a rollout")
     num_minibatches: int = _count(
         4, "minibatches in a pass, each a subset of the environments over the whole rollout"
@@ -201,6 +206,13 @@ class PPOConfig:
                 "the environments. "
                 f"Received: num_envs={self.num_envs}, num_minibatches={self.num_minibatches}"
             )
+        if self.envs_per_minibatch % self.num_devices:
+            raise ValueError(
+                "`num_devices` should divide the environments of a minibatch: each device has as "
+                "many of them. Received: "
+                f"num_devices={self.num_devices}, num_envs={self.num_envs}, "
+                f"num_minibatches={self.num_minibatches}"
+            )
         if self.state_size % 2:
             raise ValueError(
                 "`state_size` should be even: conjugate pairs of states are kept as one complex "
@@ -255,6 +267,11 @@ class PPOConfig:
     def envs_per_minibatch(self):
         """Environments whose whole rollouts make one minibatch."""
         return self.num_envs // self.num_minibatches
+
+    @property
+    def envs_per_device(self):
+        """Environments that each of the devices steps."""
+        return self.num_envs // self.num_devices
 
     def num_updates(self, total_steps):
         """Updates that take in `total_steps` environment steps, rounded up to a whole one."""

@@ -9,6 +9,9 @@ from keras_s5rl.ppo.advantages import generalized_advantages
 from keras_s5rl.ppo.reward_normalization import initial_returns, normalize_rewards
 from keras_s5rl.ppo.rollout import collect_rollout
 
+# Entries of the state of which each device has its own, where there are several.
+_PARTS = ("environment", "memory", "returns")
+
 
 class Learner:
     """The PPO iteration as a pure function of one state, compiled as a whole.
@@ -17,6 +20,10 @@ class Learner:
     `environment` (the environments' state), `memory` (the policy's memory, a flat list), `key`, and
     `returns` where rewards are normalised. Everything that the next iteration depends on is in it:
     it can be saved and restored bit for bit.
+
+    Of `num_devices` devices each plays in its share of the environments, with draws of its own, and
+    puts in its share of every minibatch; weights and optimizer are the same on each. `environment`,
+    `memory` and `returns` then have a leading axis of devices.
 
     Args:
         environment: `keras_s5rl.envs.AutoReset`, whose observations the policy takes.
@@ -31,34 +38,51 @@ class Learner:
         self.optimizer = optimizer
         self.config = config
         self._num_tasks = max(1, len(environment.env.tasks))
-        self._compiled_iteration = backend.compile(self.iterate, donate_argnums=(0,))
+        self._compiled_iteration = None
 
     def initial_state(self, key):
         """Returns the state before the first iteration: fresh episodes, empty memory, the
         weights that the policy has now."""
+        config, num_envs = self.config, self.config.envs_per_device
         environment_key, key = ops.unstack(random.split(key), 2)
         start = backend.compile(
             lambda key: self.environment.initial(
-                key, self.config.num_envs, stagger_starts=self.config.stagger_starts
+                key, num_envs, stagger_starts=config.stagger_starts
             )
         )
-        state = {
+
+        def part(environment_key):
+            memory = [ops.copy(s) for s in self.policy.get_initial_state(num_envs)]
+            part = {"environment": start(environment_key), "memory": memory}
+            if config.normalize_rewards:
+                part["returns"] = initial_returns(num_envs, self._num_tasks)
+            return part
+
+        if config.num_devices == 1:
+            parts = part(environment_key)
+        else:
+            keys = ops.unstack(random.split(environment_key, config.num_devices))
+            parts = keras.tree.map_structure(lambda *leaves: ops.stack(leaves), *map(part, keys))
+        return {
             "trainable": copy_values(self.policy.trainable_variables),
             "optimizer": copy_values(self.optimizer.variables),
-            "environment": start(environment_key),
-            "memory": [ops.copy(s) for s in self.policy.get_initial_state(self.config.num_envs)],
             "key": key,
+            **parts,
         }
-        if self.config.normalize_rewards:
-            state["returns"] = initial_returns(self.config.num_envs, self._num_tasks)
-        return state
 
     def __call__(self, state):
         """Runs the compiled iteration. The tensors of `state` are given up (donated)."""
+        if self._compiled_iteration is None:
+            self._compiled_iteration = self._compile()
         return self._compiled_iteration(state)
 
+    def _compile(self):
+        if self.config.num_devices == 1:
+            return backend.compile(self.iterate, donate_argnums=(0,))
+        return backend.compile_on_devices(self.iterate, self.config.num_devices, _PARTS)
+
     def iterate(self, state):
-        """One iteration.
+        """One iteration, on the part of the state that this device has.
 
         Returns:
             `(state, metrics)`: the next state, and a dict of scalar tensors: the losses, `entropy`
@@ -67,6 +91,10 @@ class Learner:
             `episode_return_sum` and `episode_length_sum` over them.
         """
         key, rollout_key, update_key = ops.unstack(random.split(state["key"], 3), 3)
+        if self.config.num_devices > 1:
+            device = backend.device_index()
+            rollout_key = random.fold_in(rollout_key, device)
+            update_key = random.fold_in(update_key, device)
         with self._weights(state["trainable"]):
             environment, memory, rollout = collect_rollout(
                 self.environment,
@@ -173,10 +201,11 @@ class Learner:
                 "gradient_norm": gradient_norm,
             }
 
-        rows = random.permutation(key, config.num_envs, batch=(config.num_epochs,))
-        rows = ops.reshape(rows, (-1, config.envs_per_minibatch))
+        rows = random.permutation(key, config.envs_per_device, batch=(config.num_epochs,))
+        rows = ops.reshape(rows, (-1, config.envs_per_device // config.num_minibatches))
         (trainable, optimizer), metrics = backend.scan(minibatch_step, (trainable, optimizer), rows)
-        return trainable, optimizer, {name: ops.mean(value) for name, value in metrics.items()}
+        metrics = {name: ops.mean(value) for name, value in metrics.items()}
+        return trainable, optimizer, backend.mean_over_devices(metrics)
 
     def _weights(self, trainable):
         """A scope in which the policy's variables have these values."""
@@ -193,8 +222,9 @@ def copy_values(variables):
 def _episode_sums(rollout):
     """Number, returns and lengths of the episodes that ended in the rollout, as float32 scalars."""
     ended = ops.cast(rollout["episode_ended"], "float32")
-    return {
+    sums = {
         "episodes": ops.sum(ended),
         "episode_return_sum": ops.sum(ended * rollout["episode_return"]),
         "episode_length_sum": ops.sum(ended * ops.cast(rollout["episode_length"], "float32")),
     }
+    return backend.sum_over_devices(sums)

@@ -1,6 +1,12 @@
-"""The clipped losses of PPO."""
+"""The clipped losses of PPO.
+
+Losses are means over the values of one device, whose gradients are averaged later; what values are
+normalised by is that of all devices that run the program together.
+"""
 
 from keras import ops
+
+from keras_s5rl import backend
 
 
 def policy_loss(log_ratio, advantage, clip_epsilon):
@@ -63,8 +69,8 @@ def clip_fraction(log_ratio, clip_epsilon):
 
 def normalize(advantage):
     """Returns the advantages shifted and scaled to mean 0 and variance 1."""
-    centred = advantage - ops.mean(advantage)
-    return centred / (ops.sqrt(ops.mean(ops.square(centred))) + 1e-8)
+    centred = advantage - _mean(advantage)
+    return centred / (ops.sqrt(_mean(ops.square(centred))) + 1e-8)
 
 
 def normalize_groups(values, group, num_groups):
@@ -79,16 +85,27 @@ def normalize_groups(values, group, num_groups):
         float32 tensor of the same shape.
     """
     member = ops.one_hot(group, num_groups, dtype="float32")
-    axes = tuple(range(len(group.shape)))
-    count = ops.maximum(ops.sum(member, axis=axes), 1.0)
-    mean = ops.sum(member * values[..., None], axis=axes) / count
+
+    def sum_of_group(tensor):
+        return backend.sum_over_devices(ops.sum(tensor, axis=tuple(range(len(group.shape)))))
+
+    count = ops.maximum(sum_of_group(member), 1.0)
+    mean = sum_of_group(member * values[..., None]) / count
     centred = values - ops.sum(member * mean, axis=-1)
-    variance = ops.sum(member * ops.square(centred)[..., None], axis=axes) / count
+    variance = sum_of_group(member * ops.square(centred)[..., None]) / count
     return centred / (ops.sum(member * ops.sqrt(variance), axis=-1) + 1e-8)
 
 
 def explained_variance(value, value_target):
     """Share of the variance of the returns that the critic explains: 1 is perfect, 0 a constant;
     a float32 scalar."""
-    residual = ops.var(value_target - value)
-    return 1.0 - residual / (ops.var(value_target) + 1e-8)
+    residual = _variance(value_target - value)
+    return 1.0 - residual / (_variance(value_target) + 1e-8)
+
+
+def _variance(values):
+    return _mean(ops.square(values - _mean(values)))
+
+
+def _mean(values):
+    return backend.mean_over_devices(ops.mean(values))

@@ -30,7 +30,8 @@ def normalize_rewards(returns, reward_t, discount_t, done_t, task_t, discount):
         normalized_t = reward_t / rms(G)
 
     so that a task with small or rare rewards counts as much to the critic as any other. The mean is
-    over time and environments, with a weight of 0.99 an update for what was before.
+    over time and environments (of all devices), with a weight of 0.99 an update for what was
+    before.
 
     Args:
         returns: Dict as of `initial_returns`, after the rollout before.
@@ -56,8 +57,12 @@ def normalize_rewards(returns, reward_t, discount_t, done_t, task_t, discount):
 
     carried, return_t = backend.scan(step, returns["return"], (reward_t, decay_t))
     member = ops.one_hot(task_t, returns["square"].shape[0], dtype="float32")
-    square = ops.sum(member * ops.square(return_t)[..., None], axis=(0, 1))
-    weight = ops.sum(member, axis=(0, 1))
+    square, weight = backend.sum_over_devices(
+        [
+            ops.sum(member * ops.square(return_t)[..., None], axis=(0, 1)),
+            ops.sum(member, axis=(0, 1)),
+        ]
+    )
     square = _DECAY * returns["square"] + (1.0 - _DECAY) * square
     weight = _DECAY * returns["weight"] + (1.0 - _DECAY) * weight
     size = ops.sqrt(square / ops.maximum(weight, 1e-8))

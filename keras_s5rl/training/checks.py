@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from keras_s5rl import backend
 from keras_s5rl.models import distribution_for
 
 
@@ -15,6 +16,18 @@ def check_count(name, value):
     """Raises a ValueError unless the value is a positive integer."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
+
+
+def check_devices(config):
+    """Raises a ValueError if there are fewer devices than are to train together."""
+    available = backend.num_devices()
+    if config.num_devices > available:
+        raise ValueError(
+            f"`num_devices` should be at most {available}, the devices that can train together "
+            f"here (backend {keras.backend.backend()}). On JAX the cores of a CPU become devices "
+            "where the environment variable JAX_NUM_CPU_DEVICES says so when Python starts; "
+            f"launch/train.py sets it. Received: num_devices={config.num_devices}"
+        )
 
 
 def check_activation(name):

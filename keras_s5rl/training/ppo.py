@@ -7,7 +7,7 @@ import time
 import keras
 from keras import ops
 
-from keras_s5rl import envs, random
+from keras_s5rl import backend, envs, random
 from keras_s5rl.models import check_memory
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.learner import Learner, copy_values
@@ -16,6 +16,7 @@ from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.training.checks import (
     check_activation,
     check_count,
+    check_devices,
     check_finite,
     check_spaces,
     check_tasks,
@@ -141,8 +142,8 @@ class PPO:
             `keras.callbacks.History`, the means of the metrics over each `log_every` updates.
 
         Raises:
-            ValueError: If an argument is out of its range, or `run_dir` holds another run or, to
-                resume, none.
+            ValueError: If an argument is out of its range, `run_dir` holds another run or, to
+                resume, none, or there are fewer devices than `config.num_devices`.
             NonFiniteLossError: If a loss becomes infinite or not a number. The last checkpoint
                 stays in place.
         """
@@ -156,6 +157,7 @@ class PPO:
                 "`run_dir` needs an environment that can be made again by its name: register it "
                 f"with `keras_s5rl.envs.register_env`. Received: env={self.env}"
             )
+        check_devices(self.config)
         self._check_schedule(total_steps)
         recorder = None
         if run_dir is not None:
@@ -316,7 +318,7 @@ class PPO:
         """
         for variables, name in self._variable_lists():
             for variable, value in zip(variables, self._state[name], strict=True):
-                variable.assign(ops.copy(value))
+                variable.assign(ops.copy(backend.on_default_device(value)))
 
     def _read_weights(self):
         """Takes over what was done to the weights, the learning rate and the like from outside."""

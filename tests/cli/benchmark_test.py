@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import types
 
@@ -177,6 +178,31 @@ def test_a_backend_that_is_not_installed_is_told_and_left_out(
     captured = capsys.readouterr()
     assert captured.err == "torch is not installed and left out: pip install torch\n"
     assert [line.split()[0] for line in captured.out.splitlines()] == ["case", "a", "b"]
+
+
+def test_a_case_of_several_devices_is_measured_on_jax_alone(suite, capsys, children):
+    suite.CASES["b"]["config"] = {"num_devices": 2}
+    assert benchmark.main(["benchmark.py", "--suite=fake", *BOTH]) == 0
+    measured = [(program[1], program[3]) for program in children]
+    assert measured == [("--only=a", BOTH[0]), ("--only=a", BOTH[1]), ("--only=b", BOTH[0])]
+    told = "b needs several devices and is left out: tensorflow runs on one\n"
+    assert capsys.readouterr().err == told
+
+
+def test_a_case_of_several_devices_gets_them(suite, monkeypatch):
+    monkeypatch.delenv("JAX_NUM_CPU_DEVICES")
+    suite.CASES["b"]["config"] = {"num_devices": 2}
+    devices = []
+
+    def measure(number, repeats, config=None):
+        devices.append(os.environ.get("JAX_NUM_CPU_DEVICES"))
+        return {"number": number, "missing": None}
+
+    suite.measure = measure
+    monkeypatch.setenv(*benchmark._HUGE_PAGES)  # in this process
+    for name in ("a", "b"):
+        assert benchmark.main(["benchmark.py", "--suite=fake", f"--only={name}"]) == 0
+    assert devices == [None, "2"]
 
 
 def test_without_any_backend_there_is_nothing_to_measure(suite, capsys, children, without_torch):

@@ -58,6 +58,7 @@ def mistake(capsys, folder, command, *arguments):
         ('--env_args={"k": -1}', "`k`"),
         ("--num_envs=9", "`num_minibatches`"),
         ("--num_minibatches=3", "`num_minibatches`"),
+        ("--num_devices=3", "`num_devices` should divide"),
         ("--state_size=15", "even"),
         ("--dt_min=1", "`dt_max`"),
         ("--encoder_sizes=64,0", "`encoder_sizes`"),

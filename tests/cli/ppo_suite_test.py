@@ -26,7 +26,19 @@ def test_the_cases_are_those_that_were_agreed():
         "small_lstm": ["lstm", 64, 128, 64],
         "small_mlp": ["mlp", 64, 128, 64],
         "large_gru": ["gru", 16, 256, 256],
+        "small_two_devices": ["s5", 64, 128, 64],
+        "large_two_devices": ["s5", 16, 256, 256],
+        "large_bfloat16_two_devices": ["s5", 16, 256, 256],
+        "small_gru_two_devices": ["gru", 64, 128, 64],
     }
+
+
+def test_cases_of_two_devices_differ_from_the_others_in_nothing_else():
+    for name in ("small", "large", "large_bfloat16", "small_gru"):
+        case = ppo_suite.CASES[f"{name}_two_devices"]
+        config = dict(case["config"])
+        assert config.pop("num_devices") == 2
+        assert {**case, "config": config} == ppo_suite.CASES[name]
 
 
 def test_the_case_in_bfloat16_is_the_large_one_but_for_its_policy():

@@ -54,6 +54,8 @@ def test_a_value_out_of_range_is_refused(name, value):
 def test_sizes_that_do_not_divide_are_refused():
     with pytest.raises(ValueError, match="multiple of `num_minibatches`.*num_envs=6"):
         PPOConfig(num_envs=6, num_minibatches=4)
+    with pytest.raises(ValueError, match="`num_devices` should divide.*num_devices=2"):
+        PPOConfig(num_envs=12, num_minibatches=4, num_devices=2)
     with pytest.raises(ValueError, match="`state_size` should be even"):
         PPOConfig(state_size=5)
     with pytest.raises(ValueError, match="`dt_min` should not be larger"):

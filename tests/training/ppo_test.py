@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -159,6 +160,33 @@ def test_a_loss_that_is_not_finite_names_the_update():
         agent.fit(10 * STEPS, verbose=False)
     assert agent.update == 4
     assert all(np.isfinite(weight).all() for weight in agent.policy.get_weights())
+
+
+@pytest.mark.skipif(keras.config.backend() != "jax", reason="Other backends use one device.")
+def test_two_devices_go_on_where_they_stopped_and_the_policy_is_on_one(tmp_path):
+    whole, parts, seen = new_agent(num_devices=2), new_agent(num_devices=2), []
+
+    def look(batch, logs):
+        seen.append(parts.evaluate(4)["return_mean"])
+
+    expected = whole.fit(4 * STEPS, run_dir=tmp_path / "whole", verbose=False)
+    watcher = keras.callbacks.LambdaCallback(on_train_batch_end=look)
+    parts.fit(2 * STEPS, run_dir=tmp_path / "run", verbose=False, callbacks=[watcher])
+    new_agent(num_devices=2).fit(4 * STEPS, run_dir=tmp_path / "run", resume=True, verbose=False)
+    assert metrics_of(tmp_path / "run") == metrics_of(tmp_path / "whole")
+    assert newest_arrays(tmp_path / "run") == newest_arrays(tmp_path / "whole")
+    assert state_of(PPO.load(tmp_path / "run")) == state_of(whole)
+    assert len(seen) == 2 and expected.history["loss"]
+    assert all(len(variable.value.devices()) == 1 for variable in whole.policy.variables)
+    with pytest.raises(RunError, match="`num_devices` should be 2"):
+        new_agent().fit(8 * STEPS, run_dir=tmp_path / "run", resume=True, verbose=False)
+
+
+def test_more_devices_than_there_are_are_refused_and_nothing_is_written(tmp_path):
+    agent = new_agent(num_devices=8, num_envs=32)
+    with pytest.raises(ValueError, match="`num_devices` should be at most .*num_devices=8"):
+        agent.fit(STEPS, run_dir=tmp_path / "run", verbose=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_parameters_are_counted():

@@ -1,0 +1,153 @@
+"""Two devices that train together, against a loop over their parts on one."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_s5rl import backend, random
+from keras_s5rl.ppo import losses
+from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.ppo.reward_normalization import normalize_rewards
+from keras_s5rl.ppo.rollout import collect_rollout
+from tests.ppo.learner_test import SMALL, TwoTasks, make_learner, to_numpy
+
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Only JAX runs a program on several devices."
+)
+
+SETTINGS = {"num_minibatches": 2, "num_epochs": 2, "reward_scale": 1.0}
+
+
+def iteration_of_the_whole(learner, state):
+    """The iteration of two devices, with the environments of both side by side on one device."""
+    config = learner.config
+    key, rollout_key, update_key = ops.unstack(random.split(state["key"], 3), 3)
+    parts = [
+        keras.tree.map_structure(lambda x, d=d: x[d], [state["environment"], state["memory"]])
+        for d in range(2)
+    ]
+    rollouts, ends, memories = [], [], []
+    for device, (environment, memory) in enumerate(parts):
+        with learner._weights(state["trainable"]):
+            end, memory, rollout = collect_rollout(
+                learner.environment,
+                learner.policy,
+                environment,
+                memory,
+                random.fold_in(rollout_key, device),
+                config,
+            )
+        rollouts.append(rollout)
+        ends.append(end)
+        memories.append(memory)
+    rollout = keras.tree.map_structure(lambda *x: ops.concatenate(x, axis=1), *rollouts)
+    memory = keras.tree.map_structure(
+        lambda *x: ops.concatenate(x, axis=0), *[memory for _, memory in parts]
+    )
+    next_state = {
+        "environment": keras.tree.map_structure(lambda *x: ops.stack(x), *ends),
+        "memory": keras.tree.map_structure(lambda *x: ops.stack(x), *memories),
+        "key": key,
+    }
+    if config.normalize_rewards:
+        returns = {
+            "return": ops.reshape(state["returns"]["return"], (-1,)),
+            "square": state["returns"]["square"][0],
+            "weight": state["returns"]["weight"][0],
+        }
+        returns, rollout["reward"] = normalize_rewards(
+            returns,
+            rollout["reward"],
+            rollout["discount"],
+            rollout["done"],
+            rollout["task"],
+            config.discount,
+        )
+        next_state["returns"] = {
+            "return": ops.reshape(returns["return"], (2, -1)),
+            "square": ops.stack([returns["square"]] * 2),
+            "weight": ops.stack([returns["weight"]] * 2),
+        }
+    batch = learner._training_batch(rollout, memory)
+
+    half = config.num_envs // 2
+    orders = [
+        random.permutation(random.fold_in(update_key, d), half, batch=(2,)) + d * half
+        for d in range(2)
+    ]
+    trainable, optimizer, collected = state["trainable"], state["optimizer"], []
+    for epoch in range(2):
+        for minibatch in np.split(np.arange(half), 2):
+            rows = ops.concatenate([order[epoch][minibatch] for order in orders])
+            taken = keras.tree.map_structure(lambda x, rows=rows: ops.take(x, rows, axis=0), batch)
+            trainable, optimizer, loss, metrics, norm = backend.gradient_step(
+                lambda values, taken=taken: learner.loss(values, taken),
+                learner.optimizer,
+                trainable,
+                optimizer,
+            )
+            collected.append(metrics | {"loss": loss, "gradient_norm": norm})
+    metrics = {name: sum(m[name] for m in collected) / len(collected) for name in collected[0]}
+    metrics["explained_variance"] = losses.explained_variance(batch["value"], batch["value_target"])
+    ended = ops.cast(rollout["episode_ended"], "float32")
+    metrics["episodes"] = ops.sum(ended)
+    metrics["episode_return_sum"] = ops.sum(ended * rollout["episode_return"])
+    metrics["episode_length_sum"] = ops.sum(ended * ops.cast(rollout["episode_length"], "float32"))
+    return next_state | {"trainable": trainable, "optimizer": optimizer}, metrics
+
+
+@pytest.mark.parametrize(
+    ("env", "settings"),
+    [
+        ("PositionOnlyCartPoleEasy", {"memory": "s5"}),
+        (
+            TwoTasks(64.0),
+            {"memory": "mlp", "normalize_rewards": True, "normalize_advantages_per_task": True},
+        ),
+    ],
+)
+def test_two_devices_do_what_one_does_with_the_environments_of_both(env, settings):
+    learner = make_learner(env, **SETTINGS, **settings, num_devices=2)
+    state, _ = learner(learner.initial_state(random.key(2)))  # amid episodes
+    before = to_numpy(keras.tree.map_structure(backend.on_default_device, state))
+    oracle = backend.compile(lambda state: iteration_of_the_whole(learner, state))
+    whole, expected = oracle(before)
+    state, metrics = learner(state)
+    assert float(metrics["episodes"]) > 0
+    for name in sorted(metrics):
+        np.testing.assert_allclose(
+            float(metrics[name]), float(expected[name]), rtol=1e-3, atol=1e-5, err_msg=name
+        )
+    keras.tree.map_structure(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5),
+        to_numpy(state),
+        to_numpy(whole),
+    )
+
+
+def test_devices_start_with_episodes_of_their_own():
+    learner = make_learner("PositionOnlyCartPoleEasy", num_devices=2)
+    environment = to_numpy(learner.initial_state(random.key(0))["environment"])
+    assert environment["is_first"].shape == (2, SMALL["num_envs"] // 2)
+    starts = [x for x in keras.tree.flatten(environment["env"]) if x.dtype == "float32"]
+    assert starts and all((first != second).all() for first, second in starts)
+
+
+def test_a_device_takes_its_environments_once_an_epoch(monkeypatch):
+    learner = make_learner(num_minibatches=2, num_epochs=3, num_devices=2)
+    assert PPOConfig(**SMALL | SETTINGS, num_devices=2).envs_per_device == 4
+    seen = []
+
+    def count(loss_fn, optimizer, trainable, optimizer_values):
+        loss, ids = loss_fn(trainable)
+        seen.append(ids.shape)
+        counts = trainable[0] + ops.sum(ops.one_hot(ids, 4), axis=0)
+        return [counts], optimizer_values, loss, {}, loss
+
+    monkeypatch.setattr(backend, "gradient_step", count)
+    monkeypatch.setattr(learner, "loss", lambda values, batch: (ops.zeros(()), batch["id"]))
+    batch = {"id": ops.arange(4, dtype="int32")}
+    (counts,), _, _ = learner._update([ops.zeros(4)], [], batch, random.key(0))
+    np.testing.assert_array_equal(counts, np.full(4, 3.0))
+    assert set(seen) == {(2,)}
