@@ -100,7 +100,7 @@ def _join(collective, structure):
 
 
 def _placed(tensor, sharding):
-    # Asking is quicker than leaving it to `device_put`, 124 times an iteration.
+    # For every tensor in every iteration: asking is quicker than leaving it to `device_put`.
     if tensor.sharding.num_devices == sharding.num_devices:
         return tensor
     return jax.device_put(tensor, sharding)
