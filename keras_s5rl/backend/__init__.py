@@ -7,12 +7,6 @@ these names runs on each of them.
 - `compile(function, donate_argnums=())`: the function of structures of tensors as one XLA program
   for each set of shapes, on torch, which runs eagerly, the function itself. It can be
   differentiated. Donated arguments may be overwritten (they are on JAX).
-- `compile_on_devices(function, num_devices, parts)`: the function as one program that several
-  devices run together, each on its part; in it `device_index()` numbers them, and
-  `sum_over_devices(structure)`, `mean_over_devices(structure)` join their tensors, which
-  everywhere else they return as they are. JAX has it.
-- `num_devices()`: how many devices there are for it; `on_default_device(tensor)`: what they
-  share as a tensor on the default one.
 - `scan(function, carry, xs, length=None, reverse=False)`: `carry, y_t = function(carry, x_t)` along
   the leading axis.
 - `scan_in_place(function, carry, values, xs, reverse=False, axis=0)`: `carry, values_t =
@@ -26,6 +20,9 @@ these names runs on each of them.
   compiled code.
 - `wait_until_ready(structure)`: blocks until the tensors of a structure are computed.
 - `device_name()`: the device in use, in words.
+- `devices`: several devices that run a program together, each on its part (JAX alone has more than
+  one): `count`, `compile`; within such a program `index`, `sum`, `mean`, which elsewhere change
+  nothing; `on_default` for what is to leave it.
 - `random`: Threefry-2x32: key, split, fold_in, bits, uniform, normal, randint, permutation, with
   the same bits on each backend.
 """
@@ -45,12 +42,6 @@ if keras.backend.backend() not in _BACKENDS:
 _implementation = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
 compile = _implementation.compile
-compile_on_devices = _implementation.compile_on_devices
-device_index = _implementation.device_index
-sum_over_devices = _implementation.sum_over_devices
-mean_over_devices = _implementation.mean_over_devices
-num_devices = _implementation.num_devices
-on_default_device = _implementation.on_default_device
 product = _implementation.product
 scan = _implementation.scan
 scan_in_place = _implementation.scan_in_place
@@ -60,24 +51,20 @@ gradient_step = _implementation.gradient_step
 host_call = _implementation.host_call
 wait_until_ready = _implementation.wait_until_ready
 device_name = _implementation.device_name
+devices = _implementation.devices
 random = _implementation.random
 
 __all__ = [
     "compile",
-    "compile_on_devices",
     "cond",
-    "device_index",
     "device_name",
+    "devices",
     "gradient_step",
     "host_call",
-    "mean_over_devices",
-    "num_devices",
-    "on_default_device",
     "product",
     "random",
     "scan",
     "scan_in_place",
-    "sum_over_devices",
     "value_and_gradients",
     "wait_until_ready",
 ]

@@ -7,15 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.xla_metadata import set_xla_metadata
 
+from keras_s5rl.backend import jax_devices as devices
 from keras_s5rl.backend import jax_random as random  # noqa: F401  one of the names of a backend
-from keras_s5rl.backend.jax_devices import (  # noqa: F401
-    compile_on_devices,
-    device_index,
-    mean_over_devices,
-    num_devices,
-    on_default_device,
-    sum_over_devices,
-)
 
 # Smaller kernels gain less from a copy of their operands than it costs.
 _WIDE_KERNEL = 128
@@ -220,7 +213,7 @@ def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
         are of this one.
     """
     (loss, auxiliary), gradients = value_and_gradients(loss_fn, trainable_values)
-    gradients = mean_over_devices(gradients)
+    gradients = devices.mean(gradients)
     gradient_norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
     trainable_values, optimizer_values = optimizer.stateless_apply(
         optimizer_values, gradients, trainable_values

@@ -18,18 +18,18 @@ _AXIS = "devices"
 _is_shared = contextvars.ContextVar("is_shared", default=False)  # a program of several devices
 
 
-def num_devices():
+def count():
     """Returns how many devices can run one program together."""
     return jax.local_device_count()
 
 
-def compile_on_devices(function, num_devices, parts):
+def compile(function, num_devices, parts):
     """Returns `function` as one program that several devices run together.
 
     Args:
         function: `state -> (state, results)`. The state is a dict of structures of tensors, the
             results a structure of tensors. What it returns outside `parts` must be the same on each
-            device: `sum_over_devices` and `mean_over_devices` make it so.
+            device: `sum` and `mean` make it so.
         num_devices: Integer from 2 to the number of devices.
         parts: Names of entries of the state of which each device has its own. Outside of the
             function their tensors have a leading axis `num_devices`.
@@ -53,7 +53,7 @@ def compile_on_devices(function, num_devices, parts):
             mesh=mesh,
             in_specs=(specs(state),),
             out_specs=(specs(state), PartitionSpec()),
-            check_vma=False,  # a gradient is the device's own until `mean_over_devices`
+            check_vma=False,  # a gradient is the device's own until `mean`
         )(state)
 
     compiled = jax.jit(program, donate_argnums=(0,))
@@ -69,22 +69,22 @@ def compile_on_devices(function, num_devices, parts):
     return call
 
 
-def device_index():
+def index():
     """Returns the number of this device among those that run the program together, from 0."""
     return jax.lax.axis_index(_AXIS) if _is_shared.get() else 0
 
 
-def sum_over_devices(structure):
+def sum(structure):
     """Returns the sums of float32 tensors over the devices that run the program together."""
     return _join(jax.lax.psum, structure)
 
 
-def mean_over_devices(structure):
+def mean(structure):
     """Returns the means of float32 tensors over the devices that run the program together."""
     return _join(jax.lax.pmean, structure)
 
 
-def on_default_device(tensor):
+def on_default(tensor):
     """Returns a tensor that several devices share as one of the default device alone."""
     if len(tensor.sharding.device_set) == 1:
         return tensor

@@ -3,12 +3,12 @@
 import keras
 
 
-def num_devices():
+def count():
     """Returns how many devices can run one program together."""
     return 1
 
 
-def compile_on_devices(function, num_devices, parts):
+def compile(function, num_devices, parts):
     """Refuses: only JAX does."""
     raise NotImplementedError(
         f"`num_devices` should be 1 on the backend {keras.backend.backend()}; on jax several "
@@ -16,21 +16,21 @@ def compile_on_devices(function, num_devices, parts):
     )
 
 
-def device_index():
+def index():
     """Returns the number of this device among those that run the program together."""
     return 0
 
 
-def sum_over_devices(structure):
+def sum(structure):
     """Returns the structure."""
     return structure
 
 
-def mean_over_devices(structure):
+def mean(structure):
     """Returns the structure."""
     return structure
 
 
-def on_default_device(tensor):
+def on_default(tensor):
     """Returns the tensor."""
     return tensor

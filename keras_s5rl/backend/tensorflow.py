@@ -6,15 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_s5rl.backend import threefry as random  # noqa: F401  one of the names of a backend
-from keras_s5rl.backend.one_device import (  # noqa: F401
-    compile_on_devices,
-    device_index,
-    mean_over_devices,
-    num_devices,
-    on_default_device,
-    sum_over_devices,
-)
+from keras_s5rl.backend import one_device as devices  # noqa: F401  a name of a backend
+from keras_s5rl.backend import threefry as random  # noqa: F401
 from keras_s5rl.backend.scan_along_axis import scan_in_place  # noqa: F401
 
 _TWINS = weakref.WeakKeyDictionary()
@@ -221,8 +214,8 @@ def wait_until_ready(structure):
 
 def device_name():
     """Returns the default device in words, such as `"cpu"` or `"gpu: NVIDIA H200"`."""
-    devices = tf.config.list_physical_devices("GPU")
-    if not devices:
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
         return "cpu"
-    details = tf.config.experimental.get_device_details(devices[0])
+    details = tf.config.experimental.get_device_details(gpus[0])
     return f"gpu: {details.get('device_name', 'unknown')}"

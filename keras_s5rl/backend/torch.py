@@ -3,15 +3,8 @@
 import keras
 import torch
 
-from keras_s5rl.backend import threefry as random  # noqa: F401  one of the names of a backend
-from keras_s5rl.backend.one_device import (  # noqa: F401
-    compile_on_devices,
-    device_index,
-    mean_over_devices,
-    num_devices,
-    on_default_device,
-    sum_over_devices,
-)
+from keras_s5rl.backend import one_device as devices  # noqa: F401  a name of a backend
+from keras_s5rl.backend import threefry as random  # noqa: F401
 from keras_s5rl.backend.scan_along_axis import scan_in_place  # noqa: F401
 
 

@@ -79,7 +79,7 @@ class Learner:
     def _compile(self):
         if self.config.num_devices == 1:
             return backend.compile(self.iterate, donate_argnums=(0,))
-        return backend.compile_on_devices(self.iterate, self.config.num_devices, _PARTS)
+        return backend.devices.compile(self.iterate, self.config.num_devices, _PARTS)
 
     def iterate(self, state):
         """One iteration, on the part of the state that this device has.
@@ -92,7 +92,7 @@ class Learner:
         """
         key, rollout_key, update_key = ops.unstack(random.split(state["key"], 3), 3)
         if self.config.num_devices > 1:
-            device = backend.device_index()
+            device = backend.devices.index()
             rollout_key = random.fold_in(rollout_key, device)
             update_key = random.fold_in(update_key, device)
         with self._weights(state["trainable"]):
@@ -205,7 +205,7 @@ class Learner:
         rows = ops.reshape(rows, (-1, config.envs_per_device // config.num_minibatches))
         (trainable, optimizer), metrics = backend.scan(minibatch_step, (trainable, optimizer), rows)
         metrics = {name: ops.mean(value) for name, value in metrics.items()}
-        return trainable, optimizer, backend.mean_over_devices(metrics)
+        return trainable, optimizer, backend.devices.mean(metrics)
 
     def _weights(self, trainable):
         """A scope in which the policy's variables have these values."""
@@ -227,4 +227,4 @@ def _episode_sums(rollout):
         "episode_return_sum": ops.sum(ended * rollout["episode_return"]),
         "episode_length_sum": ops.sum(ended * ops.cast(rollout["episode_length"], "float32")),
     }
-    return backend.sum_over_devices(sums)
+    return backend.devices.sum(sums)

@@ -87,7 +87,7 @@ def normalize_groups(values, group, num_groups):
     member = ops.one_hot(group, num_groups, dtype="float32")
 
     def sum_of_group(tensor):
-        return backend.sum_over_devices(ops.sum(tensor, axis=tuple(range(len(group.shape)))))
+        return backend.devices.sum(ops.sum(tensor, axis=tuple(range(len(group.shape)))))
 
     count = ops.maximum(sum_of_group(member), 1.0)
     mean = sum_of_group(member * values[..., None]) / count
@@ -108,4 +108,4 @@ def _variance(values):
 
 
 def _mean(values):
-    return backend.mean_over_devices(ops.mean(values))
+    return backend.devices.mean(ops.mean(values))

@@ -57,7 +57,7 @@ def normalize_rewards(returns, reward_t, discount_t, done_t, task_t, discount):
 
     carried, return_t = backend.scan(step, returns["return"], (reward_t, decay_t))
     member = ops.one_hot(task_t, returns["square"].shape[0], dtype="float32")
-    square, weight = backend.sum_over_devices(
+    square, weight = backend.devices.sum(
         [
             ops.sum(member * ops.square(return_t)[..., None], axis=(0, 1)),
             ops.sum(member, axis=(0, 1)),

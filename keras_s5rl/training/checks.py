@@ -20,7 +20,7 @@ def check_count(name, value):
 
 def check_devices(config):
     """Raises a ValueError if there are fewer devices than are to train together."""
-    available = backend.num_devices()
+    available = backend.devices.count()
     if config.num_devices > available:
         raise ValueError(
             f"`num_devices` should be at most {available}, the devices that can train together "

@@ -318,7 +318,7 @@ class PPO:
         """
         for variables, name in self._variable_lists():
             for variable, value in zip(variables, self._state[name], strict=True):
-                variable.assign(ops.copy(backend.on_default_device(value)))
+                variable.assign(ops.copy(backend.devices.on_default(value)))
 
     def _read_weights(self):
         """Takes over what was done to the weights, the learning rate and the like from outside."""

@@ -7,7 +7,6 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.ppo import losses
-from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.reward_normalization import normalize_rewards
 from keras_s5rl.ppo.rollout import collect_rollout
 from tests.ppo.learner_test import SMALL, TwoTasks, make_learner, to_numpy
@@ -110,7 +109,7 @@ def iteration_of_the_whole(learner, state):
 def test_two_devices_do_what_one_does_with_the_environments_of_both(env, settings):
     learner = make_learner(env, **SETTINGS, **settings, num_devices=2)
     state, _ = learner(learner.initial_state(random.key(2)))  # amid episodes
-    before = to_numpy(keras.tree.map_structure(backend.on_default_device, state))
+    before = to_numpy(keras.tree.map_structure(backend.devices.on_default, state))
     oracle = backend.compile(lambda state: iteration_of_the_whole(learner, state))
     whole, expected = oracle(before)
     state, metrics = learner(state)
@@ -132,22 +131,3 @@ def test_devices_start_with_episodes_of_their_own():
     assert environment["is_first"].shape == (2, SMALL["num_envs"] // 2)
     starts = [x for x in keras.tree.flatten(environment["env"]) if x.dtype == "float32"]
     assert starts and all((first != second).all() for first, second in starts)
-
-
-def test_a_device_takes_its_environments_once_an_epoch(monkeypatch):
-    learner = make_learner(num_minibatches=2, num_epochs=3, num_devices=2)
-    assert PPOConfig(**SMALL | SETTINGS, num_devices=2).envs_per_device == 4
-    seen = []
-
-    def count(loss_fn, optimizer, trainable, optimizer_values):
-        loss, ids = loss_fn(trainable)
-        seen.append(ids.shape)
-        counts = trainable[0] + ops.sum(ops.one_hot(ids, 4), axis=0)
-        return [counts], optimizer_values, loss, {}, loss
-
-    monkeypatch.setattr(backend, "gradient_step", count)
-    monkeypatch.setattr(learner, "loss", lambda values, batch: (ops.zeros(()), batch["id"]))
-    batch = {"id": ops.arange(4, dtype="int32")}
-    (counts,), _, _ = learner._update([ops.zeros(4)], [], batch, random.key(0))
-    np.testing.assert_array_equal(counts, np.full(4, 3.0))
-    assert set(seen) == {(2,)}

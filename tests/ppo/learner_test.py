@@ -185,22 +185,24 @@ def test_truncation_as_termination_ends_the_return_wherever_an_episode_ends():
     np.testing.assert_array_equal(rollout["discount"] == 0, rollout["done"])
 
 
-def test_an_epoch_takes_every_environment_once(monkeypatch):
-    learner = make_learner(num_minibatches=4, num_epochs=3)
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_an_epoch_takes_every_environment_of_a_device_once(num_devices, monkeypatch):
+    learner = make_learner(num_minibatches=4, num_epochs=3, num_devices=num_devices)
+    num_envs = 8 // num_devices
     seen = []
 
     def count(loss_fn, optimizer, trainable, optimizer_values):
         loss, minibatch_ids = loss_fn(trainable)
         seen.append(minibatch_ids.shape)
-        counts = trainable[0] + ops.sum(ops.one_hot(minibatch_ids, 8), axis=0)
+        counts = trainable[0] + ops.sum(ops.one_hot(minibatch_ids, num_envs), axis=0)
         return [counts], optimizer_values, loss, {}, loss
 
     monkeypatch.setattr(backend, "gradient_step", count)
     monkeypatch.setattr(learner, "loss", lambda values, batch: (ops.zeros(()), batch["id"]))
-    batch = {"id": ops.arange(8, dtype="int32")}
-    (counts,), _, _ = learner._update([ops.zeros(8)], [], batch, random.key(0))
-    np.testing.assert_array_equal(counts, np.full(8, 3.0))
-    assert set(seen) == {(2,)}
+    batch = {"id": ops.arange(num_envs, dtype="int32")}
+    (counts,), _, _ = learner._update([ops.zeros(num_envs)], [], batch, random.key(0))
+    np.testing.assert_array_equal(counts, np.full(num_envs, 3.0))
+    assert set(seen) == {(2 // num_devices,)}
 
 
 def test_metrics_count_the_episodes_and_returns_are_those_of_the_environment():
