@@ -12,6 +12,7 @@ from keras_s5rl.cli.config_flags import config_from_flags, define_config_flags
 from keras_s5rl.runs import RunDirectory, RunError
 
 _EVALUATION_EPISODES = 256
+_CAPTURE_LOOPS = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"
 _SCHEDULE = ("total_steps", "checkpoint_every", "log_every")  # what may differ when resuming
 
 
@@ -33,6 +34,12 @@ def define_flags(values):
     flags.DEFINE_boolean("resume", False, "go on with the run in run_dir", flag_values=values)
     command.define_count_flag(values, "checkpoint_every", 50, "updates between checkpoints")
     command.define_count_flag(values, "log_every", 10, "updates between lines of progress")
+    flags.DEFINE_boolean(
+        "cuda_graphs",
+        False,
+        "on JAX with an NVIDIA GPU: capture whole loops as CUDA graphs, a rollout as one",
+        flag_values=values,
+    )
     define_config_flags(values)
 
 
@@ -57,6 +64,8 @@ def _train(values, signals):
     if recorded and values.env_args is None:
         env_args = recorded["env_args"]
     command.select_backend(settings["backend"], config.num_devices)
+    if values.cuda_graphs:
+        _capture_loops()
     run_dir = values.run_dir or _new_run_dir(settings)
 
     from keras_s5rl.training import PPO, NonFiniteLossError
@@ -108,6 +117,17 @@ def parse_env_args(text):
             f"`env_args` should be a JSON object, such as '{{\"k\": 8}}'. Received: env_args={text}"
         )
     return arguments
+
+
+def _capture_loops():
+    """Adds loops and branches to what XLA captures; it reads the variable when JAX starts."""
+    if os.environ["KERAS_BACKEND"] != "jax":
+        raise UsageError(
+            "`cuda_graphs` should be given with the backend jax. "
+            f"Received: cuda_graphs=True, backend={os.environ['KERAS_BACKEND']}"
+        )
+    given = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{given} {_CAPTURE_LOOPS}".strip()
 
 
 def _recorded_settings(values):
