@@ -130,8 +130,9 @@ class Learner:
         Args:
             trainable: List of tensors, one for each trainable variable of the policy.
             batch: Dict of tensors `(batch, time, ...)`: `observation`, `reset`, `action`,
-                `log_prob`, `value`, `advantage`, `value_target`; and `memory`, the memory state
-                before the first step, a flat list of tensors `(batch, ...)`.
+                `log_prob`, `value`, `advantage` (normalised, if at all), `value_target`; and
+                `memory`, the memory state before the first step, a flat list of tensors
+                `(batch, ...)`.
 
         Returns:
             `(loss, metrics)`, scalar tensors.
@@ -143,10 +144,7 @@ class Learner:
             )
         distribution = self.policy.distribution
         log_ratio = distribution.log_prob(parameters, batch["action"]) - batch["log_prob"]
-        advantage = batch["advantage"]
-        if config.normalize_advantages and not config.normalize_advantages_per_task:
-            advantage = losses.normalize(advantage)
-        policy_loss = losses.policy_loss(log_ratio, advantage, config.clip_epsilon)
+        policy_loss = losses.policy_loss(log_ratio, batch["advantage"], config.clip_epsilon)
         value_loss = losses.value_loss(
             value,
             batch["value"],
@@ -189,10 +187,18 @@ class Learner:
 
     def _update(self, trainable, optimizer, batch, key):
         """Epochs of minibatches; each minibatch is a random subset of the environments."""
-        config = self.config
+        config, batch = self.config, dict(batch)
+        rows = random.permutation(key, config.envs_per_device, batch=(config.num_epochs,))
+        rows = ops.reshape(rows, (-1, config.envs_per_device // config.num_minibatches))
+        # Normalised before the loop: devices wait for each other once, not in every minibatch.
+        advantage = ops.take(batch.pop("advantage"), rows, axis=0)
+        if config.normalize_advantages and not config.normalize_advantages_per_task:
+            advantage = losses.normalize(advantage)
 
-        def minibatch_step(carry, rows):
+        def minibatch_step(carry, inputs):
+            rows, advantage = inputs
             minibatch = keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), batch)
+            minibatch["advantage"] = advantage
             trainable, optimizer, loss, metrics, gradient_norm = backend.gradient_step(
                 lambda values: self.loss(values, minibatch), self.optimizer, *carry
             )
@@ -201,9 +207,9 @@ class Learner:
                 "gradient_norm": gradient_norm,
             }
 
-        rows = random.permutation(key, config.envs_per_device, batch=(config.num_epochs,))
-        rows = ops.reshape(rows, (-1, config.envs_per_device // config.num_minibatches))
-        (trainable, optimizer), metrics = backend.scan(minibatch_step, (trainable, optimizer), rows)
+        (trainable, optimizer), metrics = backend.scan(
+            minibatch_step, (trainable, optimizer), (rows, advantage)
+        )
         metrics = {name: ops.mean(value) for name, value in metrics.items()}
         return trainable, optimizer, backend.devices.mean(metrics)
 

@@ -68,9 +68,17 @@ def clip_fraction(log_ratio, clip_epsilon):
 
 
 def normalize(advantage):
-    """Returns the advantages shifted and scaled to mean 0 and variance 1."""
-    centred = advantage - _mean(advantage)
-    return centred / (ops.sqrt(_mean(ops.square(centred))) + 1e-8)
+    """Returns the advantages of each minibatch shifted and scaled to mean 0 and variance 1.
+
+    Args:
+        advantage: float32 tensor `(minibatches, batch, time)`.
+    """
+
+    def mean(values):
+        return backend.devices.mean(ops.mean(values, axis=(1, 2), keepdims=True))
+
+    centred = advantage - mean(advantage)
+    return centred / (ops.sqrt(mean(ops.square(centred))) + 1e-8)
 
 
 def normalize_groups(values, group, num_groups):

@@ -80,6 +80,8 @@ def iteration_of_the_whole(learner, state):
         for minibatch in np.split(np.arange(half), 2):
             rows = ops.concatenate([order[epoch][minibatch] for order in orders])
             taken = keras.tree.map_structure(lambda x, rows=rows: ops.take(x, rows, axis=0), batch)
+            if not config.normalize_advantages_per_task:
+                taken["advantage"] = losses.normalize(taken["advantage"][None])[0]
             trainable, optimizer, loss, metrics, norm = backend.gradient_step(
                 lambda values, taken=taken: learner.loss(values, taken),
                 learner.optimizer,

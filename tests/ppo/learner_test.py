@@ -199,7 +199,7 @@ def test_an_epoch_takes_every_environment_of_a_device_once(num_devices, monkeypa
 
     monkeypatch.setattr(backend, "gradient_step", count)
     monkeypatch.setattr(learner, "loss", lambda values, batch: (ops.zeros(()), batch["id"]))
-    batch = {"id": ops.arange(num_envs, dtype="int32")}
+    batch = {"id": ops.arange(num_envs, dtype="int32"), "advantage": ops.zeros((num_envs, 2))}
     (counts,), _, _ = learner._update([ops.zeros(num_envs)], [], batch, random.key(0))
     np.testing.assert_array_equal(counts, np.full(num_envs, 3.0))
     assert set(seen) == {(2 // num_devices,)}

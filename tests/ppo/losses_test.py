@@ -41,13 +41,15 @@ def test_groups_are_normalized_apart():
     np.testing.assert_allclose(ops.convert_to_numpy(found), expected, rtol=1e-5)
 
 
-def test_normalized_advantages_have_mean_0_and_variance_1():
-    result = ops.convert_to_numpy(losses.normalize(tensor([[1.0, 2.0], [3.0, 10.0]])))
-    assert result.mean() == pytest.approx(0, abs=1e-6)
-    assert result.std() == pytest.approx(1, rel=1e-5)
-    np.testing.assert_allclose(
-        np.diff(result.ravel()), np.array([1, 1, 7]) / np.std([1, 2, 3, 10]), rtol=1e-5
-    )
+def test_normalized_advantages_have_mean_0_and_variance_1_in_each_minibatch():
+    values = np.array([[[1.0, 2.0], [3.0, 10.0]], [[-5.0, 0.0], [0.0, 700.0]]], "float32")
+    result = ops.convert_to_numpy(losses.normalize(tensor(values)))
+    for minibatch, given in zip(result, values, strict=True):
+        assert minibatch.mean() == pytest.approx(0, abs=1e-6)
+        assert minibatch.std() == pytest.approx(1, rel=1e-5)
+        np.testing.assert_allclose(
+            np.diff(minibatch.ravel()), np.diff(given.ravel()) / given.std(), rtol=1e-5
+        )
 
 
 def test_approximate_kl_of_two_categoricals_is_close_to_the_true_one():
