@@ -51,6 +51,45 @@ def test_saving_a_model_does_not_import_tensorflow(tmp_path):
     assert done.stdout.split()[-1] == b"False"
 
 
+SMALL_CALL_OF_A_CONSTANT = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.experimental.xla_metadata import set_xla_metadata
+
+flags = np.arange(64 * 256).reshape(64, 256) % 7 == 0
+
+def loop(values, flags):
+    def step(i, state):
+        total, values = state
+        flag = jax.lax.dynamic_slice(flags, (i, 0), (1, 256))[0]
+        total = jnp.where(flag, 0.0, total) + jax.lax.dynamic_slice(values, (i, 0), (1, 256))[0]
+        return total, jax.lax.dynamic_update_slice(values, total[None], (i, 0))
+    with set_xla_metadata(inlineable=None, xla_cpu_small_call=None):
+        return jax.lax.fori_loop(0, 64, step, (jnp.zeros(256), values))[1]
+
+def call(values):
+    with set_xla_metadata(inlineable="false", xla_cpu_small_call="true"):
+        return jax.jit(loop)(values, flags)
+
+jax.jit(call)(np.ones((64, 256), "float32"))
+"""
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=subprocess.CalledProcessError,
+    reason="jaxlib 0.10.2: XLA's CPU compiler aborts on a constant operand of a small call.",
+)
+@pytest.mark.skipif(BACKEND != "jax", reason="A defect of XLA, by way of JAX.")
+def test_a_small_call_of_xla_may_slice_a_constant():
+    subprocess.run(
+        [sys.executable, "-c", SMALL_CALL_OF_A_CONSTANT],
+        env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+
 @pytest.mark.xfail(
     strict=True, raises=TypeError, reason="keras 3.15: Variable.__array__ takes no `copy`."
 )

@@ -9,10 +9,13 @@ these names runs on each of them.
   differentiated. Donated arguments may be overwritten (they are on JAX).
 - `scan(function, carry, xs, length=None, reverse=False)`: `carry, y_t = function(carry, x_t)` along
   the leading axis.
-- `scan_in_place(function, carry, values, xs, reverse=False, axis=0)`: `carry, values_t =
-  function(carry, values_t, x_t)` for elementwise operations, along any axis, without copies.
+- `scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0)`: `carry, values_t =
+  function(carry, values_t, x_t, fixed)` for elementwise operations, along any axis, without copies.
 - `cond(predicate, true_fn, false_fn)`: one of two branches, run only where it is chosen.
 - `product(rows, kernel)`: a product of matrices in the dtype of the first, accumulated in float32.
+- `custom_derivatives(function, tangent, gradient, differentiable_gradient=None)`: a function whose
+  derivatives are written out, differentiable any number of times, in forward mode too, and on JAX
+  and torch under `vmap`.
 - `value_and_gradients(function, values)`: a scalar, what comes with it, and its gradients.
 - `gradient_step(loss_fn, optimizer, trainable_values, optimizer_values)`: one step of a Keras
   optimizer, as a pure function.
@@ -46,6 +49,7 @@ product = _implementation.product
 scan = _implementation.scan
 scan_in_place = _implementation.scan_in_place
 cond = _implementation.cond
+custom_derivatives = _implementation.custom_derivatives
 value_and_gradients = _implementation.value_and_gradients
 gradient_step = _implementation.gradient_step
 host_call = _implementation.host_call
@@ -57,6 +61,7 @@ random = _implementation.random
 __all__ = [
     "compile",
     "cond",
+    "custom_derivatives",
     "device_name",
     "devices",
     "gradient_step",

@@ -4,8 +4,9 @@ import keras
 from keras import ops
 
 
-def scan_in_place(function, carry, values, xs, reverse=False, axis=0):
-    """Runs `carry, values_t = function(carry, values_t, x_t)` along an axis of two structures.
+def scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0):
+    """Runs `carry, values_t = function(carry, values_t, x_t, fixed)` along an axis of two
+    structures.
 
     Args:
         function: Elementwise operations alone.
@@ -13,6 +14,7 @@ def scan_in_place(function, carry, values, xs, reverse=False, axis=0):
         values: Structure of tensors `(time, batch, ...)`, or with `axis=1` `(batch, time, ...)`,
             with at least one step.
         xs: Structure of such tensors, or an empty one.
+        fixed: Structure of tensors that every step sees. Defaults to `()`.
         reverse: Whether to run from the last step to the first.
         axis: 0 or 1, which axis is time. The function sees tensors without it, and maybe of fewer
             rows of the batch.
@@ -26,7 +28,7 @@ def scan_in_place(function, carry, values, xs, reverse=False, axis=0):
         return keras.tree.map_structure(lambda x: ops.swapaxes(x, 0, axis), structure)
 
     def step(carry, inputs):
-        return function(carry, inputs["values"], inputs["xs"])
+        return function(carry, inputs["values"], inputs["xs"], fixed)
 
     inputs = {"values": move_time(values), "xs": move_time(xs)}
     carry, values = backend.scan(step, carry, inputs, reverse=reverse)

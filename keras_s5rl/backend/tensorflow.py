@@ -151,6 +151,35 @@ def host_call(function, like, *arguments):
     return tf.nest.pack_sequence_as(like, results)
 
 
+def custom_derivatives(function, tangent, gradient, differentiable_gradient=None):
+    """Returns a function of tensors whose gradient is written out.
+
+    TensorFlow differentiates `gradient` where it needs the gradient of a gradient, or forward mode.
+
+    Args:
+        function: `(arguments, constants) -> result`, where `arguments` is a tuple of float tensors,
+            `constants` a tuple of tensors that nothing is differentiated for, and the result one
+            float tensor.
+        tangent: Not used: TensorFlow's forward mode goes by gradients.
+        gradient: `(arguments, constants, result, upstream) -> gradients`, a tuple like `arguments`.
+        differentiable_gradient: Not used: TensorFlow differentiates all that `gradient` consists
+            of.
+
+    Returns:
+        Function `(arguments, constants=()) -> result`.
+    """
+
+    def differentiable(arguments, constants=()):
+        @tf.custom_gradient
+        def run(*arguments):
+            result = function(arguments, constants)
+            return result, lambda upstream: gradient(arguments, constants, result, upstream)
+
+        return run(*map(tf.convert_to_tensor, arguments))
+
+    return differentiable
+
+
 def value_and_gradients(function, values):
     """Returns `(value, auxiliary), gradients` of `function(values) -> (value, auxiliary)`.
 

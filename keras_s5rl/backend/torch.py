@@ -6,6 +6,7 @@ import torch
 from keras_s5rl.backend import one_device as devices  # noqa: F401  a name of a backend
 from keras_s5rl.backend import threefry as random  # noqa: F401
 from keras_s5rl.backend.scan_along_axis import scan_in_place  # noqa: F401
+from keras_s5rl.backend.torch_derivatives import custom_derivatives  # noqa: F401
 
 
 def compile(function, donate_argnums=()):

@@ -1,7 +1,11 @@
 """Layer normalisation, written so that XLA fuses it."""
 
+import functools
+
 import keras
 from keras import ops
+
+from keras_s5rl import backend
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -27,37 +31,54 @@ class RowNormalization(keras.layers.LayerNormalization):
 
     def call(self, inputs):
         gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
-        outputs = _normalize(ops.cast(inputs, "float32"), gamma, beta, self.epsilon)
+        outputs = _normalization(self.epsilon)((ops.cast(inputs, "float32"), gamma, beta))
         return ops.cast(outputs, self.compute_dtype)
 
 
-def _normalize(inputs, gamma, beta, epsilon):
-    """The normalised last axis.
+def _normalize(epsilon, arguments, constants):
+    inputs, gamma, beta = arguments
+    return _normalized(inputs, epsilon)[0] * gamma + beta
 
-    With the upstream gradient g, the normalised inputs n and h = gamma g, the gradient for x is
 
-        (h - mean(h) - n mean(h n)) / sqrt(variance + epsilon)
+def _tangent(epsilon, arguments, constants, result, tangents):
+    """With the normalised inputs n and `'` for tangents, `n' = (x' - mean(x') - n mean(n x')) /
+    sqrt(variance + epsilon)`."""
+    inputs, gamma, _ = arguments
+    inputs_tangent, gamma_tangent, beta_tangent = tangents
+    normalized, scale = _normalized(inputs, epsilon)
+    along = ops.mean(normalized * inputs_tangent, axis=-1, keepdims=True)
+    mean = ops.mean(inputs_tangent, axis=-1, keepdims=True)
+    turned = scale * (inputs_tangent - mean - normalized * along)
+    return gamma * turned + gamma_tangent * normalized + beta_tangent
+
+
+def _gradient(epsilon, arguments, constants, result, upstream):
+    """With the upstream gradient g, the normalised inputs n and h = gamma g, the gradient for x is
+
+    (h - mean(h) - n mean(h n)) / sqrt(variance + epsilon)
     """
+    inputs, gamma, _ = arguments
+    normalized, scale = _normalized(inputs, epsilon)
+    leading = tuple(range(len(upstream.shape) - 1))
+    for_gamma = upstream * normalized
+    # The means of a row are products with a vector, which read what the sums over all rows read
+    # too; written as sums each would multiply on its own.
+    weights = ops.expand_dims(gamma, -1) / gamma.shape[0]
+    mean_h, mean_hn = (ops.matmul(values, weights) for values in (upstream, for_gamma))
+    for_inputs = scale * (gamma * upstream - mean_h - normalized * mean_hn)
+    return for_inputs, ops.sum(for_gamma, axis=leading), ops.sum(upstream, axis=leading)
 
-    @ops.custom_gradient
-    def normalize(inputs, gamma, beta):
-        mean = ops.mean(inputs, axis=-1, keepdims=True)
-        variance = ops.mean(ops.square(inputs - mean), axis=-1, keepdims=True)
-        scale = ops.rsqrt(variance + epsilon)
 
-        def gradient(*args, upstream=None):
-            if upstream is None:
-                (upstream,) = args
-            leading = tuple(range(len(upstream.shape) - 1))
-            normalized = (inputs - mean) * scale
-            for_gamma = upstream * normalized
-            # The means of a row are products with a vector, which read what the sums over all rows
-            # read too; written as sums each would multiply on its own.
-            weights = ops.expand_dims(gamma, -1) / gamma.shape[0]
-            mean_h, mean_hn = (ops.matmul(values, weights) for values in (upstream, for_gamma))
-            for_inputs = scale * (gamma * upstream - mean_h - normalized * mean_hn)
-            return for_inputs, ops.sum(for_gamma, axis=leading), ops.sum(upstream, axis=leading)
+def _normalized(inputs, epsilon):
+    """The normalised last axis, and the reciprocal of its standard deviation."""
+    centred = inputs - ops.mean(inputs, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+    scale = ops.rsqrt(variance + epsilon)
+    return centred * scale, scale
 
-        return (inputs - mean) * scale * gamma + beta, gradient
 
-    return normalize(inputs, gamma, beta)
+@functools.cache
+def _normalization(epsilon):
+    """The normalisation with its derivatives, made once so that a backend compiles it once."""
+    written = (functools.partial(f, epsilon) for f in (_normalize, _tangent, _gradient))
+    return backend.custom_derivatives(*written)

@@ -1,57 +1,99 @@
-"""The gradient of the linear recurrence: the same recurrence, run the other way."""
+"""The derivatives of the linear recurrence: recurrences again, the gradient run the other way."""
 
 import functools
 
 from keras import ops
 
+from keras_s5rl import backend
 from keras_s5rl.ops.planes import multiply, one
 
 
 def solve_with_gradient(
-    solve, decay, inputs, initial_state, cuts, holds, reverse, solve_adjoint=None
+    solve, decay, inputs, initial_state, cuts, holds, reverse, solve_adjoint=None, axis=0
 ):
     """Runs `solve`; its gradient is the same recurrence the other way, with the conjugate decay.
 
-    The flags travel as float32 arguments with zero gradients: JAX does not let a custom gradient
-    close over traced values.
+    It can be differentiated any number of times.
 
     Args:
         solve: `associative`, `sequential` or `pallas`.
         decay, inputs, initial_state, cuts, holds, reverse: As for `solve`.
         solve_adjoint: Function that computes the gradients, with the arguments and results of
             `pallas_adjoint`, or `None` for `solve` itself, run the other way. Defaults to `None`.
+        axis: 0 or 1, which axis is time. `solve` and `solve_adjoint` take it if it is 1. Defaults
+            to `0`.
 
     Returns:
         All states, shaped as `inputs`.
     """
-    if solve_adjoint is None:
-        solve_adjoint = functools.partial(_adjoint, solve)
-    flags = [ops.cast(flag, "float32") for flag in (cuts, holds) if flag is not None]
+    flags = _present((cuts, holds))
+    solution = _solution(solve, solve_adjoint, reverse, axis, cuts is not None, holds is not None)
+    return solution((decay, inputs, initial_state), flags)
+
+
+@functools.cache
+def _solution(solve, solve_adjoint, reverse, axis, has_cuts, has_holds):
+    """The recurrence with its derivatives, a function of `(decay, inputs, initial_state), flags`.
+
+    It is made once for each kind of recurrence, so that a backend compiles it once.
+    """
+    along = {"axis": 1} if axis else {}
+    the_other_way = solve, solve_adjoint, not reverse, 0, has_cuts, has_holds
 
     def unpack(flags):
-        flags = [ops.cast(flag, "bool") for flag in flags]
-        return (
-            flags.pop(0) if cuts is not None else None,
-            flags.pop(0) if holds is not None else None,
+        flags = list(flags)
+        return flags.pop(0) if has_cuts else None, flags.pop(0) if has_holds else None
+
+    def run(arguments, flags):
+        return solve(*arguments, *unpack(flags), reverse=reverse, **along)
+
+    def tangent(arguments, flags, states, tangents):
+        """With `'` for tangents: `x'_t = decay_t x'_{t-1} + decay'_t x_{t-1} + u'_t`."""
+        decay, _, initial_state = arguments
+        decay_tangent, inputs_tangent, initial_tangent = tangents
+        if len(decay_tangent.shape) == 2:
+            decay_tangent = ops.broadcast_to(decay_tangent, ops.shape(states))
+        previous = _previous(states, initial_state, reverse, axis)
+        added = multiply(decay_tangent, previous)
+        for flag in flags:  # where the decay does not act
+            added = ops.where(_broadcast_flag(flag), 0.0, added)
+        return solution((decay, inputs_tangent + added, initial_tangent), flags)
+
+    def gradient(arguments, flags, states, upstream):
+        decay, _, initial_state = arguments
+        return solve_adjoint(
+            decay, states, initial_state, *unpack(flags), reverse, upstream, **along
         )
 
-    @ops.custom_gradient
-    def run(decay, inputs, initial_state, *flags):
-        states = solve(decay, inputs, initial_state, *unpack(flags), reverse=reverse)
-        # Detached: torch would keep the graph alive for ever through a closure over its own output.
-        saved = ops.stop_gradient(states)
+    def differentiable_gradient(arguments, flags, states, upstream):
+        decay, _, initial_state = arguments
+        swap = functools.partial(ops.swapaxes, axis1=0, axis2=1) if axis else lambda x: x
+        varying = len(decay.shape) == 4
+        decay = swap(decay) if varying else decay
+        flags = unpack([swap(flag) for flag in flags])
+        for_decay, for_inputs, for_initial_state = _adjoint(
+            lambda *problem: _solution(*the_other_way)(problem[:3], _present(problem[3:])),
+            *(decay, swap(states), initial_state, *flags, reverse, swap(upstream)),
+        )
+        for_decay = swap(for_decay) if varying else for_decay
+        return for_decay, swap(for_inputs), for_initial_state
 
-        def gradient(*args, upstream=None):
-            if upstream is None:
-                (upstream,) = args
-            gradients = solve_adjoint(
-                decay, saved, initial_state, *unpack(flags), reverse, upstream
-            )
-            return (*gradients, *(ops.zeros_like(flag) for flag in flags))
+    if solve_adjoint is None:
+        gradient = differentiable_gradient
+    solution = backend.custom_derivatives(run, tangent, gradient, differentiable_gradient)
+    return solution
 
-        return states, gradient
 
-    return run(decay, inputs, initial_state, *flags)
+def _present(flags):
+    return [flag for flag in flags if flag is not None]
+
+
+def _previous(states, initial_state, reverse, axis):
+    """`x_{t-1}` at each t, in the order in which the recurrence runs."""
+    first = ops.expand_dims(initial_state, axis)
+    rest = slice(1, None) if reverse else slice(None, -1)
+    rest = states[:, rest] if axis else states[rest]
+    return ops.concatenate([rest, first] if reverse else [first, rest], axis=axis)
 
 
 def solve_one_step(decay, inputs, initial_state, cuts, holds, axis=0):
@@ -64,7 +106,7 @@ def solve_one_step(decay, inputs, initial_state, cuts, holds, axis=0):
 
 
 def _adjoint(solve, decay, states, initial_state, cuts, holds, reverse, upstream):
-    """Gradients for decay, inputs and initial state.
+    """Gradients for decay, inputs and initial state, time-major; `solve` runs the other way.
 
     With g the upstream gradient, l_t = g_t + (0 if cut_{t+1} else conj(decay_{t+1}) l_{t+1}) is the
     gradient for input t.
@@ -88,7 +130,6 @@ def _adjoint(solve, decay, states, initial_state, cuts, holds, reverse, upstream
         ops.zeros_like(initial_state),
         following(cuts),
         following(holds),
-        reverse=not reverse,
     )
 
     first = slice(-1, None) if reverse else slice(0, 1)

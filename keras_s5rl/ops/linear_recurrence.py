@@ -1,7 +1,5 @@
 """The diagonal linear recurrence with resets."""
 
-import functools
-
 import keras
 import numpy as np
 from keras import ops
@@ -145,13 +143,8 @@ def _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, 
         inputs = ops.where(holds[..., None, None], 0.0, inputs)
     if inputs.shape[axis] == 1:
         return solve_one_step(decay, inputs, initial_state, resets, holds, axis)
-    solve_adjoint = _ADJOINTS.get(solve)
-    if solve is sequential:
-        solve, solve_adjoint = (
-            functools.partial(function, axis=axis) for function in (solve, solve_adjoint)
-        )
     return solve_with_gradient(
-        solve, decay, inputs, initial_state, resets, holds, reverse, solve_adjoint
+        solve, decay, inputs, initial_state, resets, holds, reverse, _ADJOINTS.get(solve), axis
     )
 
 

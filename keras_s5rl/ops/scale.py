@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_s5rl import backend
+
 
 def scale(inputs, factors):
     """`inputs * factors` along the last axis in float32, as for a diagonal matrix of weights.
@@ -25,16 +27,25 @@ def scale(inputs, factors):
     [[2.0, 3.0]]
     """
 
-    @ops.custom_gradient
-    def multiply(inputs, factors):
-        def gradient(*args, upstream=None):
-            if upstream is None:
-                (upstream,) = args
-            rows = ops.reshape(inputs * upstream, (-1, factors.shape[0]))
-            ones = ops.ones_like(rows[:, :1])
-            return upstream * factors, ops.matmul(ops.transpose(ones), rows)[0]
+    # A cast makes tensors of variables: custom derivatives take none of those.
+    return _multiply((ops.cast(inputs, "float32"), ops.cast(factors, "float32")))
 
-        return inputs * factors, gradient
 
-    # A cast makes tensors of variables: custom gradients of TensorFlow take none of those.
-    return multiply(ops.cast(inputs, "float32"), ops.cast(factors, "float32"))
+def _product(arguments, constants):
+    inputs, factors = arguments
+    return inputs * factors
+
+
+def _tangent(arguments, constants, result, tangents):
+    (inputs, factors), (inputs_tangent, factors_tangent) = arguments, tangents
+    return inputs_tangent * factors + inputs * factors_tangent
+
+
+def _gradient(arguments, constants, result, upstream):
+    inputs, factors = arguments
+    rows = ops.reshape(inputs * upstream, (-1, factors.shape[0]))
+    ones = ops.ones_like(rows[:, :1])
+    return upstream * factors, ops.matmul(ops.transpose(ones), rows)[0]
+
+
+_multiply = backend.custom_derivatives(_product, _tangent, _gradient)

@@ -27,18 +27,21 @@ def sequential(decay, inputs, initial_state, cuts=None, holds=None, reverse=Fals
         All states, shaped as `inputs`.
     """
     planes, varying = inputs.shape[2], len(decay.shape) == 4
-    xs = _flags(cuts, holds)
+    xs, constant = _flags(cuts, holds), ()
     if varying:
         xs["decay"] = _flat(decay)
+    else:
+        constant = _planes(decay)
 
-    def advance(state, step_inputs, x):
-        factor = _split(x["decay"], planes) if varying else _planes(decay)
+    def advance(state, step_inputs, x, constant):
+        factor = _split(x["decay"], planes) if varying else constant
         carried = _carried(factor, state, x.get("cut"), x.get("hold"))
         state = [a + b for a, b in zip(carried, _split(step_inputs, planes), strict=True)]
         return state, ops.concatenate(state, axis=-1)
 
-    state = _planes(initial_state)
-    states = backend.scan_in_place(advance, state, _flat(inputs), xs, reverse=reverse, axis=axis)[1]
+    _, states = backend.scan_in_place(
+        advance, _planes(initial_state), _flat(inputs), xs, constant, reverse, axis
+    )
     return ops.reshape(states, ops.shape(inputs))
 
 
@@ -62,7 +65,7 @@ def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstr
         Gradients for decay, inputs and initial state.
     """
     planes, varying = states.shape[2], len(decay.shape) == 4
-    conjugate = None if varying else _conjugate(_planes(decay))
+    conjugate = () if varying else _conjugate(_planes(decay))
     no_flags = ops.zeros_like(initial_state[:, 0, 0], dtype="bool")
     xs = {"state": _flat(states), **_flags(cuts, holds)}
     # What step t + 1 leaves for step t: l, the flags, and the decay or the sum of its gradients.
@@ -71,7 +74,7 @@ def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstr
     carry["decay" if varying else "sum"] = zeros
     values = {"adjoint": _flat(upstream)} | ({"decay": _flat(decay)} if varying else {})
 
-    def retreat(later, value, x):
+    def retreat(later, value, x, conjugate):
         flags = later.get("cut"), later.get("hold")
         factor = _conjugate(later["decay"]) if varying else conjugate
         carried = _carried(factor, later["adjoint"], *flags)
@@ -86,9 +89,7 @@ def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstr
             now["sum"] = [total + p for total, p in zip(later["sum"], part, strict=True)]
         return now, written
 
-    last, written = backend.scan_in_place(
-        retreat, carry, values, xs, reverse=not reverse, axis=axis
-    )
+    last, written = backend.scan_in_place(retreat, carry, values, xs, conjugate, not reverse, axis)
     flags = last.get("cut"), last.get("hold")
     factor = _conjugate(last["decay"]) if varying else conjugate
     initial_gradient = ops.stack(_carried(factor, last["adjoint"], *flags), axis=1)

@@ -89,7 +89,7 @@ def test_the_device_has_a_name_and_results_can_be_waited_for():
     assert backend.wait_until_ready(structure)["a"] is not None
 
 
-def add_up(carry, values, x):
+def add_up(carry, values, x, fixed):
     """The sum of products so far; the values themselves are counted beside it."""
     total = [carry[0] + values["a"] * x["by"], carry[1] + values["a"]]
     return total, {"a": total[0], "b": total[1] - values["b"]}
@@ -110,7 +110,7 @@ def test_a_scan_in_place_runs_along_either_axis(axis, reverse, compile):
 
     def run(a, b, by, starts):
         carry = [starts[0], starts[1]]
-        return backend.scan_in_place(add_up, carry, {"a": a, "b": b}, {"by": by}, reverse, axis)
+        return backend.scan_in_place(add_up, carry, {"a": a, "b": b}, {"by": by}, (), reverse, axis)
 
     moved = [np.swapaxes(array, 0, axis).copy() for array in (a, b, by)]
     arguments = [keras.ops.convert_to_tensor(array) for array in (*moved, starts)]
@@ -137,7 +137,7 @@ def test_a_scan_in_place_is_one_kernel_that_copies_no_sequence(axis, carries_wha
     shape = (64, 64, 2, 8)
 
     def run(values, start):
-        def advance(state, value, x):
+        def advance(state, value, x, fixed):
             new = 0.5 * state + value
             return value if carries_what_is_overwritten else new, new
 

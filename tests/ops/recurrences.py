@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_s5rl.ops import linear_recurrence
-from tests.differentiate import BACKEND, compiled
+from tests.differentiate import COMPILE, compiled
 
 IMPLEMENTATIONS = ("associative", "sequential")
 NAMES = "implementation, reverse, varying, compile, planes"
@@ -52,10 +52,6 @@ def problem(time=7, varying=False, planes=2, batch=2, features=3, seed=0):
         "resets": generator.random((batch, time)) < 0.25,
         "mask": generator.random((batch, time)) < 0.75,
     }
-
-
-# An eager run compiles each operation by itself on JAX: there, one program is ready sooner.
-COMPILE = BACKEND == "jax"
 
 
 @functools.cache

@@ -1,0 +1,71 @@
+"""Functions whose derivatives are written out, on PyTorch: in both modes, any order, batched."""
+
+import torch
+
+
+def custom_derivatives(function, tangent, gradient, differentiable_gradient=None):
+    """Returns a function of tensors whose derivatives are written out.
+
+    Args:
+        function: `(arguments, constants) -> result`, where `arguments` is a tuple of float tensors,
+            `constants` a tuple of tensors that nothing is differentiated for, and the result one
+            float tensor.
+        tangent: `(arguments, constants, result, tangents) -> tangent of the result`, linear in
+            `tangents`, a tuple like `arguments`.
+        gradient: `(arguments, constants, result, upstream) -> gradients`, a tuple like `arguments`:
+            the transpose of `tangent`.
+        differentiable_gradient: `gradient` again, of operations that can be differentiated, for the
+            gradient of a gradient; or `None` if `gradient` consists of such. Defaults to `None`.
+
+    Returns:
+        Function `(arguments, constants=()) -> result`.
+    """
+    written = function, tangent, gradient, differentiable_gradient or gradient
+
+    def differentiable(arguments, constants=()):
+        return _Written.apply(written, len(arguments), *arguments, *constants)
+
+    return differentiable
+
+
+class _Written(torch.autograd.Function):
+    """A function of `num_arguments` tensors and of constants, with the functions written for it.
+
+    Arguments and result are saved by torch itself: a closure over the result would keep the graph
+    alive for ever.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(written, num_arguments, *tensors):
+        return written[0](tensors[:num_arguments], tensors[num_arguments:])
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.written, ctx.num_arguments, *tensors = inputs
+        ctx.save_for_backward(*tensors, output)
+        ctx.save_for_forward(*tensors, output)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        arguments, constants, result = _saved(ctx)
+        _, _, gradient, differentiable_gradient = ctx.written
+        if torch.is_grad_enabled():
+            gradient = differentiable_gradient
+        gradients = gradient(arguments, constants, result, upstream)
+        return None, None, *gradients, *[None] * len(constants)
+
+    @staticmethod
+    def jvp(ctx, *tangents):
+        arguments, constants, result = _saved(ctx)
+        tangents = tuple(
+            torch.zeros_like(argument) if tangent is None else tangent
+            for argument, tangent in zip(arguments, tangents[2:], strict=False)
+        )
+        return ctx.written[1](arguments, constants, result, tangents)
+
+
+def _saved(ctx):
+    *tensors, result = ctx.saved_tensors
+    return tuple(tensors[: ctx.num_arguments]), tuple(tensors[ctx.num_arguments :]), result
