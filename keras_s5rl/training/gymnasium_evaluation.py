@@ -9,7 +9,7 @@ from keras import ops
 from keras_s5rl import backend, random
 from keras_s5rl.envs import Environment
 from keras_s5rl.envs.spaces import null_value
-from keras_s5rl.training.checks import check_count
+from keras_s5rl.training.arguments import check_count
 from keras_s5rl.training.evaluation import summarize
 from keras_s5rl.training.views import view_for
 

@@ -7,7 +7,8 @@ from keras import ops
 from keras_s5rl import envs, random
 from keras_s5rl.envs.control.tiers import TIERS
 from keras_s5rl.ppo.policy import make_policy
-from keras_s5rl.training.checks import check_count, check_spaces
+from keras_s5rl.training.arguments import check_count
+from keras_s5rl.training.checks import check_spaces
 from keras_s5rl.training.context_scores import score_contexts
 from keras_s5rl.training.evaluation import compile_play
 from keras_s5rl.training.keys import IN_CONTEXT

@@ -2,8 +2,8 @@ import os
 
 import keras
 import pytest
-
 from keras_s5rl.cli.compilation_cache import use_compilation_cache
+
 from tests.small_runs import FLAGS, STEPS, metrics_of
 
 VARIABLES = [
