@@ -5,6 +5,7 @@ import os
 
 import keras
 
+from keras_s5rl.models import ActorCritic
 from keras_s5rl.ppo.config import PPOConfig
 
 _METHODS = ("draw_initial", "initial", "draw_step", "transition", "observation", "discount")
@@ -68,6 +69,15 @@ def check_config(config):
     else:
         what = "a PPOConfig: make one of a dict of settings with PPOConfig(**settings)"
     raise ValueError(f"`config` should be {what}. Received: config={config!r}")
+
+
+def check_policy(policy):
+    """Raises a ValueError unless the value is a policy of the package."""
+    if not isinstance(policy, ActorCritic):
+        raise ValueError(
+            "`policy` should be a keras_s5rl policy, such as `agent.policy` or what "
+            f"`load_policy(path)` returns. Received: policy={policy!r}"
+        )
 
 
 def check_callbacks(callbacks):

@@ -8,6 +8,7 @@ import keras
 
 from keras_s5rl import backend, envs, random
 from keras_s5rl.models import check_memory
+from keras_s5rl.models.programs import Programs
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.ppo.learner import Learner
@@ -34,7 +35,6 @@ from keras_s5rl.training.evaluation import compile_episodes, summarize
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.keys import EVALUATION, TRAINING
 from keras_s5rl.training.loop import Loop
-from keras_s5rl.training.programs import Programs
 from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
 from keras_s5rl.training.views import agent_view, env_key, name_of, resolved_args
@@ -116,6 +116,11 @@ class PPO:
         return 0 if self._loop is None else self._loop.update
 
     @property
+    def is_named(self):
+        """Whether the environment was given by its name, and can be made again by it."""
+        return isinstance(self._given_env, str)
+
+    @property
     def env_steps(self):
         """Environment steps taken in training so far."""
         return self.update * self.config.steps_per_update
@@ -186,7 +191,7 @@ class PPO:
         check_callbacks(callbacks)
         if resume and run_dir is None:
             raise ValueError("`run_dir` should name the run to resume. Received: run_dir=None")
-        if run_dir is not None and not isinstance(self._given_env, str):
+        if run_dir is not None and not self.is_named:
             raise ValueError(
                 "`run_dir` needs an environment that can be made again by its name: register it "
                 f"with `keras_s5rl.envs.register_env`. Received: env={self.env}"
