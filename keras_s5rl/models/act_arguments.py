@@ -53,8 +53,14 @@ def state_tensors(state, shapes, batch_size):
     return tensors
 
 
-def check_key(key):
-    """Raises a ValueError unless the value is a key of `keras_s5rl.random`."""
+def check_draw(deterministic, key):
+    """Raises a ValueError unless a draw is either not asked for, or has a key."""
+    if not isinstance(deterministic, bool):
+        raise ValueError(
+            f"`deterministic` should be True or False. Received: deterministic={deterministic!r}"
+        )
+    if deterministic:
+        return
     if tuple(getattr(key, "shape", ())) != (2,) or "int" not in str(key.dtype):
         received = "None" if key is None else repr(key)
         raise ValueError(

@@ -9,7 +9,7 @@ from keras_s5rl import backend
 from keras_s5rl.layers.dense import Dense, run_side_by_side
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.models.act_arguments import (
-    check_key,
+    check_draw,
     observation_tensor,
     reset_tensor,
     state_tensors,
@@ -203,10 +203,9 @@ class ActorCritic(keras.Model):
         batch_size = observation.shape[0]
         reset = reset_tensor(reset, batch_size)
         state = state_tensors(state, self._state_shapes, batch_size)
-        if not deterministic:
-            check_key(key)
+        check_draw(deterministic, key)
         program = self.programs.get(
-            ("act", bool(deterministic)), lambda: self._compile_act(deterministic)
+            ("act", deterministic), lambda: self._compile_act(deterministic)
         )
         weights = [ops.convert_to_tensor(variable) for variable in self.variables]
         return program(weights, observation, reset, state, None if deterministic else key)
