@@ -5,7 +5,6 @@ import os
 
 import keras
 
-from keras_s5rl.models import ActorCritic
 from keras_s5rl.ppo.config import PPOConfig
 
 _METHODS = ("draw_initial", "initial", "draw_step", "transition", "observation", "discount")
@@ -72,8 +71,8 @@ def check_config(config):
 
 
 def check_policy(policy):
-    """Raises a ValueError unless the value is a policy of the package."""
-    if not isinstance(policy, ActorCritic):
+    """Raises a ValueError unless the value has what `ActorCritic` has for acting."""
+    if not all(hasattr(policy, name) for name in ("act", "get_initial_state", "programs")):
         raise ValueError(
             "`policy` should be a keras_s5rl policy, such as `agent.policy` or what "
             f"`load_policy(path)` returns. Received: policy={policy!r}"

@@ -80,7 +80,8 @@ def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=No
     }
     tiers, skipped = _tiers(agent, env_args)
     scores = []
-    for tier, env, made_of, arguments in tiers:
+    for tier, env, arguments in tiers:
+        made_of = agent.env if agent.is_named else env
         sizes = {"num_trials": env.num_trials, "trial_steps": env.trial_steps}
         play = agent.programs.get(
             ("contexts", env_key(made_of, arguments), num_contexts),
@@ -122,15 +123,11 @@ def _check_has_trials(env, name):
 
 
 def _tiers(agent, env_args):
-    """Returns `(tier, env, what it was made of, its arguments)` of each tier to play, and what is
-    left out of them."""
+    """Returns `(tier, env, its arguments)` of each tier to play, and what is left out of them."""
     env = agent.environment.env
     if not hasattr(env, "tier"):
         arguments = {**agent.env_args, **env_args}
-        if not env_args:
-            made_of = agent.env if agent.is_named else env
-            return [("T1", env, made_of, arguments)], []
-        return [("T1", envs.make(agent.env, **arguments), agent.env, arguments)], []
+        return [("T1", envs.make(agent.env, **arguments) if env_args else env, arguments)], []
     tiers, skipped = [], []
     for tier in (env_args["tier"],) if "tier" in env_args else _HELD_OUT:
         arguments = {**agent.env_args, "strength": 1.0, **env_args, "tier": tier}
@@ -139,7 +136,7 @@ def _tiers(agent, env_args):
             skipped += [{"tier": tier, **task} for task in left_out]
             if not arguments["tasks"]:
                 continue
-        tiers.append((tier, envs.make(agent.env, **arguments), agent.env, arguments))
+        tiers.append((tier, envs.make(agent.env, **arguments), arguments))
     if not tiers:
         raise ValueError(skipped[0]["reason"])
     return tiers, skipped

@@ -35,19 +35,19 @@ def test_it_does_what_a_step_and_the_distribution_do_with_the_weights_of_now(mem
 
 def test_it_can_be_part_of_a_program_and_differentiated():
     policy = make_policy("gru")
-    (state,) = random_state(policy)
+    state = random_state(policy)
     values = [ops.convert_to_tensor(variable) for variable in policy.trainable_variables]
 
     def loss(values):
         mapping = list(zip(policy.trainable_variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
-            _, (after,) = policy.act(OBSERVATIONS[:, 0], RESETS[:, 0], [state])
+            _, (after, *_) = policy.act(OBSERVATIONS[:, 0], RESETS[:, 0], state)
         return ops.sum(ops.square(after)), after
 
     def expected_loss(values):
         mapping = list(zip(policy.trainable_variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
-            _, _, (after,) = policy.step(OBSERVATIONS[:, 0], RESETS[:, 0], [state])
+            _, _, (after, *_) = policy.step(OBSERVATIONS[:, 0], RESETS[:, 0], state)
         return ops.sum(ops.square(after)), after
 
     program = backend.compile(lambda values: backend.value_and_gradients(loss, values))

@@ -39,7 +39,10 @@ def test_evaluations_after_more_training_in_other_modes_and_of_other_seeds(agent
         first = agent.evaluate(8)
         agent.evaluate(8, deterministic=False, seed=5)
         go_on(agent)
+        weights = agent.policy.get_weights()
+        agent.policy.set_weights([-weight for weight in weights])
         later = agent.evaluate(8)
+        agent.policy.set_weights(weights)
         agent.evaluate(8, env="RepeatPreviousEasy", env_args={})
     assert compiled == []
     assert first["returns"] != later["returns"]  # it is the policy of now that plays
