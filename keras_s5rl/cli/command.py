@@ -119,8 +119,11 @@ def select_backend(name, num_devices=1):
         )
     check_installed(name)
     os.environ["KERAS_BACKEND"] = name
-    if name == "jax" and num_devices > 1:
-        os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(num_devices))
+    if name == "jax":
+        # XLA raises its errors; what it writes beside them is a banner about slow compiling.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        if num_devices > 1:
+            os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(num_devices))
     if name == "tensorflow":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, no lines of information
     else:
