@@ -7,6 +7,10 @@ these names runs on each of them.
 - `compile(function, donate_argnums=())`: the function of structures of tensors as one XLA program
   for each set of shapes, on torch, which runs eagerly, the function itself. It can be
   differentiated. Donated arguments may be overwritten (they are on JAX).
+- `memory_needed(program, *arguments)`: the bytes that it will take to run a compiled program, or
+  `None`; `available_memory()`: those that there are; `ran_out_of_memory(error)`: whether an
+  exception says so.
+- `use_compilation_cache()`: keeps compiled programs for later processes (JAX).
 - `scan(function, carry, xs, length=None, reverse=False)`: `carry, y_t = function(carry, x_t)` along
   the leading axis.
 - `scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0)`: `carry, values_t =
@@ -24,8 +28,8 @@ these names runs on each of them.
 - `wait_until_ready(structure)`: blocks until the tensors of a structure are computed.
 - `device_name()`: the device in use, in words.
 - `devices`: several devices that run a program together, each on its part (JAX alone has more than
-  one): `count`, `compile`; within such a program `index`, `sum`, `mean`, which elsewhere change
-  nothing; `on_default` for what is to leave it.
+  one): `count`, `compile`; within such a program `index`, `sum`, `mean`, `gather`, which elsewhere
+  change nothing; `on_default` for what is to leave it.
 - `random`: Threefry-2x32: key, split, fold_in, bits, uniform, normal, randint, permutation, with
   the same bits on each backend.
 """
@@ -33,6 +37,8 @@ these names runs on each of them.
 import importlib
 
 import keras
+
+from keras_s5rl.backend.host_memory import available_memory
 
 _BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -45,6 +51,9 @@ if keras.backend.backend() not in _BACKENDS:
 _implementation = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
 compile = _implementation.compile
+memory_needed = _implementation.memory_needed
+ran_out_of_memory = _implementation.ran_out_of_memory
+use_compilation_cache = _implementation.use_compilation_cache
 product = _implementation.product
 scan = _implementation.scan
 scan_in_place = _implementation.scan_in_place
@@ -59,6 +68,7 @@ devices = _implementation.devices
 random = _implementation.random
 
 __all__ = [
+    "available_memory",
     "compile",
     "cond",
     "custom_derivatives",
@@ -66,10 +76,13 @@ __all__ = [
     "devices",
     "gradient_step",
     "host_call",
+    "memory_needed",
     "product",
+    "ran_out_of_memory",
     "random",
     "scan",
     "scan_in_place",
+    "use_compilation_cache",
     "value_and_gradients",
     "wait_until_ready",
 ]

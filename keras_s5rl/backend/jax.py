@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_s5rl.backend import jax_devices as devices
 from keras_s5rl.backend import jax_random as random  # noqa: F401  one of the names of a backend
+from keras_s5rl.backend.jax_compilation_cache import use_compilation_cache  # noqa: F401
 from keras_s5rl.backend.jax_derivatives import custom_derivatives  # noqa: F401
 from keras_s5rl.backend.jax_kernels import product, scan_in_place  # noqa: F401
 
@@ -14,6 +15,25 @@ def compile(function, donate_argnums=()):
     """Returns `function` as one XLA program; the buffers of donated arguments are reused for its
     results."""
     return jax.jit(function, donate_argnums=donate_argnums)
+
+
+def memory_needed(program, *arguments):
+    """Compiles a program of `compile` or `devices.compile` for these arguments, and returns the
+    bytes of host memory that it will take to run it, beside the arguments.
+
+    On a GPU, whose allocations fail with an error, these are not asked for: `None`.
+    """
+    analysis = program.lower(*arguments).compile().memory_analysis()
+    if jax.default_backend() != "cpu" or analysis is None:
+        return None
+    sizes = analysis.output_size_in_bytes + analysis.temp_size_in_bytes
+    return sizes - analysis.alias_size_in_bytes
+
+
+def ran_out_of_memory(error):
+    """Whether an exception says that memory could not be allocated."""
+    is_jax = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return is_jax or isinstance(error, MemoryError)
 
 
 def scan(function, carry, xs, length=None, reverse=False):

@@ -35,7 +35,7 @@ def compile(function, num_devices, parts):
             function their tensors have a leading axis `num_devices`.
 
     Returns:
-        The function. The buffers of its argument are reused for its results.
+        The function.
     """
     mesh = Mesh(np.array(jax.local_devices()[:num_devices]), (_AXIS,))
 
@@ -56,16 +56,20 @@ def compile(function, num_devices, parts):
             check_vma=False,  # a gradient is the device's own until `mean`
         )(state)
 
-    compiled = jax.jit(program, donate_argnums=(0,))
+    compiled = jax.jit(program)
 
     def place(structure, spec):
         sharding = NamedSharding(mesh, spec)
         return jax.tree.map(lambda tensor: _placed(tensor, sharding), structure)
 
-    def call(state):
+    def placed(state):
         # For a state from elsewhere, the first or one of a checkpoint, JAX would compile it anew.
-        return compiled({name: place(state[name], spec) for name, spec in specs(state).items()})
+        return {name: place(state[name], spec) for name, spec in specs(state).items()}
 
+    def call(state):
+        return compiled(placed(state))
+
+    call.lower = lambda state: compiled.lower(placed(state))
     return call
 
 
@@ -82,6 +86,17 @@ def sum(structure):
 def mean(structure):
     """Returns the means of float32 tensors over the devices that run the program together."""
     return _join(jax.lax.pmean, structure)
+
+
+def gather(structure):
+    """Returns tensors whose leading axis joins those of the devices that run the program together,
+    in their order."""
+    if not _is_shared.get():
+        return structure
+    # In one piece, as in `_join`.
+    flat, restore = ravel_pytree(structure)
+    parts = jax.vmap(restore)(jax.lax.all_gather(flat, _AXIS))
+    return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), parts)
 
 
 def on_default(tensor):

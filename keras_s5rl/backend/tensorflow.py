@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_s5rl.backend import one_device as devices  # noqa: F401  a name of a backend
 from keras_s5rl.backend import threefry as random  # noqa: F401
+from keras_s5rl.backend.eager_programs import memory_needed, use_compilation_cache  # noqa: F401
 from keras_s5rl.backend.scan_along_axis import scan_in_place  # noqa: F401
 
 _TWINS = weakref.WeakKeyDictionary()
@@ -47,6 +48,11 @@ def compile(function, donate_argnums=()):
         return programs[-1](*arguments)
 
     return call
+
+
+def ran_out_of_memory(error):
+    """Whether an exception says that memory could not be allocated."""
+    return isinstance(error, tf.errors.ResourceExhaustedError | MemoryError)
 
 
 def scan(function, carry, xs, length=None, reverse=False):

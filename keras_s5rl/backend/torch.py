@@ -5,6 +5,7 @@ import torch
 
 from keras_s5rl.backend import one_device as devices  # noqa: F401  a name of a backend
 from keras_s5rl.backend import threefry as random  # noqa: F401
+from keras_s5rl.backend.eager_programs import memory_needed, use_compilation_cache  # noqa: F401
 from keras_s5rl.backend.scan_along_axis import scan_in_place  # noqa: F401
 from keras_s5rl.backend.torch_derivatives import custom_derivatives  # noqa: F401
 
@@ -13,6 +14,12 @@ def compile(function, donate_argnums=()):
     """Returns `function` itself. It records gradients where torch does; no argument is
     overwritten."""
     return function
+
+
+def ran_out_of_memory(error):
+    """Whether an exception says that memory could not be allocated."""
+    is_torch = isinstance(error, RuntimeError) and "memory" in str(error)  # on a CPU no more
+    return is_torch or isinstance(error, MemoryError)
 
 
 def scan(function, carry, xs, length=None, reverse=False):

@@ -8,8 +8,6 @@ import textwrap
 
 from absl import flags
 
-from keras_s5rl.cli.compilation_cache import use_compilation_cache
-
 BACKENDS = ("jax", "tensorflow", "torch")
 
 
@@ -102,8 +100,8 @@ def check_installed(name):
 
 
 def select_backend(name, num_devices=1):
-    """Sets KERAS_BACKEND, and with JAX the compilation cache and how many devices a CPU is; to be
-    called before anything imports Keras.
+    """Sets KERAS_BACKEND, and with JAX how many devices a CPU is; to be called before anything
+    imports Keras.
 
     Args:
         name: String, the value of the flag, or `None`.
@@ -122,7 +120,8 @@ def select_backend(name, num_devices=1):
     check_installed(name)
     os.environ["KERAS_BACKEND"] = name
     if name == "jax":
-        use_compilation_cache()
+        # XLA raises its errors; what it writes beside them is a banner about slow compiling.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         if num_devices > 1:
             os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(num_devices))
     if name == "tensorflow":

@@ -55,6 +55,13 @@ def make(env, **env_args):
     >>> envs.make("RepeatPreviousEasy", k=8).max_episode_steps
     51
     """
+    factory, arguments = resolve(env, env_args)
+    return factory(**arguments)
+
+
+def resolve(env, env_args):
+    """Returns what `make` calls: `(factory, arguments)`, those that the name stands for and the
+    dict `env_args` together."""
     known = {**_BUILT_IN, **_own}
     entry = known.get(_ALIASES.get(env, env) if isinstance(env, str) else None)
     if entry is None:
@@ -78,7 +85,7 @@ def make(env, **env_args):
         raise ValueError(
             f"`env_args` should fit {env}{signature}: {error}. Received: env_args={env_args}"
         ) from None
-    return factory(**arguments)
+    return factory, arguments
 
 
 def register_env(name, factory):

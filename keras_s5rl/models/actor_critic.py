@@ -5,8 +5,16 @@ import os
 import keras
 from keras import ops
 
+from keras_s5rl import backend
 from keras_s5rl.layers.dense import Dense, run_side_by_side
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.models.act_arguments import (
+    check_draw,
+    observation_tensor,
+    reset_tensor,
+    state_tensors,
+)
+from keras_s5rl.models.programs import Programs
 from keras_s5rl.ops import rowwise
 
 _HIDDEN_GAIN = 2.0**0.5
@@ -93,7 +101,11 @@ class ActorCritic(keras.Model):
             "actor", self.head_sizes, actor_seed, distribution.num_outputs, _ACTOR_GAIN
         )
         self.critic = self._dense_layers("critic", self.head_sizes, critic_seed, 1, _CRITIC_GAIN)
-        self._state_is_one_tensor = not isinstance(memory.get_initial_state(1), list | tuple)
+        state = memory.get_initial_state(1)
+        self._state_is_one_tensor = not isinstance(state, list | tuple)
+        state = [state] if self._state_is_one_tensor else state
+        self._state_shapes = tuple(tuple(tensor.shape[1:]) for tensor in state)
+        vars(self)["programs"] = Programs()  # past Keras, which would track it
         self.build((None, None, observation_size))
 
     def _dense_layers(self, name, hidden_sizes, seed, num_outputs=None, output_gain=None):
@@ -166,7 +178,10 @@ class ActorCritic(keras.Model):
         return *self._decide(features), [state] if self._state_is_one_tensor else list(state)
 
     def act(self, observation, reset, state, deterministic=True, key=None):
-        """Chooses actions for one step.
+        """Chooses actions for one step, in a program that is compiled once for each batch size.
+
+        It uses the weights that the policy has when it is called. Without gradients wanted, call it
+        under `torch.no_grad()` on torch.
 
         Args:
             observation: float32 tensor `(batch, observation_size)`.
@@ -181,17 +196,31 @@ class ActorCritic(keras.Model):
             axes)`, and the new flat list of states.
 
         Raises:
-            ValueError: If a draw is asked for without a key.
+            ValueError: If an argument is missing or of another shape, if a reset is neither true
+                nor false, or if a draw is asked for without a key.
         """
-        if not deterministic and key is None:
-            raise ValueError(
-                "`key` should be a key of `keras_s5rl.random` when `deterministic=False`: a draw "
-                "needs one. Received: key=None"
-            )
-        parameters, _, state = self.step(observation, reset, state)
-        if deterministic:
-            return self.distribution.mode(parameters), state
-        return self.distribution.sample(parameters, key), state
+        observation = observation_tensor(observation, self.observation_size)
+        batch_size = observation.shape[0]
+        reset = reset_tensor(reset, batch_size)
+        state = state_tensors(state, self._state_shapes, batch_size)
+        check_draw(deterministic, key)
+        program = self.programs.get(
+            ("act", deterministic), lambda: self._compile_act(deterministic)
+        )
+        weights = [ops.convert_to_tensor(variable) for variable in self.variables]
+        return program(weights, observation, reset, state, None if deterministic else key)
+
+    def _compile_act(self, deterministic):
+        def program(weights, observation, reset, state, key):
+            variables = zip(self.variables, weights, strict=True)
+            with keras.StatelessScope(state_mapping=list(variables)):
+                parameters, _, state = self.step(observation, reset, state)
+                if deterministic:
+                    return self.distribution.mode(parameters), state
+                return self.distribution.sample(parameters, key), state
+
+        backend.use_compilation_cache()
+        return backend.compile(program)
 
     def get_initial_state(self, batch_size):
         """Returns the memory state before an episode: a flat list of tensors, batch first; empty
@@ -254,12 +283,19 @@ def load_policy(path):
     Raises:
         ValueError: If there is no such file, or if it holds another model.
     """
-    if not os.path.isfile(path):
+    if not isinstance(path, str | os.PathLike) or not os.path.isfile(path):
         raise ValueError(
-            "`path` should be a policy saved with `policy.save(path)`, such as "
-            f"runs/demo/policy.keras. Received: path={str(path)!r}"
+            "`path` should be the file of a policy saved with `policy.save(path)`, such as "
+            f"'runs/demo/policy.keras'. Received: path={path!r}"
         )
-    model = keras.saving.load_model(path, compile=False)
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # of many kinds: of Keras, of zip files, of JSON and of HDF5
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            "`path` should hold a policy saved with `policy.save(path)`, a whole .keras file; this "
+            f"one cannot be read ({type(error).__name__}: {reason}). Received: path={str(path)!r}"
+        ) from error
     if not isinstance(model, ActorCritic):
         raise ValueError(
             f"`path` should hold a keras_s5rl policy; it holds a {type(model).__name__}. "

@@ -44,7 +44,7 @@ def registered_memories():
 
 def check_memory(name):
     """Raises a ValueError that lists the nearest known names if no memory has this one."""
-    if name not in _BUILDERS:
+    if not isinstance(name, str) or name not in _BUILDERS:
         near = difflib.get_close_matches(str(name), _BUILDERS, cutoff=0.3) or list(_BUILDERS)
         raise ValueError(
             f"`memory` should be one of {registered_memories()}; did you mean {near[0]!r}? "

@@ -76,6 +76,7 @@ LATER_SETTINGS = (
     "normalize_rewards",
     "num_devices",
 )
+_EPISODES_KEPT = 100  # at least, of all environments together, for the mean of their returns
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
 
 
@@ -272,6 +273,11 @@ class PPOConfig:
     def envs_per_device(self):
         """Environments that each of the devices steps."""
         return self.num_envs // self.num_devices
+
+    @property
+    def episodes_kept(self):
+        """Episodes of each environment over which returns are averaged: a hundred of all."""
+        return -(-_EPISODES_KEPT // self.num_envs)
 
     def num_updates(self, total_steps):
         """Updates that take in `total_steps` environment steps, rounded up to a whole one."""

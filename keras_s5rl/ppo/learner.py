@@ -6,6 +6,8 @@ from keras import ops
 from keras_s5rl import backend, random
 from keras_s5rl.ppo import losses
 from keras_s5rl.ppo.advantages import generalized_advantages
+from keras_s5rl.ppo.ended_episodes import ended_episodes
+from keras_s5rl.ppo.host_memory import check_memory, memory_errors_named
 from keras_s5rl.ppo.reward_normalization import initial_returns, normalize_rewards
 from keras_s5rl.ppo.rollout import collect_rollout
 
@@ -30,15 +32,23 @@ class Learner:
         policy: `keras_s5rl.models.ActorCritic`.
         optimizer: A Keras optimizer built on the policy's trainable variables.
         config: `PPOConfig`.
+        env_args: Dict of the environment's arguments, for error messages. Defaults to `None`.
     """
 
-    def __init__(self, environment, policy, optimizer, config):
+    def __init__(self, environment, policy, optimizer, config, env_args=None):
         self.environment = environment
         self.policy = policy
         self.optimizer = optimizer
         self.config = config
         self._num_tasks = max(1, len(environment.env.tasks))
         self._compiled_iteration = None
+        names = ("num_envs", "num_steps", "width", "state_size", "num_layers")
+        self._sizes = {name: getattr(config, name) for name in names} | {"env_args": env_args}
+
+    @property
+    def is_compiled(self):
+        """Whether the iteration has been compiled, so that the next one starts at once."""
+        return self._compiled_iteration is not None
 
     def initial_state(self, key):
         """Returns the state before the first iteration: fresh episodes, empty memory, the
@@ -52,6 +62,7 @@ class Learner:
         )
 
         def part(environment_key):
+            check_memory(start, (environment_key,), self._sizes)
             memory = [ops.copy(s) for s in self.policy.get_initial_state(num_envs)]
             part = {"environment": start(environment_key), "memory": memory}
             if config.normalize_rewards:
@@ -71,24 +82,32 @@ class Learner:
         }
 
     def __call__(self, state):
-        """Runs the compiled iteration. The tensors of `state` are given up (donated)."""
-        if self._compiled_iteration is None:
-            self._compiled_iteration = self._compile()
-        return self._compiled_iteration(state)
+        """Runs the compiled iteration.
+
+        `state` stays as it is, its tensors are not donated: an iteration that fails, is interrupted
+        or diverges has not happened.
+        """
+        with memory_errors_named(self._sizes):
+            if self._compiled_iteration is None:
+                iteration = self._compile()
+                check_memory(iteration, (state,), self._sizes)
+                self._compiled_iteration = iteration
+            return self._compiled_iteration(state)
 
     def _compile(self):
         if self.config.num_devices == 1:
-            return backend.compile(self.iterate, donate_argnums=(0,))
+            return backend.compile(self.iterate)
         return backend.devices.compile(self.iterate, self.config.num_devices, _PARTS)
 
     def iterate(self, state):
         """One iteration, on the part of the state that this device has.
 
         Returns:
-            `(state, metrics)`: the next state, and a dict of scalar tensors: the losses, `entropy`
-            and `approx_kl` (nats), `clip_fraction`, `gradient_norm`, each a mean over the epochs'
-            minibatches; `explained_variance` of the rollout; `episodes` that ended, and the sums
-            `episode_return_sum` and `episode_length_sum` over them.
+            `(state, metrics)`: the next state, and a dict of float32 tensors. Scalars are the
+            losses, `entropy` and `approx_kl` (nats), `clip_fraction`, `gradient_norm`, each a mean
+            over the epochs' minibatches; `explained_variance` of the rollout; and `weights`, the
+            sum of their sizes, finite if they are. Of each environment are `episodes`,
+            `episode_returns` and `episode_lengths`, as of `ended_episodes`.
         """
         key, rollout_key, update_key = ops.unstack(random.split(state["key"], 3), 3)
         if self.config.num_devices > 1:
@@ -118,10 +137,11 @@ class Learner:
         trainable, optimizer, metrics = self._update(
             state["trainable"], state["optimizer"], batch, update_key
         )
-        metrics |= _episode_sums(rollout)
+        metrics |= ended_episodes(rollout, self.config.episodes_kept)
         metrics["explained_variance"] = losses.explained_variance(
             batch["value"], batch["value_target"]
         )
+        metrics["weights"] = sum(ops.sum(ops.abs(values)) for values in trainable)
         return next_state | {"trainable": trainable, "optimizer": optimizer}, metrics
 
     def loss(self, trainable, batch):
@@ -223,14 +243,3 @@ def copy_values(variables):
     """Returns the values of Keras variables as tensors of their own, from which torch records no
     gradients."""
     return [ops.copy(ops.stop_gradient(variable.value)) for variable in variables]
-
-
-def _episode_sums(rollout):
-    """Number, returns and lengths of the episodes that ended in the rollout, as float32 scalars."""
-    ended = ops.cast(rollout["episode_ended"], "float32")
-    sums = {
-        "episodes": ops.sum(ended),
-        "episode_return_sum": ops.sum(ended * rollout["episode_return"]),
-        "episode_length_sum": ops.sum(ended * ops.cast(rollout["episode_length"], "float32")),
-    }
-    return backend.devices.sum(sums)

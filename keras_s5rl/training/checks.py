@@ -1,8 +1,7 @@
-"""Checks of arguments and results."""
-
-import math
+"""Checks of what fits together, and of results."""
 
 import keras
+import numpy as np
 
 from keras_s5rl import backend
 from keras_s5rl.models import distribution_for
@@ -10,12 +9,6 @@ from keras_s5rl.models import distribution_for
 
 class NonFiniteLossError(RuntimeError):
     """A loss or gradient became infinite or not a number."""
-
-
-def check_count(name, value):
-    """Raises a ValueError unless the value is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
 
 
 def check_devices(config):
@@ -77,10 +70,11 @@ def _describe(distribution):
 
 def check_finite(values, update):
     """Raises a NonFiniteLossError unless all metrics of an update are finite numbers."""
-    wrong = [name for name, value in values.items() if not math.isfinite(value)]
+    wrong = {name: np.min(value) for name, value in values.items() if not np.isfinite(value).all()}
     if wrong:
+        name = next(iter(wrong))
         raise NonFiniteLossError(
-            f"Update {update} has non-finite {', '.join(wrong)}: training has diverged. Lower "
-            "`learning_rate` or `max_grad_norm`, or look for infinite rewards or observations. "
-            f"Received: {wrong[0]}={values[wrong[0]]}"
+            f"Update {update} has non-finite {', '.join(wrong)}: training has diverged. The policy "
+            "is that of the update before. Lower `learning_rate` or `max_grad_norm`, or look for "
+            f"infinite rewards or observations. Received: {name}={wrong[name]}"
         )

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs.autoreset import select_envs
+from keras_s5rl.ppo.host_memory import check_memory, memory_errors_named
 
 
 def play_episodes(environment, policy, num_episodes, key, modes):
@@ -27,22 +28,33 @@ def play_episodes(environment, policy, num_episodes, key, modes):
     Returns:
         For each of `modes` a pair `(returns, lengths)` of numpy arrays `(num_episodes,)`.
     """
+    return compile_episodes(environment, policy, num_episodes)(policy, key, modes)
+
+
+def compile_episodes(environment, policy, num_episodes):
+    """Returns `play_episodes` of these as a function `(policy, key, modes)`, whose second call
+    compiles nothing. The policy may be another with the same shapes."""
 
     def start(key):
         return environment.initial(environment.draw_initial(key, num_episodes))
 
-    play = compile_play(environment, policy, start)
-    initial_key, steps_key = ops.unstack(random.split(key), 2)
-    return [play(policy, initial_key, steps_key, mode)[:2] for mode in modes]
+    play = compile_play(environment, policy, start, {"num_episodes": num_episodes})
+
+    def play_modes(player, key, modes):
+        initial_key, steps_key = ops.unstack(random.split(key), 2)
+        return [play(player, initial_key, steps_key, mode)[:2] for mode in modes]
+
+    return play_modes
 
 
-def compile_play(environment, policy, start, record=lambda state, reward, active: None):
+def compile_play(environment, policy, start, sizes, record=lambda state, reward, active: None):
     """Returns a function that plays episodes from their start to the end of the longest.
 
     Args:
         environment: `keras_s5rl.envs.AgentView`.
         policy: `keras_s5rl.models.ActorCritic`.
         start: Function of one structure of tensors that returns the states at the start.
+        sizes: Dict of what the size of the program depends on, for people.
         record: Function `(state, reward, active) -> structure` of what to keep of a step: the state
             before it, its rewards, and whether the episode was still under way, bool
             `(num_episodes,)`. Keeps nothing by default.
@@ -87,13 +99,20 @@ def compile_play(environment, policy, start, record=lambda state, reward, active
         active = ops.logical_and(active, ops.logical_not(ops.logical_or(terminated, truncated)))
         return (state, memory, active, returns, lengths), records
 
+    backend.use_compilation_cache()
     compiled = backend.compile(program)
+    is_checked = False
 
     def play(player, source, key, deterministic):
+        nonlocal is_checked
         # Without gradients: torch would keep the graph of a whole episode for them.
         weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in player.variables]
-        results = compiled(weights, source, key, ops.convert_to_tensor(not deterministic))
-        return keras.tree.map_structure(ops.convert_to_numpy, results)
+        arguments = weights, source, key, ops.convert_to_tensor(not deterministic)
+        with memory_errors_named(sizes):
+            if not is_checked:
+                check_memory(compiled, arguments, sizes)
+                is_checked = True
+            return keras.tree.map_structure(ops.convert_to_numpy, compiled(*arguments))
 
     return play
 

@@ -9,14 +9,15 @@ from keras import ops
 from keras_s5rl import backend, random
 from keras_s5rl.envs import Environment
 from keras_s5rl.envs.spaces import null_value
-from keras_s5rl.training.checks import check_count
+from keras_s5rl.training.arguments import check_bool, check_count, check_env_args, check_policy
 from keras_s5rl.training.evaluation import summarize
-from keras_s5rl.training.views import view_for
+from keras_s5rl.training.views import plain_arguments, view_for
 
 _MAX_COPIES = 64
+_OF_COPIES = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
 
 
-def evaluate_gymnasium(policy, env, num_episodes, deterministic=True, seed=0, env_args=None):
+def evaluate_gymnasium(policy, env, num_episodes=256, deterministic=True, seed=0, env_args=None):
     """Plays whole episodes of a Gymnasium environment and returns the policy's score.
 
     The policy sees what `keras_s5rl.envs.AgentView` shows: flat observation, previous action and
@@ -32,18 +33,19 @@ def evaluate_gymnasium(policy, env, num_episodes, deterministic=True, seed=0, en
             `"popgym:popgym-RepeatPreviousEasy-v0"`); a callable that returns a new
             `gymnasium.Env`; an `Env`; or a `VectorEnv`, in any mode of autoreset. An environment
             that was given is left open.
-        num_episodes: Positive integer.
+        num_episodes: Positive integer. Defaults to `256`.
         deterministic: Whether to play the mode of the policy rather than draws from it. Defaults to
             `True`.
-        seed: Non-negative integer, from which the environments are reset and the draws are made.
-            Defaults to `0`.
+        seed: Integer from 0 to 2**32 - 1, from which the environments are reset and the draws are
+            made. Defaults to `0`.
         env_args: Dict of keyword arguments of an environment given by its id, or `None`. Defaults
             to `None`.
 
     Returns:
-        Dict, as of `PPO.evaluate`: `env num_episodes deterministic seed return_mean return_std
-        return_ci95 length_mean other_mode returns`. In `other_mode` is the score of the policy
-        played the other way, from the same seed.
+        Dict, as of `PPO.evaluate`: `env env_args num_episodes deterministic seed return_mean
+        return_std return_ci95 length_mean other_mode returns`. `env_args` holds the defaults too;
+        it is `None` where Gymnasium does not know how the environment was made. In `other_mode` is
+        the score of the policy played the other way, from the same seed.
 
     Raises:
         ValueError: If there is no such environment, or its spaces are not those of the policy.
@@ -59,13 +61,18 @@ def evaluate_gymnasium(policy, env, num_episodes, deterministic=True, seed=0, en
     >>> len(report["returns"])
     4
     """
+    check_policy(policy)
     check_count("num_episodes", num_episodes)
+    check_bool("deterministic", deterministic)
+    check_env_args(env_args)
+    key = random.key(seed)
     copies, name = _make_copies(env, num_episodes, env_args)
     try:
+        arguments = _arguments(copies)
         shown = _Shown(copies.single_observation_space, copies.single_action_space)
         view = view_for(policy, shown, name)
         played, other = (
-            _play(copies, _actor(policy, view, mode, seed), num_episodes, seed)
+            _play(copies, _actor(policy, view, mode, key), num_episodes, seed)
             for mode in (deterministic, not deterministic)
         )
     finally:
@@ -73,6 +80,7 @@ def evaluate_gymnasium(policy, env, num_episodes, deterministic=True, seed=0, en
             copies.close()
     return {
         "env": name,
+        "env_args": arguments,
         "num_episodes": num_episodes,
         "deterministic": deterministic,
         "seed": seed,
@@ -128,9 +136,23 @@ def _name_of(env):
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
-def _actor(policy, view, deterministic, seed):
+def _arguments(copies):
+    """All arguments of the environments as plain values, or `None` where nothing tells them."""
+    spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
+    if spec is None:
+        return None
+    factory = spec.entry_point
+    if isinstance(factory, str):
+        factory = gymnasium.envs.registration.load_env_creator(factory)
+    given = {name: value for name, value in spec.kwargs.items() if name not in _OF_COPIES}
+    try:
+        return plain_arguments(factory, given)
+    except (TypeError, ValueError):  # nothing tells what it takes
+        return plain_arguments(lambda **arguments: None, given)
+
+
+def _actor(policy, view, deterministic, key):
     """Returns `act(observations, previous_action, is_first, memory, step) -> action, memory`."""
-    key = random.key(seed)
 
     def program(weights, key, state, memory, step):
         variables = zip(policy.variables, weights, strict=True)
@@ -143,7 +165,12 @@ def _actor(policy, view, deterministic, seed):
                 None if deterministic else random.fold_in(key, step),
             )
 
-    compiled = backend.compile(program)
+    def compile_program():
+        backend.use_compilation_cache()
+        return backend.compile(program)
+
+    shown = str(view.env.observation_space), str(view.env.action_space), view.previous_action
+    compiled = policy.programs.get(("gymnasium", *shown, deterministic), compile_program)
     # Without gradients: torch would keep the graph of a whole episode for them.
     weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in policy.variables]
 

@@ -7,16 +7,18 @@ from keras import ops
 from keras_s5rl import envs, random
 from keras_s5rl.envs.control.tiers import TIERS
 from keras_s5rl.ppo.policy import make_policy
-from keras_s5rl.training.checks import check_count, check_spaces
+from keras_s5rl.training.arguments import check_bool, check_count, check_env_args
+from keras_s5rl.training.checks import check_spaces
 from keras_s5rl.training.context_scores import score_contexts
 from keras_s5rl.training.evaluation import compile_play
 from keras_s5rl.training.keys import IN_CONTEXT
+from keras_s5rl.training.views import env_key, resolved_args
 
 _HELD_OUT = ("T1", "T2", "T3")
 _NEEDED = ("num_trials", "trial_steps", "draw_bank")
 
 
-def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=None):
+def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=None, seed=None):
     """Scores a policy trial by trial and step by step inside contexts that it has never seen.
 
     Its environment has trials (`num_trials`, `trial_steps`, `draw_bank`, and `trial` and
@@ -37,12 +39,15 @@ def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=No
         env_args: Dict of keyword arguments of the environment that take the place of those trained
             with, or `None`. With `tier` in it that tier alone is played. Without `tasks` in it tier
             T2 has its own. Defaults to `None`.
+        seed: Integer from 0 to 2**32 - 1 of what is drawn in the steps, or `None` for the agent's
+            own. The contexts are the same for each. Defaults to `None`.
 
     Returns:
-        Dict: `env`, `env_args`, `memory`, `seed`, `num_contexts`, `deterministic`; `skipped`, a
-        list of dicts `tier, task, reason` of the tasks that do not fit the policy; `scores`, a list
-        of dicts, one of each tier and task: `tier`, `task`, `env_args`, `num_trials`,
-        `trial_steps`, and `trained` and `fresh`, the scores of the agent and of the untrained one:
+        Dict: `env`, `env_args`, `memory`, `seed`, `num_contexts`, `deterministic`, `update`,
+        `env_steps`; `skipped`, a list of dicts `tier, task, reason` of the tasks that do not fit
+        the policy; `scores`, a list of dicts, one of each tier and task: `tier`, `task`, `env_args`
+        (all of them, defaults too), `num_trials`, `trial_steps`, and `trained` and `fresh`, the
+        scores of the agent and of the untrained one:
         dicts of `return_mean`, `return_ci95`, `trial_return_mean`, `trial_return_ci95` (lists over
         trials), `reward_mean`, `reward_ci95`, `count` (lists over steps), `first_trial`, `binned`
         (see `keras_s5rl.training.context_scores`) and `other_mode`, the means of the returns of the
@@ -63,6 +68,10 @@ def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=No
     3
     """
     check_count("num_contexts", num_contexts)
+    check_bool("deterministic", deterministic)
+    check_env_args(env_args)
+    seed = agent.seed if seed is None else seed
+    key = random.fold_in(random.key(seed), IN_CONTEXT)
     env_args = dict(env_args or {})
     _check_has_trials(agent.environment.env, agent.env)
     policies = {
@@ -72,19 +81,32 @@ def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=No
     tiers, skipped = _tiers(agent, env_args)
     scores = []
     for tier, env, arguments in tiers:
+        made_of = agent.env if agent.is_named else env
         sizes = {"num_trials": env.num_trials, "trial_steps": env.trial_steps}
-        played = _score_tasks(agent, env, policies, num_contexts, deterministic)
+        play = agent.programs.get(
+            ("contexts", env_key(made_of, arguments), num_contexts),
+            lambda env=env: _compile_play(agent, env, num_contexts),
+        )
+        played = _score_tasks(agent, env, play, policies, key, num_contexts, deterministic)
         scores += [
-            {"tier": tier, "task": task, "env_args": arguments, **sizes, **played[task]}
+            {
+                "tier": tier,
+                "task": task,
+                "env_args": resolved_args(made_of, arguments),
+                **sizes,
+                **played[task],
+            }
             for task in played
         ]
     return {
         "env": agent.env,
         "env_args": {**agent.env_args, **env_args},
         "memory": agent.memory,
-        "seed": agent.seed,
+        "seed": seed,
         "num_contexts": num_contexts,
         "deterministic": deterministic,
+        "update": agent.update,
+        "env_steps": agent.env_steps,
         "skipped": skipped,
         "scores": scores,
     }
@@ -132,14 +154,10 @@ def _fitting_tasks(env, arguments):
     return fitting, skipped
 
 
-def _score_tasks(agent, env, policies, num_contexts, deterministic):
+def _score_tasks(agent, env, play, policies, key, num_contexts, deterministic):
     """Plays all tasks of an environment in one batch; returns the scores of each."""
-    view = agent.view(env)
-    check_spaces(agent.policy, view, agent.env)
-    tasks = view.tasks or (agent.env,)
-    play = _compile_play(agent.policy, view)
+    tasks = getattr(env, "tasks", ()) or (agent.env,)
     contexts = _draw_contexts(env, num_contexts, len(tasks))
-    key = random.fold_in(random.key(agent.seed), IN_CONTEXT)
 
     def score(policy, mode):
         records = play(policy, contexts, key, mode)
@@ -156,15 +174,18 @@ def _score_tasks(agent, env, policies, num_contexts, deterministic):
     return scores
 
 
-def _compile_play(policy, view):
+def _compile_play(agent, env, num_contexts):
     """Returns `play(policy, contexts, key, deterministic)`: records as `score_contexts` takes."""
+    view = agent.view(env)
+    check_spaces(agent.policy, view, agent.env)
 
     def record(state, reward, active):
         info = view.info(state)
         reward = reward / getattr(view.env, "max_reward", 1.0)
         return reward, active, info["trial"], info["trial_step"]
 
-    play = compile_play(view, policy, view.initial, record)
+    sizes = {"num_contexts": num_contexts}
+    play = compile_play(view, agent.policy, view.initial, sizes, record)
     return lambda *arguments: play(*arguments)[2]
 
 

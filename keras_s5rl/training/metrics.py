@@ -1,64 +1,167 @@
-"""From the iteration's sums to the metrics of an update."""
+"""From what an iteration returns to the metrics of an update."""
 
 import math
+
+import numpy as np
+
+from keras_s5rl.runs import RunError
+
+_OF_EPISODES = ("episodes", "episode_returns", "episode_lengths")
 
 
 class EpisodeRecord:
     """What a training remembers from update to update beside the learner's state.
 
+    Of each environment it keeps the latest episodes that ended, a hundred or more of all
+    environments together, and averages the means of the environments. An update's own episodes
+    would be a biased sample: the lucky ones that end early are over before the others, and more of
+    them fit in an update. The latest episodes of one environment are a fair one: how long the
+    episode under way is does not depend on those that ended before it. Therefore, too, nothing is
+    said before every environment has ended an episode.
+
+    An object is never changed: an update makes a new one.
+
     Args:
-        mmer: Best mean episodic return of an update so far (POPGym's MMER), or `None` before an
-            episode has ended.
+        returns: float64 array `(num_envs, kept)`, returns of the latest episodes, newest first.
+        lengths: float64 array of that shape, their lengths in steps.
+        count: int array `(num_envs,)`, how many of these there are so far.
+        mmer: Best mean return so far (POPGym's MMER), of those over all `num_envs * kept` episodes,
+            or `None` before there are as many.
         wall_time_s: Seconds trained so far, compiling included.
     """
 
-    def __init__(self, mmer=None, wall_time_s=0.0):
+    def __init__(self, returns, lengths, count, mmer=None, wall_time_s=0.0):
+        self.returns = returns
+        self.lengths = lengths
+        self.count = count
         self.mmer = mmer
         self.wall_time_s = wall_time_s
 
-    def metrics(self, values, seconds, update, env_steps, steps_per_update):
-        """Returns the metrics of one update, in the order in which they are written.
+    @classmethod
+    def empty(cls, num_envs, num_kept, mmer=None, wall_time_s=0.0):
+        """Returns the record of `num_envs` environments before an episode has ended."""
+        zeros = np.zeros((num_envs, num_kept))
+        return cls(zeros, zeros, np.zeros(num_envs, "int64"), mmer, wall_time_s)
+
+    @classmethod
+    def from_metadata(cls, metadata, num_envs, num_kept):
+        """Returns the record that `to_metadata` wrote down; one of before returns were kept begins
+        without any.
+
+        Raises:
+            RunError: If it is of other environments.
+        """
+        record = cls.empty(num_envs, num_kept, metadata["mmer"], metadata["wall_time_s"])
+        episodes = metadata.get("latest_episodes")
+        if episodes is None:
+            return record
+        pairs = [episodes.get(name) if isinstance(episodes, dict) else None for name in _KEPT]
+        if not all(_fits(rows, num_envs, num_kept) for rows in pairs):
+            raise RunError(
+                "The checkpoint should hold `latest_episodes` as returns and lengths of at most "
+                f"{num_kept} episodes of each of {num_envs} environments: it was written by other "
+                "settings or another version."
+            )
+        count = np.array([len(row) for row in pairs[0]])
+        if count.tolist() != [len(row) for row in pairs[1]]:
+            raise RunError("The checkpoint should hold as many lengths as returns of episodes.")
+        returns, lengths = record.returns.copy(), record.lengths.copy()
+        for array, rows in zip((returns, lengths), pairs, strict=True):
+            for env, row in enumerate(rows):
+                array[env, : len(row)] = row
+        return cls(returns, lengths, count, record.mmer, record.wall_time_s)
+
+    def to_metadata(self):
+        """Returns the record as a dict of plain values."""
+        kept = {
+            name: [row[:n].tolist() for row, n in zip(array, self.count, strict=True)]
+            for name, array in zip(_KEPT, (self.returns, self.lengths), strict=True)
+        }
+        return {"mmer": self.mmer, "wall_time_s": self.wall_time_s, "latest_episodes": kept}
+
+    def after(self, values, seconds, update, env_steps, steps_per_update):
+        """Returns the record after one more update, and the metrics of that update.
 
         Args:
-            values: Dict of finite numbers from the iteration, among them `episodes` and the sums of
-                their returns and lengths.
+            values: Dict of finite numbers and arrays from the iteration; `episodes`,
+                `episode_returns` and `episode_lengths` as of `keras_s5rl.ppo.ended_episodes`.
             seconds: Number, how long the update took.
             update: Integer, updates so far.
             env_steps: Integer, environment steps so far.
             steps_per_update: Integer.
+
+        Returns:
+            `(record, metrics)`: an `EpisodeRecord`, and a dict in the order in which metrics are
+            written. The means are `None` where no episode ended.
         """
-        self.wall_time_s += seconds
-        values = dict(values)
-        episodes = int(values.pop("episodes"))
-        return_sum, length_sum = values.pop("episode_return_sum"), values.pop("episode_length_sum")
-        return_mean = return_sum / episodes if episodes else None
-        if return_mean is not None:
-            self.mmer = return_mean if self.mmer is None else max(self.mmer, return_mean)
-        return {
+        record = self._with_episodes(*(values[name] for name in _OF_EPISODES))
+        record.wall_time_s += seconds
+        episodes = int(values["episodes"].sum())
+        return_mean = length_mean = None
+        if episodes and record.count.min() > 0:
+            return_mean, length_mean = record._mean(record.returns), record._mean(record.lengths)
+            if record.count.min() == record.returns.shape[1]:
+                best = return_mean if self.mmer is None else max(self.mmer, return_mean)
+                record.mmer = best
+        return record, {
             "update": update,
             "env_steps": env_steps,
-            "wall_time_s": self.wall_time_s,
+            "wall_time_s": record.wall_time_s,
             "steps_per_s": steps_per_update / seconds,
             "episode_return_mean": return_mean,
-            "episode_length_mean": length_sum / episodes if episodes else None,
+            "episode_length_mean": length_mean,
             "episodes": episodes,
-            "mmer": self.mmer,
-            **values,
+            "mmer": record.mmer,
+            **{name: value for name, value in values.items() if name not in _OF_EPISODES},
         }
+
+    def _with_episodes(self, ended, returns, lengths):
+        """The record with an update's episodes in front, the oldest ones dropped."""
+        kept = self.returns.shape[1]
+        new = np.minimum(ended.astype("int64"), kept)
+        # Column j is the j-th new episode, or one of the old ones behind them.
+        columns = np.arange(kept) - new[:, None]
+        columns = np.where(columns < 0, np.arange(kept), kept + columns)
+
+        def shift(latest, old):
+            joined = np.concatenate([latest, old], axis=1)
+            return np.take_along_axis(joined, columns, axis=1)
+
+        count = np.minimum(self.count + new, kept)
+        returns, lengths = shift(returns, self.returns), shift(lengths, self.lengths)
+        return EpisodeRecord(returns, lengths, count, self.mmer, self.wall_time_s)
+
+    def _mean(self, values):
+        counted = np.arange(values.shape[1]) < self.count[:, None]
+        return float((np.where(counted, values, 0.0).sum(axis=1) / self.count).mean())
+
+
+_KEPT = ("returns", "lengths")
+
+
+def _fits(rows, num_envs, num_kept):
+    return (
+        isinstance(rows, list)
+        and len(rows) == num_envs
+        and all(
+            isinstance(row, list)
+            and len(row) <= num_kept
+            and all(isinstance(value, int | float) for value in row)
+            for row in rows
+        )
+    )
 
 
 _LATEST = ("update", "env_steps", "wall_time_s", "mmer")
-_PER_EPISODE = ("episode_return_mean", "episode_length_mean")
 
 
 def interval_means(metrics):
     """Returns the metrics of several updates as one dict of numbers, as Keras callbacks want them.
 
-    Counters are those of the last update, `episodes` is the sum, means over episodes are weighted
-    by their number (NaN if none ended), everything else is a mean over the updates.
+    Counters are those of the last update, `episodes` is the sum, everything else is a mean over the
+    updates that have a value (NaN if none has).
     """
     means = {}
-    weights = [m["episodes"] for m in metrics]
     for name in metrics[0]:
         column = [m[name] for m in metrics]
         if name in _LATEST:
@@ -66,9 +169,7 @@ def interval_means(metrics):
             means[name] = math.nan if value is None else value
         elif name == "episodes":
             means[name] = sum(column)
-        elif name in _PER_EPISODE:
-            total = sum(w * v for w, v in zip(weights, column, strict=True) if w)
-            means[name] = total / sum(weights) if sum(weights) else math.nan
         else:
-            means[name] = sum(column) / len(column)
+            values = [value for value in column if value is not None]
+            means[name] = sum(values) / len(values) if values else math.nan
     return means

@@ -1,34 +1,43 @@
-"""`PPO`: the agent, and the loop around the compiled iteration."""
+"""`PPO`: the agent."""
 
 import dataclasses
+import functools
 import math
-import time
 
 import keras
-from keras import ops
 
 from keras_s5rl import backend, envs, random
 from keras_s5rl.models import check_memory
+from keras_s5rl.models.programs import Programs
 from keras_s5rl.ppo.config import PPOConfig
-from keras_s5rl.ppo.learner import Learner, copy_values
+from keras_s5rl.ppo.host_memory import memory_errors_named
+from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
+from keras_s5rl.training.arguments import (
+    check_bool,
+    check_callbacks,
+    check_config,
+    check_count,
+    check_env,
+    check_env_args,
+    check_path,
+    check_verbose,
+)
+from keras_s5rl.training.backend_notice import say_backend
 from keras_s5rl.training.checks import (
     check_activation,
-    check_count,
     check_devices,
-    check_finite,
     check_spaces,
     check_tasks,
 )
-from keras_s5rl.training.evaluation import play_episodes, summarize
+from keras_s5rl.training.evaluation import compile_episodes, summarize
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.keys import EVALUATION, TRAINING
-from keras_s5rl.training.learner_state import state_from_arrays, state_to_arrays
-from keras_s5rl.training.metrics import EpisodeRecord
+from keras_s5rl.training.loop import Loop
 from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
-from keras_s5rl.training.views import agent_view, name_of
+from keras_s5rl.training.views import agent_view, env_key, name_of, resolved_args
 
 
 class PPO:
@@ -44,8 +53,15 @@ class PPO:
         seed: Integer from 0 to 2**32 - 1; equal seeds give equal runs, bit for bit.
             Defaults to `0`.
 
+    Attributes:
+        policy: `keras_s5rl.models.ActorCritic`. However a `fit` ends (by an exception too), its
+            weights, its optimizer and `update` belong together, and the next one goes on from
+            there.
+        update: Updates so far.
+
     Raises:
-        ValueError: If an argument is not known or out of its range.
+        ValueError: If an argument is not known or out of its range, or if there is too little
+            memory for it.
 
     Example:
 
@@ -62,24 +78,29 @@ class PPO:
     """
 
     def __init__(self, env, env_args=None, memory="s5", config=None, seed=0):
+        check_env(env)
+        check_env_args(env_args)
+        check_config(config)
+        check_memory(memory)
         self.env = name_of(env)
         self.env_args = dict(env_args or {})
         self.memory = memory
         self.config = PPOConfig() if config is None else config
         self.seed = seed
-        self._given_env = env
         self._key = random.key(seed)
-        check_memory(memory)
         check_activation(self.config.activation)
-        self.environment = self.view(env, self.env_args)
+        backend.use_compilation_cache()
+        self._given_env = env
+        with memory_errors_named({"env_args": env_args}):
+            self.environment = self.view(env, self.env_args)
         check_tasks(self.config, self.environment, self.env)
-        self.policy = make_policy(self.environment, memory, self.config, seed)
+        sizes = ("width", "state_size", "num_layers", "encoder_sizes", "head_sizes")
+        with memory_errors_named({name: getattr(self.config, name) for name in sizes}):
+            self.policy = make_policy(self.environment, memory, self.config, seed)
         self.policy.stop_training = False
-        self.update = 0
-        self._episodes = EpisodeRecord()
+        self.programs = Programs()
         self._total_steps = None
-        self._learner = None
-        self._state = None
+        self._loop = None
 
     def view(self, env, env_args=None):
         """Returns `keras_s5rl.envs.AgentView` of an environment as this agent sees it.
@@ -89,6 +110,15 @@ class PPO:
             env_args: Dict of keyword arguments of an environment given by its name, or `None`.
         """
         return agent_view(env, env_args, self.config.observe_previous_action)
+
+    @property
+    def update(self):
+        return 0 if self._loop is None else self._loop.update
+
+    @property
+    def is_named(self):
+        """Whether the environment was given by its name, and can be made again by it."""
+        return isinstance(self._given_env, str)
 
     @property
     def env_steps(self):
@@ -124,6 +154,10 @@ class PPO:
     ):
         """Trains until the agent has taken `total_steps` environment steps.
 
+        Where an exception ends it (a callback's, Ctrl-C, a full disk, a loss that is not finite),
+        the agent is that of the last whole update, whose checkpoint is written if it can be, and
+        the next `fit` goes on from there.
+
         Args:
             total_steps: Positive integer, absolute: a second call goes on from where the first
                 ended. Rounded up to a whole update.
@@ -134,8 +168,8 @@ class PPO:
             checkpoint_every: Positive integer, updates between checkpoints. Defaults to `50`.
             log_every: Positive integer, updates of one epoch of the callbacks. Defaults to `10`.
             callbacks: Keras callbacks. Their model is the policy, their batches are updates, their
-                epochs `log_every` updates and their logs means of the metrics (NaN where no episode
-                ended). What they do to weights and optimizer counts. Defaults to `()`.
+                epochs `log_every` updates and their logs means of the metrics (NaN where no update
+                has a value). What they do to weights and optimizer counts. Defaults to `()`.
             verbose: Whether to show progress. Defaults to `True`.
 
         Returns:
@@ -143,22 +177,29 @@ class PPO:
 
         Raises:
             ValueError: If an argument is out of its range, `run_dir` holds another run or, to
-                resume, none, or there are fewer devices than `config.num_devices`.
+                resume, none, there are fewer devices than `config.num_devices`, or too little
+                memory.
             NonFiniteLossError: If a loss becomes infinite or not a number. The last checkpoint
-                stays in place.
+                stays in place, and the policy is that of the update before.
         """
         schedule = {"checkpoint_every": checkpoint_every, "log_every": log_every}
         for name, value in [("total_steps", total_steps), *schedule.items()]:
             check_count(name, value)
+        check_bool("resume", resume)
+        check_verbose(verbose)
+        check_path("run_dir", run_dir)
+        check_callbacks(callbacks)
         if resume and run_dir is None:
             raise ValueError("`run_dir` should name the run to resume. Received: run_dir=None")
-        if run_dir is not None and not isinstance(self._given_env, str):
+        if run_dir is not None and not self.is_named:
             raise ValueError(
                 "`run_dir` needs an environment that can be made again by its name: register it "
                 f"with `keras_s5rl.envs.register_env`. Received: env={self.env}"
             )
         check_devices(self.config)
         self._check_schedule(total_steps)
+        if verbose:
+            say_backend()
         recorder = None
         if run_dir is not None:
             settings = {**self.settings(), "total_steps": total_steps, **schedule}
@@ -166,18 +207,35 @@ class PPO:
             recorder = open_recorder(run_dir, settings)
         try:
             self._prepare(total_steps)
-            if resume:
-                self._restore(recorder.restored)
-            progress = Progress(total_steps, self.env_steps) if verbose else None
-            last_update = self.config.num_updates(total_steps)
-            hooks = Hooks(self.policy, callbacks, progress, log_every, last_update)
-            return self._train(hooks, recorder, last_update, checkpoint_every)
+            if resume and recorder.restored is not None:
+                self._loop.restore(recorder.restored)
+            hooks = self._hooks(total_steps, callbacks, log_every, verbose)
+            self._train(hooks, recorder, total_steps, checkpoint_every)
+            return self.policy.history
         finally:
             self.policy.stop_training = False
             if recorder is not None:
                 recorder.close()
 
-    def evaluate(self, num_episodes=256, deterministic=True, env=None, env_args=None):
+    def _hooks(self, total_steps, callbacks, log_every, verbose):
+        progress = None
+        if verbose:
+            progress = Progress(total_steps, self.env_steps, compiles=self._loop.will_compile)
+        num_updates = self.config.num_updates(total_steps)
+        return Hooks(self.policy, callbacks, progress, log_every, num_updates)
+
+    def _train(self, hooks, recorder, total_steps, checkpoint_every):
+        last_update = self.config.num_updates(total_steps)
+        if recorder is None:
+            self._loop.run(hooks, last_update)
+            return
+        self._loop.read_weights()
+        recorder.start(self)
+        save = functools.partial(recorder.checkpoint, self)
+        self._loop.run(hooks, last_update, recorder.record, save, checkpoint_every)
+        recorder.finish(self)
+
+    def evaluate(self, num_episodes=256, deterministic=True, env=None, env_args=None, seed=None):
         """Scores the policy: one episode in each of `num_episodes` fresh environments.
 
         The episodes are drawn from a key that training never uses; neither training's state nor its
@@ -191,31 +249,56 @@ class PPO:
                 trained in.
             env_args: Dict of keyword arguments of the environment, or `None` for those trained with
                 (its own defaults where `env` is another).
+            seed: Integer from 0 to 2**32 - 1, each of which stands for another set of episodes, or
+                `None` for the agent's own. Defaults to `None`.
 
         Returns:
-            Dict: `env`, `num_episodes`, `deterministic`, `seed`, `return_mean`, `return_std`,
-            `return_ci95` (half-width of the 95 % confidence interval), `length_mean` (steps),
-            `returns` (list), and `other_mode`, the same numbers of the policy played the other way
-            on the same episodes.
+            Dict of what decided the score: `env`, `env_args` (all of them, defaults too; `None` of
+            an environment that was given as an object), `num_episodes`, `deterministic`, `seed`,
+            `update`, `env_steps`; and of the score: `return_mean`, `return_std`, `return_ci95`
+            (half-width of the 95 % confidence interval), `length_mean` (steps), `returns` (list),
+            and `other_mode`, the same numbers of the policy played the other way on the same
+            episodes.
         """
         check_count("num_episodes", num_episodes)
-        environment, name = self.environment, self.env
-        if env is not None or env_args is not None:
-            env = self._given_env if env is None else env
-            environment, name = self.view(env, env_args), name_of(env)
-            check_spaces(self.policy, environment, name)
-        key = random.fold_in(self._key, EVALUATION)
-        modes = (deterministic, not deterministic)
-        played, other = play_episodes(environment, self.policy, num_episodes, key, modes)
+        check_bool("deterministic", deterministic)
+        check_env_args(env_args)
+        if env is not None:
+            check_env(env)
+        seed = self.seed if seed is None else seed
+        key = random.fold_in(random.key(seed), EVALUATION)
+        env, env_args = self._scored_in(env, env_args)
+        play = self.programs.get(
+            ("episodes", env_key(env, env_args), num_episodes),
+            lambda: self._compile_episodes(env, env_args, num_episodes),
+        )
+        played, other = play(self.policy, key, (deterministic, not deterministic))
         return {
-            "env": name,
+            "env": name_of(env),
+            "env_args": resolved_args(env, env_args),
             "num_episodes": num_episodes,
             "deterministic": deterministic,
-            "seed": self.seed,
+            "seed": seed,
+            "update": self.update,
+            "env_steps": self.env_steps,
             **summarize(*played),
             "other_mode": {"deterministic": not deterministic, **summarize(*other)},
             "returns": played[0].tolist(),
         }
+
+    def _scored_in(self, env, env_args):
+        """The environment of an evaluation: by default this agent's, as it was trained in."""
+        if env is None or env == self._given_env:
+            return self._given_env, self.env_args if env_args is None else env_args
+        return env, env_args or {}
+
+    def _compile_episodes(self, env, env_args, num_episodes):
+        view = self.environment
+        if (env, env_args) != (self._given_env, self.env_args):
+            with memory_errors_named({"env_args": env_args}):
+                view = self.view(env, env_args)
+            check_spaces(self.policy, view, name_of(env))
+        return compile_episodes(view, self.policy, num_episodes)
 
     @classmethod
     def load(cls, run_dir):
@@ -225,6 +308,7 @@ class PPO:
         Raises:
             ValueError: If `run_dir` holds no run, or no readable checkpoint.
         """
+        check_path("run_dir", run_dir, required=True)
         settings, checkpoint = Recorder.read(run_dir)
         agent = cls(
             settings["env"],
@@ -234,7 +318,7 @@ class PPO:
             settings["seed"],
         )
         agent._prepare(settings["total_steps"])
-        agent._restore(checkpoint)
+        agent._loop.restore(checkpoint)
         return agent
 
     def _check_schedule(self, total_steps):
@@ -251,94 +335,16 @@ class PPO:
 
     def _prepare(self, total_steps):
         """Makes the optimizer, the learner and its first state, once."""
-        if self._learner is not None:
+        if self._loop is not None:
             return
         optimizer = make_optimizer(self.config, total_steps)
         optimizer.build(self.policy.trainable_variables)
         self.policy.optimizer = optimizer
         autoreset = envs.AutoReset(self.environment)
-        self._learner = Learner(autoreset, self.policy, optimizer, self.config)
-        self._state = self._learner.initial_state(random.fold_in(self._key, TRAINING))
-        self._total_steps = total_steps
-
-    def _train(self, hooks, recorder, last_update, checkpoint_every):
-        self._read_weights()
-        if recorder is not None:
-            recorder.start(self)
-        with hooks:
-            try:
-                while self.update < last_update and not self.policy.stop_training:
-                    self._update(hooks, recorder)
-                    if recorder is not None and self.update % checkpoint_every == 0:
-                        recorder.checkpoint(self)
-            except KeyboardInterrupt:  # a notebook's stop button: the policy keeps what it learned
-                self._write_back()
-                raise
-            self._write_back()
-            hooks.end()
-        self._read_weights()
-        if recorder is not None:
-            recorder.finish(self)
-        return self.policy.history
-
-    def _update(self, hooks, recorder):
-        """One update with its hooks: callbacks see the policy as it is, and may change it."""
-        hooks.before_update(self.update)
-        if hooks.watched:
-            self._read_weights()
-        metrics = self._iterate(recorder)
-        if hooks.watched:
-            self._write_back()
-        hooks.after_update(metrics)
-        if hooks.watched:
-            self._read_weights()
-
-    def _iterate(self, recorder):
-        """One update: runs the compiled iteration, and hands its metrics to the recorder."""
-        started = time.monotonic()
-        self._state, tensors = self._learner(self._state)
-        values = {name: float(ops.convert_to_numpy(tensors[name])) for name in sorted(tensors)}
-        self.update += 1
-        check_finite(values, self.update)
-        metrics = self._episodes.metrics(
-            values,
-            time.monotonic() - started,
-            self.update,
-            self.env_steps,
-            self.config.steps_per_update,
-        )
-        if recorder is not None:
-            recorder.record(metrics)
-        return metrics
-
-    def _write_back(self):
-        """Gives the policy and its optimizer the learner's weights.
-
-        They are copies: the next iteration takes over the learner's own tensors.
-        """
-        for variables, name in self._variable_lists():
-            for variable, value in zip(variables, self._state[name], strict=True):
-                variable.assign(ops.copy(backend.devices.on_default(value)))
-
-    def _read_weights(self):
-        """Takes over what was done to the weights, the learning rate and the like from outside."""
-        for variables, name in self._variable_lists():
-            self._state[name] = copy_values(variables)
-
-    def _variable_lists(self):
-        return (
-            (self.policy.trainable_variables, "trainable"),
-            (self.policy.optimizer.variables, "optimizer"),
-        )
-
-    def _restore(self, checkpoint):
-        if checkpoint is not None:
-            self._state = state_from_arrays(checkpoint["arrays"], self._state)
-            self.update = checkpoint["update"]
-            self._episodes = EpisodeRecord(checkpoint["mmer"], checkpoint["wall_time_s"])
-            self._write_back()
+        learner = Learner(autoreset, self.policy, optimizer, self.config, self.env_args)
+        state = learner.initial_state(random.fold_in(self._key, TRAINING))
+        self._loop, self._total_steps = Loop(learner, state), total_steps
 
     def snapshot(self):
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
-        metadata = {"mmer": self._episodes.mmer, "wall_time_s": self._episodes.wall_time_s}
-        return self.update, state_to_arrays(self._state), metadata
+        return self._loop.snapshot()

@@ -7,7 +7,7 @@ import numpy as np
 from keras_s5rl import envs, random
 from keras_s5rl.envs.rendering import render, renderer_for
 from keras_s5rl.runs.animations import write_gif
-from keras_s5rl.training.checks import check_count
+from keras_s5rl.training.arguments import check_count
 from keras_s5rl.training.keys import RECORDING
 from keras_s5rl.training.trajectories import play_trajectories
 from keras_s5rl.training.views import view_for

@@ -1,6 +1,10 @@
-"""Environments as an agent sees them."""
+"""Environments as an agent sees them, and what decides which one it is."""
+
+import inspect
+import json
 
 from keras_s5rl import envs
+from keras_s5rl.envs.registry import resolve
 from keras_s5rl.training.checks import check_spaces
 
 
@@ -47,3 +51,47 @@ def view_for(policy, env, name):
 def name_of(env):
     """Returns what an environment is called: its registered name, or that of its class."""
     return env if isinstance(env, str) else type(env).__name__
+
+
+def env_key(env, env_args):
+    """Returns something hashable that two environments share only if they are the same one."""
+    if not isinstance(env, str):
+        return id(env)
+    try:
+        factory, arguments = resolve(env, env_args)
+        return factory, json.dumps(arguments, sort_keys=True)
+    except TypeError:  # arguments that nothing compares
+        return object()
+
+
+def resolved_args(env, env_args):
+    """Returns all arguments of an environment given by its name as plain values, those that the
+    name stands for and the defaults too; `None` of an object, which does not tell."""
+    if not isinstance(env, str):
+        return None
+    factory, arguments = resolve(env, env_args)
+    return plain_arguments(factory, arguments)
+
+
+def plain_arguments(factory, arguments):
+    """Returns keyword arguments and the defaults of the others as values that JSON holds."""
+    signature = inspect.signature(factory)
+    bound = signature.bind_partial(**arguments)
+    bound.apply_defaults()
+    values = dict(bound.arguments)
+    for name, parameter in signature.parameters.items():
+        if parameter.kind == parameter.VAR_KEYWORD:
+            values |= values.pop(name)
+        elif parameter.kind == parameter.VAR_POSITIONAL:
+            del values[name]
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(name): _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "tolist"):  # an array
+        return value.tolist()
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -138,7 +138,8 @@ def test_a_saved_policy_gives_the_same_outputs(memory, tmp_path):
 
 
 def test_load_policy_says_what_is_wrong_with_a_path(tmp_path):
-    with pytest.raises(ValueError, match="`path` should be a policy.*Received: path='nowhere"):
+    message = "`path` should be the file of a policy.*Received: path='nowhere"
+    with pytest.raises(ValueError, match=message):
         load_policy("nowhere.keras")
     keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "m.keras")
     with pytest.raises(ValueError, match="holds a Sequential"):

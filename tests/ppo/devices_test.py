@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.ppo import losses
+from keras_s5rl.ppo.ended_episodes import ended_episodes
 from keras_s5rl.ppo.reward_normalization import normalize_rewards
 from keras_s5rl.ppo.rollout import collect_rollout
 from tests.ppo.learner_test import SMALL, TwoTasks, make_learner, to_numpy
@@ -91,10 +92,8 @@ def iteration_of_the_whole(learner, state):
             collected.append(metrics | {"loss": loss, "gradient_norm": norm})
     metrics = {name: sum(m[name] for m in collected) / len(collected) for name in collected[0]}
     metrics["explained_variance"] = losses.explained_variance(batch["value"], batch["value_target"])
-    ended = ops.cast(rollout["episode_ended"], "float32")
-    metrics["episodes"] = ops.sum(ended)
-    metrics["episode_return_sum"] = ops.sum(ended * rollout["episode_return"])
-    metrics["episode_length_sum"] = ops.sum(ended * ops.cast(rollout["episode_length"], "float32"))
+    metrics |= ended_episodes(rollout, config.episodes_kept)
+    metrics["weights"] = sum(ops.sum(ops.abs(value)) for value in trainable)
     return next_state | {"trainable": trainable, "optimizer": optimizer}, metrics
 
 
@@ -115,10 +114,11 @@ def test_two_devices_do_what_one_does_with_the_environments_of_both(env, setting
     oracle = backend.compile(lambda state: iteration_of_the_whole(learner, state))
     whole, expected = oracle(before)
     state, metrics = learner(state)
-    assert float(metrics["episodes"]) > 0
+    metrics, expected = to_numpy(metrics), to_numpy(expected)
+    assert metrics["episodes"].shape == (SMALL["num_envs"],) and metrics["episodes"].sum() > 0
     for name in sorted(metrics):
         np.testing.assert_allclose(
-            float(metrics[name]), float(expected[name]), rtol=1e-3, atol=1e-5, err_msg=name
+            metrics[name], expected[name], rtol=1e-3, atol=1e-5, err_msg=name
         )
     keras.tree.map_structure(
         lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5),

@@ -210,27 +210,30 @@ def test_metrics_count_the_episodes_and_returns_are_those_of_the_environment():
         Countdown(), num_steps=35, stagger_starts=False, reward_scale=100.0, num_envs=32
     )
     state, metrics = learner(learner.initial_state(random.key(0)))
-    episodes, length = float(metrics["episodes"]), float(metrics["episode_length_sum"])
+    metrics = to_numpy(metrics)
     # 35 steps hold 7 episodes of 5 or 5 of 7: always whole ones only where no kind is mixed, so at
     # least 5 an environment.
-    assert 32 * 4 <= episodes <= 32 * 7
-    assert 5 * episodes <= length <= 7 * episodes
+    assert metrics["episodes"].shape == (32,)
+    assert (metrics["episodes"] >= 4).all() and (metrics["episodes"] <= 7).all()
+    lengths, returns = metrics["episode_lengths"], metrics["episode_returns"]
+    assert lengths.shape == returns.shape == (32, 4) and set(lengths.flat) == {5, 7}
     # Rewards are 1 or 2: returns lie between once and twice the length, whatever the scale for
     # learning.
-    assert length <= float(metrics["episode_return_sum"]) <= 2 * length
+    assert (lengths <= returns).all() and (returns <= 2 * lengths).all()
     assert sorted(metrics) == sorted(
         [
             "approx_kl",
             "clip_fraction",
             "entropy",
-            "episode_length_sum",
-            "episode_return_sum",
+            "episode_lengths",
+            "episode_returns",
             "episodes",
             "explained_variance",
             "gradient_norm",
             "loss",
             "policy_loss",
             "value_loss",
+            "weights",
         ]
     )
 
@@ -317,7 +320,7 @@ def test_the_update_raises_the_probability_of_rewarded_actions():
     first = last = None
     for _ in range(15):
         state, metrics = learner(state)
-        last = float(metrics["episode_return_sum"]) / float(metrics["episode_length_sum"])
+        last = float(ops.sum(metrics["episode_returns"]) / ops.sum(metrics["episode_lengths"]))
         first = last if first is None else first
     assert first < 1.7 < 1.9 < last
 

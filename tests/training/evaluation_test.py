@@ -158,7 +158,8 @@ def test_evaluation_and_training_draw_from_different_keys(monkeypatch):
         keys.append(tuple(np.asarray(key).tolist()))
         raise InterruptedError
 
-    monkeypatch.setattr(ppo, "play_episodes", lambda view, policy, n, key, modes: note(key))
+    play = lambda policy, key, modes: note(key)  # noqa: E731
+    monkeypatch.setattr(ppo, "compile_episodes", lambda view, policy, num_episodes: play)
     monkeypatch.setattr(ppo.Learner, "initial_state", lambda learner, key: note(key))
     for seed in (0, 1):
         agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config(), seed=seed)
@@ -199,6 +200,48 @@ def test_another_environment_must_fit_the_policy():
         agent.evaluate(3, env="PositionOnlyCartPoleEasy")
     with pytest.raises(ValueError, match="`env_args`"):
         agent_for(KnownReturns()).evaluate(3, env_args={"k": 1})
+
+
+def test_the_own_name_keeps_the_arguments_of_the_run_and_all_that_decides_is_told():
+    agent = PPO("RepeatPreviousEasy", {"num_decks": 2}, "mlp", small_config(), seed=3)
+    own, named = agent.evaluate(3), agent.evaluate(3, env="RepeatPreviousEasy")
+    assert named == own and own["length_mean"] == 2 * 52 - 1
+    decided = {
+        "env": "RepeatPreviousEasy",
+        "env_args": {"num_decks": 2, "k": 4},
+        "num_episodes": 3,
+        "deterministic": True,
+        "seed": 3,
+        "update": 0,
+        "env_steps": 0,
+    }
+    assert list(own.items())[:7] == list(decided.items())
+    given = agent.evaluate(3, env="RepeatPreviousEasy", env_args={"k": 2})
+    assert given["env_args"] == {"num_decks": 1, "k": 2} and given["length_mean"] == 51
+    assert agent.evaluate(3, env_args={}) == agent.evaluate(3, env_args={"num_decks": 1})
+    other = agent.evaluate(3, env="RepeatPreviousMedium")
+    assert other["env_args"] == {"num_decks": 2, "k": 32}
+    assert agent_for(KnownReturns()).evaluate(3)["env_args"] is None
+
+
+def test_a_seed_stands_for_a_set_of_episodes_and_none_for_the_agents_own():
+    agent = PPO(RewardIsMark(), memory="mlp", config=small_config(), seed=6)
+    own = agent.evaluate(5)
+    assert agent.evaluate(5, seed=6) == own and own["seed"] == 6
+    others = [agent.evaluate(5, seed=seed) for seed in (0, 1, 2**32 - 1)]
+    assert [report["seed"] for report in others] == [0, 1, 2**32 - 1]
+    assert len({tuple(report["returns"]) for report in [own, *others]}) == 4
+    assert agent.evaluate(5, seed=1) == others[1]
+
+
+def test_a_name_that_is_registered_anew_is_another_environment():
+    agent = agent_for("RepeatPreviousEasy")
+    make = envs.make
+    for num_decks in (1, 2):
+        envs.register_env("mine", lambda n=num_decks: make("RepeatPreviousEasy", num_decks=n))
+        report = agent.evaluate(3, env="mine")
+        assert report["length_mean"] == 52 * num_decks - 1
+        assert report["env_args"] == {"n": num_decks}
 
 
 def test_an_agent_that_does_not_see_its_actions_is_trained_scored_and_recorded(tmp_path):

@@ -13,6 +13,7 @@ from keras import ops
 from keras_s5rl import envs
 from keras_s5rl.layers import S5Stack
 from keras_s5rl.models import ActorCritic, distribution_for
+from keras_s5rl.models.programs import Programs
 from keras_s5rl.training.gymnasium_evaluation import evaluate_gymnasium
 
 
@@ -104,8 +105,9 @@ def test_a_vector_env_plays_whole_episodes_shared_out_over_its_copies(mode, card
     assert report["returns"] == expected and report["length_mean"] == pytest.approx(length)
     assert len({value % 1000 // 10 for value in expected}) > 3  # actions differ
     assert not copies.closed
-    names = "env num_episodes deterministic seed return_mean return_std return_ci95 length_mean"
-    assert list(report) == [*names.split(), "other_mode", "returns"]
+    names = "env env_args num_episodes deterministic seed"
+    numbers = "return_mean return_std return_ci95 length_mean other_mode returns"
+    assert list(report) == [*names.split(), *numbers.split()]
     assert report["env"] == "SyncVectorEnv" and report["seed"] == 5
     assert report["return_mean"] == pytest.approx(np.mean(expected))
 
@@ -152,6 +154,7 @@ class Seen:
 
     observation_size, variables = 4 + 1 + 2, ()
     distribution = distribution_for(Numbers.action_space)
+    programs = Programs()
 
     def get_initial_state(self, batch_size):
         return [ops.zeros((batch_size, 6, self.observation_size)), ops.zeros((), "int32")]

@@ -166,9 +166,9 @@ def test_every_tier_is_played_by_one_program_without_the_curriculum(monkeypatch)
     assert "at least 11" in skipped["reason"]
     arguments = {score["tier"]: score["env_args"] for score in report["scores"]}
     assert arguments == {
-        "T1": {"size": 10, "strength": 1.0, "tier": "T1"},
+        "T1": {"size": 10, "strength": 1.0, "tier": "T1", "tasks": trained_on},
         "T2": {"size": 10, "strength": 1.0, "tier": "T2", "tasks": NEW_TASKS[:-1]},
-        "T3": {"size": 10, "strength": 1.0, "tier": "T3"},
+        "T3": {"size": 10, "strength": 1.0, "tier": "T3", "tasks": trained_on},
     }
     assert {name: report[name] for name in ("env", "env_args", "memory", "num_contexts")} == {
         "env": "two_trades",

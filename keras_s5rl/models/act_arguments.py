@@ -1,0 +1,87 @@
+"""Checks of what `ActorCritic.act` is given, of values as far as they can be seen."""
+
+import numpy as np
+from keras import ops
+
+
+def observation_tensor(observation, size):
+    """Returns observations as a float32 tensor `(batch, size)`."""
+    observation = _tensor("observation", observation, "float32", f"numbers `(batch, {size})`")
+    if len(observation.shape) != 2 or observation.shape[1] != size:
+        raise ValueError(
+            f"`observation` should have the shape `(batch, {size})`, one row of each environment. "
+            f"Received: observation of shape {tuple(observation.shape)}"
+        )
+    return observation
+
+
+def reset_tensor(reset, batch_size):
+    """Returns reset flags as a bool tensor `(batch,)`; numbers other than 0 and 1 are refused."""
+    reset = _tensor("reset", reset, None, "flags `(batch,)`")
+    if tuple(reset.shape) != (batch_size,):
+        raise ValueError(
+            f"`reset` should have the shape `({batch_size},)`, a flag of each observation. "
+            f"Received: reset of shape {tuple(reset.shape)}"
+        )
+    if "bool" in str(reset.dtype):
+        return reset
+    values = _seen(reset)
+    if values is not None and not np.isin(values, (0, 1)).all():
+        raise ValueError(
+            f"`reset` should hold True and False, or 1 and 0. Received: reset={values.tolist()}"
+        )
+    return ops.cast(reset, "bool")
+
+
+def state_tensors(state, shapes, batch_size):
+    """Returns a memory state as a list of tensors, each of its shape behind the batch axis."""
+    if not isinstance(state, list | tuple) or len(state) != len(shapes):
+        received = f"{len(state)} of them" if isinstance(state, list | tuple) else repr(state)
+        raise ValueError(
+            f"`state` should be a list of {len(shapes)} tensors: what the step before returned, at "
+            f"the start `policy.get_initial_state(batch_size)`. Received: state={received}"
+        )
+    tensors = [_tensor("state", tensor, None, "tensors") for tensor in state]
+    for tensor, shape in zip(tensors, shapes, strict=True):
+        if tuple(tensor.shape) != (batch_size, *shape):
+            raise ValueError(
+                f"`state` should be that of {batch_size} environments, as many as there are "
+                "observations: what the step before returned, at the start "
+                f"`policy.get_initial_state({batch_size})`. Received: a tensor of shape "
+                f"{tuple(tensor.shape)} for {(batch_size, *shape)}"
+            )
+    return tensors
+
+
+def check_draw(deterministic, key):
+    """Raises a ValueError unless a draw is either not asked for, or has a key."""
+    if not isinstance(deterministic, bool):
+        raise ValueError(
+            f"`deterministic` should be True or False. Received: deterministic={deterministic!r}"
+        )
+    if deterministic:
+        return
+    if tuple(getattr(key, "shape", ())) != (2,) or "int" not in str(key.dtype):
+        received = "None" if key is None else repr(key)
+        raise ValueError(
+            "`key` should be a key of `keras_s5rl.random` when `deterministic=False`: a draw needs "
+            f"one, such as `keras_s5rl.random.key(0)`. Received: key={received}"
+        )
+
+
+def _tensor(name, value, dtype, expected):
+    try:
+        return ops.convert_to_tensor(value, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"`{name}` should be {expected} ({' '.join(str(error).split())[:120]}). "
+            f"Received: {name}={value!r}"
+        ) from None
+
+
+def _seen(tensor):
+    """The values of a tensor, or `None` of one that is being traced."""
+    try:
+        return ops.convert_to_numpy(tensor)
+    except (TypeError, ValueError, NotImplementedError, AttributeError):
+        return None

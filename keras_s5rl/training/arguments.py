@@ -1,0 +1,102 @@
+"""Checks of the arguments that a user gives to the agent."""
+
+import inspect
+import os
+
+import keras
+
+from keras_s5rl.ppo.config import PPOConfig
+
+_METHODS = ("draw_initial", "initial", "draw_step", "transition", "observation", "discount")
+
+
+def check_count(name, value):
+    """Raises a ValueError unless the value is a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
+
+
+def check_bool(name, value):
+    """Raises a ValueError unless the value is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` should be True or False. Received: {name}={value!r}")
+
+
+def check_verbose(value):
+    """Raises a ValueError unless the value says whether to show progress, as Keras' `fit` takes it
+    too."""
+    if not (isinstance(value, int) and value in (0, 1, 2)):
+        raise ValueError(f"`verbose` should be True or False. Received: verbose={value!r}")
+
+
+def check_env(env):
+    """Raises a ValueError unless the value may be an environment: a name, or an object with the
+    methods of one."""
+    if isinstance(env, str):
+        return
+    if isinstance(env, type):
+        raise ValueError(
+            f"`env` should be an environment, not its class; make one with {env.__name__}(...). "
+            f"Received: env={env!r}"
+        )
+    missing = [name for name in _METHODS if not callable(getattr(env, name, None))]
+    if missing:
+        raise ValueError(
+            "`env` should be the name of a registered environment, or an object with the methods "
+            f"of `keras_s5rl.envs.Environment`; {', '.join(missing)} are missing. "
+            f"Received: env={env!r}"
+        )
+
+
+def check_env_args(env_args):
+    """Raises a ValueError unless the value is a dict of keyword arguments, or `None`."""
+    if env_args is None:
+        return
+    if not isinstance(env_args, dict) or not all(isinstance(name, str) for name in env_args):
+        raise ValueError(
+            "`env_args` should be a dict of keyword arguments of the environment, such as "
+            f"{{'k': 8}}, or None. Received: env_args={env_args!r}"
+        )
+
+
+def check_config(config):
+    """Raises a ValueError unless the value is a `PPOConfig`, or `None`."""
+    if config is None or isinstance(config, PPOConfig):
+        return
+    if isinstance(config, type):
+        what = "an object: make one with PPOConfig(...)"
+    else:
+        what = "a PPOConfig: make one of a dict of settings with PPOConfig(**settings)"
+    raise ValueError(f"`config` should be {what}. Received: config={config!r}")
+
+
+def check_policy(policy):
+    """Raises a ValueError unless the value has what `ActorCritic` has for acting."""
+    if not all(hasattr(policy, name) for name in ("act", "get_initial_state", "programs")):
+        raise ValueError(
+            "`policy` should be a keras_s5rl policy, such as `agent.policy` or what "
+            f"`load_policy(path)` returns. Received: policy={policy!r}"
+        )
+
+
+def check_callbacks(callbacks):
+    """Raises a ValueError unless the value is a Keras callback, or a list of them."""
+    for callback in keras.tree.flatten(callbacks or ()):
+        if not isinstance(callback, keras.callbacks.Callback):
+            hint = ", an object and not its class" if inspect.isclass(callback) else ""
+            raise ValueError(
+                f"`callbacks` should hold Keras callbacks (`keras.callbacks.Callback`){hint}. "
+                f"Received: {callback!r} among callbacks"
+            )
+
+
+def check_path(name, path, required=False):
+    """Raises a ValueError unless the value is the path of a folder, or `None` where none is
+    required."""
+    if path is None and not required:
+        return
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise ValueError(
+            f"`{name}` should be the path of a folder, such as 'runs/demo'. "
+            f"Received: {name}={path!r}"
+        )

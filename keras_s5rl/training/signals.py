@@ -1,0 +1,30 @@
+"""Ctrl-C that waits for what must not be left half done."""
+
+import contextlib
+import signal
+import threading
+
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def signals_deferred():
+    """Has the Python handlers of SIGINT and SIGTERM wait for the end of the block.
+
+    Only the main thread runs such handlers; in others nothing needs to wait.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in _NUMBERS}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    received = []
+    for number in handlers:
+        signal.signal(number, lambda *arguments: received.append(arguments))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in received:
+            handlers[number](number, frame)
