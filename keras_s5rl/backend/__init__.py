@@ -7,6 +7,8 @@ these names runs on each of them.
 - `compile(function, donate_argnums=())`: the function of structures of tensors as one XLA program
   for each set of shapes, on torch, which runs eagerly, the function itself. It can be
   differentiated. Donated arguments may be overwritten (they are on JAX).
+- `abstract_call(function, *arguments)`: the shapes and dtypes that a function of structures of
+  tensors returns, of which nothing is compiled or computed; on torch the results themselves.
 - `scan(function, carry, xs, length=None, reverse=False)`: `carry, y_t = function(carry, x_t)` along
   the leading axis.
 - `scan_in_place(function, carry, values, xs, reverse=False, axis=0)`: `carry, values_t =
@@ -18,6 +20,7 @@ these names runs on each of them.
   optimizer, as a pure function.
 - `host_call(function, like, *arguments)`: a function of numpy arrays, called on the host from
   compiled code.
+- `check_not_orphaned()`: raises in the child of a fork in which the backend would hang.
 - `wait_until_ready(structure)`: blocks until the tensors of a structure are computed.
 - `device_name()`: the device in use, in words.
 - `devices`: several devices that run a program together, each on its part (JAX alone has more than
@@ -31,6 +34,8 @@ import importlib
 
 import keras
 
+from keras_s5rl.backend import forks
+
 _BACKENDS = ("jax", "tensorflow", "torch")
 
 if keras.backend.backend() not in _BACKENDS:
@@ -41,7 +46,11 @@ if keras.backend.backend() not in _BACKENDS:
     )
 _implementation = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
+forks.watch(_implementation.is_running)
+
+check_not_orphaned = forks.check_not_orphaned
 compile = _implementation.compile
+abstract_call = _implementation.abstract_call
 product = _implementation.product
 scan = _implementation.scan
 scan_in_place = _implementation.scan_in_place
@@ -55,6 +64,8 @@ devices = _implementation.devices
 random = _implementation.random
 
 __all__ = [
+    "abstract_call",
+    "check_not_orphaned",
     "compile",
     "cond",
     "device_name",

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax._src import xla_bridge
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from keras_s5rl.backend import jax_devices as devices
@@ -18,6 +19,11 @@ def compile(function, donate_argnums=()):
     """Returns `function` as one XLA program; the buffers of donated arguments are reused for its
     results."""
     return jax.jit(function, donate_argnums=donate_argnums)
+
+
+def abstract_call(function, *arguments):
+    """Returns the shapes and dtypes of `function(*arguments)`: it is traced, and not compiled."""
+    return jax.eval_shape(function, *arguments)
 
 
 def scan(function, carry, xs, length=None, reverse=False):
@@ -240,6 +246,11 @@ def host_call(function, like, *arguments):
 
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
     return jax.pure_callback(call, shapes, *arguments, vmap_method="sequential")
+
+
+def is_running():
+    """Returns whether JAX has started, with threads that a fork does not copy."""
+    return xla_bridge.backends_are_initialized()
 
 
 def wait_until_ready(structure):

@@ -2,11 +2,18 @@
 
 import numbers
 
+MAX_EPISODE_STEPS = 2**31 - 2  # steps are counted in int32
 
-def check_positive_integer(name, value):
-    """Raises ValueError unless `value`, the argument called `name`, is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
+
+def check_positive_integer(name, value, largest=None):
+    """Raises ValueError unless `value`, the argument called `name`, is a positive integer, and at
+    most `largest` if that is given."""
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer or value < 1 or (largest is not None and value > largest):
+        limit = "" if largest is None else f" of at most {largest:,}"
+        raise ValueError(
+            f"`{name}` should be a positive integer{limit}. Received: {name}={value!r}"
+        )
 
 
 def check_choice(name, value, choices):
