@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_s5rl import backend, random
-from keras_s5rl.envs.arguments import MAX_EPISODE_STEPS, check_positive_integer
+from keras_s5rl.envs.arguments import check_positive_integer
 
 _NEVER = 2**31 - 1
 
@@ -29,7 +29,7 @@ class AutoReset:
         env: An `Environment`.
 
     Raises:
-        ValueError: If `env.max_episode_steps` is not a positive integer of at most `2**31 - 2`.
+        ValueError: If `env.max_episode_steps` is not a positive integer of at most 10 million.
 
     Example:
 
@@ -45,7 +45,7 @@ class AutoReset:
     """
 
     def __init__(self, env):
-        check_positive_integer("max_episode_steps", env.max_episode_steps, MAX_EPISODE_STEPS)
+        check_positive_integer("max_episode_steps", env.max_episode_steps)
         self.env = env
 
     def initial(self, key, num_envs, stagger_starts=False):

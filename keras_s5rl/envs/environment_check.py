@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs import spaces
-from keras_s5rl.envs.arguments import MAX_EPISODE_STEPS, check_positive_integer
+from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.autoreset import select_envs
 from keras_s5rl.envs.gymnasium_values import single_value
 from keras_s5rl.envs.registry import is_built_in
@@ -89,7 +89,7 @@ def _check_attributes(env):
     for attribute in ("observation_space", "action_space"):
         spaces.check_supported(f"{name}.{attribute}", getattr(env, attribute))
     steps = env.max_episode_steps
-    check_positive_integer(f"{name}.max_episode_steps", steps, MAX_EPISODE_STEPS)
+    check_positive_integer(f"{name}.max_episode_steps", steps)
     tasks = getattr(env, "tasks", ())
     if not isinstance(tasks, tuple) or not all(isinstance(task, str) for task in tasks):
         raise ValueError(

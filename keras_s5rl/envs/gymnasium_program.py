@@ -210,7 +210,7 @@ def environment_of(env, env_args, max_episode_steps=None):
         ValueError: If an argument is none of these.
     """
     if max_episode_steps is not None:
-        check_positive_integer("max_episode_steps", max_episode_steps, MAX_EPISODE_STEPS)
+        check_positive_integer("max_episode_steps", max_episode_steps)
         if isinstance(env, str) and "max_episode_steps" in arguments_of(env):
             env_args = {**env_args, "max_episode_steps": max_episode_steps}
     if isinstance(env, str):
