@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs import Environment
-from keras_s5rl.envs.spaces import null_value
+from keras_s5rl.envs.spaces import check_supported, null_value
 from keras_s5rl.training.checks import check_count
 from keras_s5rl.training.evaluation import summarize
 from keras_s5rl.training.views import view_for
@@ -62,6 +62,8 @@ def evaluate_gymnasium(policy, env, num_episodes, deterministic=True, seed=0, en
     check_count("num_episodes", num_episodes)
     copies, name = _make_copies(env, num_episodes, env_args)
     try:
+        check_supported(f"{name}.observation_space", copies.single_observation_space)
+        check_supported(f"{name}.action_space", copies.single_action_space)
         shown = _Shown(copies.single_observation_space, copies.single_action_space)
         view = view_for(policy, shown, name)
         played, other = (
