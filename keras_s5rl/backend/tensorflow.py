@@ -15,8 +15,8 @@ _TWINS = weakref.WeakKeyDictionary()
 _xla_functions = []  # those that are being traced, to become XLA programs
 
 
-class _HostIsCalledError(Exception):
-    """Says that a function cannot become an XLA program."""
+class _HostIsCalledError(BaseException):
+    """Says that a function cannot become an XLA program; no error that the function may catch."""
 
 
 def compile(function, donate_argnums=()):

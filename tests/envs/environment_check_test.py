@@ -50,7 +50,7 @@ FINDINGS = {
     "no limit": ({"max_episode_steps": None}, "Broken` lacks max_episode_steps"),
     "limit 0": ({"max_episode_steps": 0}, "`Broken.max_episode_steps` should be a positive"),
     "limit 10.0": ({"max_episode_steps": 10.0}, "`Broken.max_episode_steps` should be a positive"),
-    "limit 1e12": ({"max_episode_steps": 10**12}, "of at most 2,147,483,646"),
+    "limit 1e12": ({"max_episode_steps": 10**12}, "should be at most 10,000,000"),
     "mixed tuple": ({"observation_space": MIXED}, "`Broken.observation_space` should be Discrete"),
     "dict space": (
         {"observation_space": SPACES.Dict(a=SPACES.Discrete(2))},
@@ -144,13 +144,13 @@ FINDINGS = {
         r"`Broken.observation` .*observation=float32 of shape \(3, 1, 1\)",
     ),
     "observation float64": (
-        {"observation": lambda self, state: np.zeros((len(state["time"]), 1))},
+        {"observation": lambda self, state: np.zeros((state["time"].shape[0], 1))},
         r"`Broken.observation` .*observation=float64 of shape \(3, 1\)",
     ),
     "observation int64": (
         {
             "observation_space": SPACES.Discrete(4),
-            "observation": lambda self, state: np.zeros(len(state["time"]), "int64"),
+            "observation": lambda self, state: np.zeros(state["time"].shape[0], "int64"),
         },
         r"`Broken.observation` .*int32 of shape \(3,\).*observation=int64 of shape \(3,\)",
     ),
