@@ -304,5 +304,5 @@ def test_flags_of_an_environment_that_ends_by_itself_stay_as_they_are():
 
 @pytest.mark.parametrize("limit", [None, 0, -1, 3.5, True, 2**31, "10"])
 def test_a_limit_that_cannot_be_applied_is_refused(limit):
-    with pytest.raises(ValueError, match="`max_episode_steps` should be a positive integer"):
+    with pytest.raises(ValueError, match="`max_episode_steps` should be"):
         AutoReset(broken(max_episode_steps=limit))

@@ -81,7 +81,7 @@ def test_an_environment_with_an_argument_of_that_name_is_given_it():
 @pytest.mark.parametrize("steps", [0, -1, 2.5, "10", True, 10**12])
 def test_a_wrong_limit_is_refused(steps):
     for make in (GymnasiumEnv, GymnasiumVectorEnv):
-        with pytest.raises(ValueError, match="`max_episode_steps` should be a positive integer"):
+        with pytest.raises(ValueError, match="`max_episode_steps` should be"):
             make("RepeatFirstEasy", max_episode_steps=steps)
 
 
