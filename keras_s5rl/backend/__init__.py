@@ -11,6 +11,8 @@ these names runs on each of them.
   `None`; `available_memory()`: those that there are; `ran_out_of_memory(error)`: whether an
   exception says so.
 - `use_compilation_cache()`: keeps compiled programs for later processes (JAX).
+- `abstract_call(function, *arguments)`: the shapes and dtypes that a function of structures of
+  tensors returns, of which nothing is compiled or computed; on torch the results themselves.
 - `scan(function, carry, xs, length=None, reverse=False)`: `carry, y_t = function(carry, x_t)` along
   the leading axis.
 - `scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0)`: `carry, values_t =
@@ -25,6 +27,7 @@ these names runs on each of them.
   optimizer, as a pure function.
 - `host_call(function, like, *arguments)`: a function of numpy arrays, called on the host from
   compiled code.
+- `check_not_orphaned()`: raises in the child of a fork in which the backend would hang.
 - `wait_until_ready(structure)`: blocks until the tensors of a structure are computed.
 - `device_name()`: the device in use, in words.
 - `devices`: several devices that run a program together, each on its part (JAX alone has more than
@@ -38,6 +41,7 @@ import importlib
 
 import keras
 
+from keras_s5rl.backend import forks
 from keras_s5rl.backend.host_memory import available_memory
 
 _BACKENDS = ("jax", "tensorflow", "torch")
@@ -50,10 +54,14 @@ if keras.backend.backend() not in _BACKENDS:
     )
 _implementation = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
+forks.watch(_implementation.is_running)
+
+check_not_orphaned = forks.check_not_orphaned
 compile = _implementation.compile
 memory_needed = _implementation.memory_needed
 ran_out_of_memory = _implementation.ran_out_of_memory
 use_compilation_cache = _implementation.use_compilation_cache
+abstract_call = _implementation.abstract_call
 product = _implementation.product
 scan = _implementation.scan
 scan_in_place = _implementation.scan_in_place
@@ -69,6 +77,8 @@ random = _implementation.random
 
 __all__ = [
     "available_memory",
+    "abstract_call",
+    "check_not_orphaned",
     "compile",
     "cond",
     "custom_derivatives",

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax._src import xla_bridge
 
 from keras_s5rl.backend import jax_devices as devices
 from keras_s5rl.backend import jax_random as random  # noqa: F401  one of the names of a backend
@@ -34,6 +35,11 @@ def ran_out_of_memory(error):
     """Whether an exception says that memory could not be allocated."""
     is_jax = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     return is_jax or isinstance(error, MemoryError)
+
+
+def abstract_call(function, *arguments):
+    """Returns the shapes and dtypes of `function(*arguments)`: it is traced, and not compiled."""
+    return jax.eval_shape(function, *arguments)
 
 
 def scan(function, carry, xs, length=None, reverse=False):
@@ -116,6 +122,11 @@ def host_call(function, like, *arguments):
 
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
     return jax.pure_callback(call, shapes, *arguments, vmap_method="sequential")
+
+
+def is_running():
+    """Returns whether JAX has started, with threads that a fork does not copy."""
+    return xla_bridge.backends_are_initialized()
 
 
 def wait_until_ready(structure):

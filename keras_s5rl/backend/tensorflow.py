@@ -5,6 +5,7 @@ import weakref
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from keras_s5rl.backend import one_device as devices  # noqa: F401  a name of a backend
 from keras_s5rl.backend import threefry as random  # noqa: F401
@@ -15,8 +16,8 @@ _TWINS = weakref.WeakKeyDictionary()
 _xla_functions = []  # those that are being traced, to become XLA programs
 
 
-class _HostIsCalledError(Exception):
-    """Says that a function cannot become an XLA program."""
+class _HostIsCalledError(BaseException):
+    """Says that a function cannot become an XLA program; no error that the function may catch."""
 
 
 def compile(function, donate_argnums=()):
@@ -53,6 +54,12 @@ def compile(function, donate_argnums=()):
 def ran_out_of_memory(error):
     """Whether an exception says that memory could not be allocated."""
     return isinstance(error, tf.errors.ResourceExhaustedError | MemoryError)
+
+
+def abstract_call(function, *arguments):
+    """Returns the shapes and dtypes of `function(*arguments)`: it is traced, and not compiled."""
+    program = tf.function(function, autograph=False).get_concrete_function(*arguments)
+    return program.structured_outputs
 
 
 def scan(function, carry, xs, length=None, reverse=False):
@@ -238,6 +245,11 @@ def _twin(optimizer, trainable_values):
             twin.build(trainable)
         _TWINS[optimizer] = twin, trainable
     return _TWINS[optimizer]
+
+
+def is_running():
+    """Returns whether TensorFlow has started, with threads that a fork does not copy."""
+    return context.context()._initialized
 
 
 def wait_until_ready(structure):

@@ -22,6 +22,12 @@ def ran_out_of_memory(error):
     return is_torch or isinstance(error, MemoryError)
 
 
+def abstract_call(function, *arguments):
+    """Returns `function(*arguments)`, which has shapes and dtypes: torch traces nothing."""
+    with torch.no_grad():
+        return function(*arguments)
+
+
 def scan(function, carry, xs, length=None, reverse=False):
     """Runs `carry, y_t = function(carry, x_t)` along the leading axis of the structure `xs`.
 
@@ -110,6 +116,12 @@ def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
         optimizer_values, gradients, trainable_values
     )
     return trainable_values, optimizer_values, loss, auxiliary, gradient_norm
+
+
+def is_running():
+    """Returns False: on a CPU torch starts its threads anew in the child of a fork, and on a GPU
+    it says itself that it cannot."""
+    return False
 
 
 def wait_until_ready(structure):

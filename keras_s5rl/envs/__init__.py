@@ -10,6 +10,7 @@ _ATTRIBUTES = {
     "AgentView": "keras_s5rl.envs.agent_view",
     "AutoReset": "keras_s5rl.envs.autoreset",
     "Environment": "keras_s5rl.envs.environment",
+    "check_environment": "keras_s5rl.envs.environment_check",
     "make": "keras_s5rl.envs.registry",
     "register_env": "keras_s5rl.envs.registry",
     "registered_envs": "keras_s5rl.envs.registry",

@@ -15,9 +15,10 @@ class AgentView(Environment):
         observation = [observation of `env` | previous action | flag]          float32 (num_envs, D)
 
     Discrete parts are one-hots side by side, `Box` parts raw numbers. The previous action is the
-    one given to the step that led here, not clipped; at the start of an episode it is the null
-    action (class 0, or zeros). The flag is `[0, 1]` at the start of an episode and `[1, 0]` after
-    it, so that the null action can be told from a real action 0.
+    one given to the step that led here, not clipped, while `env` gets it clipped to its action
+    space; at the start of an episode it is the null action (class 0, or zeros). The flag is
+    `[0, 1]` at the start of an episode and `[1, 0]` after it, so that the null action can be told
+    from a real action 0.
 
     The state is `{"env": state of env, "previous_action": ..., "is_first": bool (num_envs,)}`.
 
@@ -72,7 +73,9 @@ class AgentView(Environment):
         return self.env.draw_step(key, num_envs)
 
     def transition(self, state, action, draws):
-        env_state, reward, terminated, truncated = self.env.transition(state["env"], action, draws)
+        env_state, reward, terminated, truncated = self.env.transition(
+            state["env"], spaces.clip(self.action_space, action), draws
+        )
         state = {
             "env": env_state,
             "previous_action": ops.cast(action, self._null_action.dtype.name),

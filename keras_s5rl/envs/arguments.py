@@ -1,17 +1,42 @@
-"""Checks of the arguments that several families share."""
+"""Checks of the arguments that several families share.
+
+Sizes have a largest value: what is larger would not fit in memory, or never end.
+"""
 
 import numbers
 
+MAX_EPISODE_STEPS = 10_000_000
 
-def check_positive_integer(name, value):
-    """Raises ValueError unless `value`, the argument called `name`, is a positive integer."""
+
+def check_positive_integer(name, value, largest=MAX_EPISODE_STEPS):
+    """Raises ValueError unless `value`, the argument called `name`, is an integer from 1 to
+    `largest`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
+    if value > largest:
+        raise ValueError(f"`{name}` should be at most {largest:,}. Received: {name}={value!r}")
+
+
+def check_positive_integers(name, values, largest):
+    """Raises ValueError unless `values`, the argument called `name`, is a list or tuple of integers
+    from 1 to `largest`."""
+    if not isinstance(values, list | tuple):
+        raise ValueError(
+            f"`{name}` should be a list or tuple of integers. Received: {name}={values!r}"
+        )
+    for value in values:
+        check_positive_integer(name, value, largest)
+
+
+def check_boolean(name, value):
+    """Raises ValueError unless `value`, the argument called `name`, is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` should be True or False. Received: {name}={value!r}")
 
 
 def check_choice(name, value, choices):
-    """Raises ValueError unless `value`, the argument called `name`, is one of the choices."""
-    if value not in choices:
+    """Raises ValueError unless `value`, the argument called `name`, is one of these strings."""
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(
             f"`{name}` should be one of {', '.join(choices)}. Received: {name}={value!r}"
         )

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.envs.arguments import check_positive_integer
 
 _NEVER = 2**31 - 1
 
@@ -13,6 +14,8 @@ class AutoReset:
 
     All methods are pure functions that compile. The state carries its own key, so equal states and
     actions give equal bits.
+
+    An episode that has not ended after `max_episode_steps` is truncated there.
 
     Episodes are started from a pool of `num_envs` initial states. Environments that end in the same
     step take the next unused rows in their order, and each row is used once. When fewer rows are
@@ -24,6 +27,9 @@ class AutoReset:
 
     Args:
         env: An `Environment`.
+
+    Raises:
+        ValueError: If `env.max_episode_steps` is not a positive integer of at most 10 million.
 
     Example:
 
@@ -39,6 +45,7 @@ class AutoReset:
     """
 
     def __init__(self, env):
+        check_positive_integer("max_episode_steps", env.max_episode_steps)
         self.env = env
 
     def initial(self, key, num_envs, stagger_starts=False):
@@ -95,8 +102,8 @@ class AutoReset:
             - `final_observation`: observation after the step, before any restart.
             - `episode_return`, `episode_length`: float32 and int32, of the episode so far, this
               step included.
-            - `episode_ended`: bool, the episode came to its own end. False where a staggered first
-              episode is cut off, which must not count in statistics.
+            - `episode_ended`: bool, the episode came to its end or its time limit. False where a
+              staggered first episode is cut off, which must not count in statistics.
         """
         num_envs = ops.shape(state["is_first"])[0]
         draws = self.env.draw_step(_step_key(state, 0), num_envs)
@@ -104,6 +111,9 @@ class AutoReset:
 
         episode_length = state["episode_length"] + 1
         episode_return = state["episode_return"] + reward
+        truncated = apply_time_limit(
+            self.env.max_episode_steps, episode_length, terminated, truncated
+        )
         episode_ended = ops.logical_or(terminated, truncated)
         truncated = ops.logical_or(truncated, episode_length >= state["cut_at"])
         done = ops.logical_or(terminated, truncated)
@@ -156,6 +166,21 @@ class AutoReset:
             return select_envs(done, fresh, env_state)
 
         return backend.cond(ops.any(done), restart, lambda: env_state)
+
+
+def apply_time_limit(max_episode_steps, num_steps, terminated, truncated):
+    """Truncates the episodes that have not ended by themselves in `max_episode_steps` steps.
+
+    Args:
+        max_episode_steps: Integer.
+        num_steps: int32 tensor `(num_envs,)`, the steps of each episode, the last one included.
+        terminated, truncated: bool tensors `(num_envs,)`, how the environment ended the last step.
+
+    Returns:
+        `truncated`, set also where the limit is reached and the episode has not terminated.
+    """
+    is_over = ops.logical_and(num_steps >= max_episode_steps, ops.logical_not(terminated))
+    return ops.logical_or(truncated, is_over)
 
 
 def _step_key(state, purpose):

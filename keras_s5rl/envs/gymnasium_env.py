@@ -5,12 +5,12 @@ import copy
 import gymnasium
 from gymnasium.vector import AutoresetMode
 
-from keras_s5rl.envs.gymnasium_program import environment_of, program_for
+from keras_s5rl.envs.gymnasium_program import Picklable, environment_of, program_for
 from keras_s5rl.envs.gymnasium_rendering import METADATA, frames, metadata_of
-from keras_s5rl.envs.gymnasium_values import check_actions, single_value
+from keras_s5rl.envs.gymnasium_values import check_actions, check_reset, single_value
 
 
-class GymnasiumEnv(gymnasium.Env):
+class GymnasiumEnv(Picklable, gymnasium.Env):
     """One environment of the package as a `gymnasium.Env`: numpy values in and out.
 
     After `import keras_s5rl`, `gymnasium.make("keras_s5rl/RepeatPreviousEasy-v0")` makes one. A
@@ -19,16 +19,22 @@ class GymnasiumEnv(gymnasium.Env):
 
     Everything random about an episode comes from two words of `np_random`, drawn by `reset`:
     `reset(seed=...)` fixes this episode and those that follow it, `reset()` goes on in the stream.
+    It has no options. The environment can be pickled and copied, also in the middle of an episode:
+    the copy goes on with equal values.
 
     Args:
         env: String, a name that `keras_s5rl.envs.make` knows, or an `Environment`.
         render_mode: `"ansi"`, `"rgb_array"` or None: what `render` returns.
+        max_episode_steps: Integer, steps after which an episode is truncated that would go on; an
+            environment that has an argument of this name is given it. None for its own.
         **env_args: Arguments of the environment that `env` names.
 
     Raises:
-        ValueError: If an argument is wrong, or the environment does not take it; from `step`, if
-            the action is not one of the action space.
+        ValueError: If an argument is wrong, the environment does not take it, or `env` is no
+            environment; from `step`, if the action is not one of the action space.
         gymnasium.error.ResetNeeded: From `step`, if there is no episode that goes on.
+        RuntimeError: From `reset` and `step`, in a process that was forked from one in which the
+            backend was already running: it would hang.
 
     Example:
 
@@ -45,20 +51,21 @@ class GymnasiumEnv(gymnasium.Env):
 
     metadata = METADATA
 
-    def __init__(self, env, render_mode=None, **env_args):
-        self.env = environment_of(env, env_args)
+    def __init__(self, env, render_mode=None, max_episode_steps=None, **env_args):
+        self.env, limit = environment_of(env, env_args, max_episode_steps)
         self.metadata = metadata_of(self.env, render_mode)
         self.render_mode = render_mode
         # A space holds a generator, which environments must not share.
         self.observation_space = copy.deepcopy(self.env.observation_space)
         self.action_space = copy.deepcopy(self.env.action_space)
-        self._program = program_for(self.env, 1, AutoresetMode.DISABLED)
+        self._program_arguments = (self.env, 1, AutoresetMode.DISABLED, limit)
+        self._program = program_for(*self._program_arguments)
         self._state = None
         self._is_over = True
         self._last_step = {}
 
     def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
+        super().reset(seed=check_reset(seed, options))
         self._state, report = self._program.reset(self.np_random)
         self._is_over = False
         self._last_step = {}

@@ -4,14 +4,18 @@ import pickle
 import weakref
 
 import keras
+import numpy as np
 from gymnasium.vector import AutoresetMode
 from keras import ops
 
 from keras_s5rl import backend, random
-from keras_s5rl.envs.autoreset import AutoReset, select_envs
+from keras_s5rl.envs import spaces
+from keras_s5rl.envs.arguments import MAX_EPISODE_STEPS, check_positive_integer
+from keras_s5rl.envs.autoreset import AutoReset, apply_time_limit, select_envs
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.envs.environment_check import check_unless_built_in
 from keras_s5rl.envs.gymnasium_words import Words
-from keras_s5rl.envs.registry import make
+from keras_s5rl.envs.registry import arguments_of, make
 
 
 class Program:
@@ -24,10 +28,15 @@ class Program:
         env: An `Environment`.
         num_envs: Integer, number of environments.
         autoreset_mode: A `gymnasium.vector.AutoresetMode`.
+        max_episode_steps: Integer, steps after which an episode is truncated.
+
+    Raises:
+        RuntimeError: From `reset`, `restart` and `step`, in a process that was forked when the
+            backend was already running.
     """
 
-    def __init__(self, env, num_envs, autoreset_mode):
-        reporting = _Reporting(env, autoreset_mode)
+    def __init__(self, env, num_envs, autoreset_mode, max_episode_steps):
+        reporting = _Reporting(env, autoreset_mode, max_episode_steps)
         is_disabled = autoreset_mode == AutoresetMode.DISABLED
         self._episodes = _WithoutRestarts(reporting) if is_disabled else AutoReset(reporting)
         self._num_envs = num_envs
@@ -48,11 +57,13 @@ class Program:
             `state, report`: the state, for `step`, and a dict of arrays with leading axis
             `num_envs`: `observation`, `reward`, `terminated`, `truncated`, and `info`, a dict.
         """
+        backend.check_not_orphaned()
         state, words = self._compiled_reset(_draw_key(generator))
         return state, self._report.unpack(words)
 
     def restart(self, state, generator, mask):
         """Starts an episode where `mask`, a bool array `(num_envs,)`, is set; else as `reset`."""
+        backend.check_not_orphaned()
         state, words = self._compiled_restart(state, _draw_key(generator), mask)
         return state, self._report.unpack(words)
 
@@ -67,6 +78,7 @@ class Program:
             `state, report, final`: as from `reset`, and in SAME_STEP mode, where an episode ended,
             a dict of the `observation` and `info` before the restart, else None.
         """
+        backend.check_not_orphaned()
         state, words, final_words = self._compiled_step(state, actions)
         report = self._report.unpack(words)
         if self._is_same_step and (report["terminated"] | report["truncated"]).any():
@@ -104,10 +116,11 @@ class _Reporting(Environment):
     the environment does there is thrown away with its state.
     """
 
-    def __init__(self, env, autoreset_mode):
+    def __init__(self, env, autoreset_mode, max_episode_steps):
         self.env = env
-        self.max_episode_steps = env.max_episode_steps
+        self._limit = max_episode_steps
         self._is_same_step = autoreset_mode == AutoresetMode.SAME_STEP
+        self.max_episode_steps = max_episode_steps + (not self._is_same_step)
 
     def draw_initial(self, key, num_envs):
         return self.env.draw_initial(key, num_envs)
@@ -117,6 +130,7 @@ class _Reporting(Environment):
         num_envs = ops.shape(keras.tree.flatten(env_state)[0])[0]
         return {
             "env": env_state,
+            "num_steps": ops.zeros((num_envs,), dtype="int32"),
             "reward": ops.zeros((num_envs,), dtype="float32"),
             "terminated": ops.zeros((num_envs,), dtype="bool"),
             "truncated": ops.zeros((num_envs,), dtype="bool"),
@@ -126,9 +140,14 @@ class _Reporting(Environment):
         return self.env.draw_step(key, num_envs)
 
     def transition(self, state, action, draws):
-        env_state, reward, terminated, truncated = self.env.transition(state["env"], action, draws)
+        env_state, reward, terminated, truncated = self.env.transition(
+            state["env"], spaces.clip(self.env.action_space, action), draws
+        )
+        num_steps = state["num_steps"] + 1
+        truncated = apply_time_limit(self._limit, num_steps, terminated, truncated)
         after = {
             "env": env_state,
+            "num_steps": num_steps,
             # Float32 for good: with the weak type of a Python number JAX compiles anew.
             "reward": ops.zeros_like(state["reward"]) + reward,
             "terminated": terminated,
@@ -178,37 +197,66 @@ def _draw_key(generator):
 _programs = weakref.WeakValueDictionary()
 
 
-def environment_of(env, env_args):
-    """Returns the environment that Gymnasium is to run.
+def environment_of(env, env_args, max_episode_steps=None):
+    """Returns the environment that Gymnasium is to run, and the steps of its longest episode.
 
     Args:
         env: String, a name that `keras_s5rl.envs.make` knows, or an `Environment`.
         env_args: Dict, arguments of the environment; empty where `env` is not a name.
+        max_episode_steps: Integer, steps after which episodes are truncated that would go on, or
+            None. An environment that has an argument of this name is given it.
 
     Raises:
         ValueError: If an argument is none of these.
     """
+    if max_episode_steps is not None:
+        check_positive_integer("max_episode_steps", max_episode_steps)
+        if isinstance(env, str) and "max_episode_steps" in arguments_of(env):
+            env_args = {**env_args, "max_episode_steps": max_episode_steps}
     if isinstance(env, str):
-        return make(env, **env_args)
-    if env_args:
+        env = make(env, **env_args)
+    elif env_args:
         raise ValueError(
             "`env_args` should be given only with the name of an environment. Give them to the "
             f"environment itself. Received: env={env!r}, env_args={env_args}"
         )
-    return env
+    check_unless_built_in(env)
+    return env, min(env.max_episode_steps, max_episode_steps or MAX_EPISODE_STEPS)
 
 
-def program_for(env, num_envs, autoreset_mode):
-    """Returns the `Program` of an environment; environments that are alike share one.
+def program_for(*arguments):
+    """Returns the `Program` of these arguments; environments that are alike share one.
 
     So many single environments side by side compile as much as one. Alike are those of the same
     class with equal attributes.
     """
+    env, *others = arguments
     try:
-        alike = (type(env), pickle.dumps(vars(env)), num_envs, autoreset_mode)
+        alike = (type(env), pickle.dumps(vars(env)), *others)
     except (pickle.PicklingError, AttributeError, TypeError):
-        return Program(env, num_envs, autoreset_mode)
+        return Program(*arguments)
     program = _programs.get(alike)
     if program is None:
-        program = _programs[alike] = Program(env, num_envs, autoreset_mode)
+        program = _programs[alike] = Program(*arguments)
     return program
+
+
+class Picklable:
+    """Pickles and copies an environment in the middle of an episode, to go on with equal values.
+
+    A subclass keeps in `_program_arguments` those of `program_for`, in `_program` the program and
+    in `_state` its state. Arrays take the place of the tensors of the state, and the program is
+    made anew.
+    """
+
+    def __getstate__(self):
+        state = self._state
+        if state is not None:  # copies: the next step may overwrite the tensors
+            state = keras.tree.map_structure(lambda x: np.array(ops.convert_to_numpy(x)), state)
+        return {**vars(self), "_state": state, "_program": None}
+
+    def __setstate__(self, attributes):
+        vars(self).update(attributes)
+        self._program = program_for(*self._program_arguments)
+        if self._state is not None:
+            self._state = keras.tree.map_structure(ops.convert_to_tensor, self._state)

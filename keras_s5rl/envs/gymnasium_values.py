@@ -1,4 +1,4 @@
-"""Numpy values of Gymnasium spaces, to and from the batched arrays of an `Environment`."""
+"""Values that Gymnasium's environments take and return, and the arrays of an `Environment`."""
 
 import gymnasium
 import numpy as np
@@ -37,8 +37,8 @@ def check_actions(space, actions, num_envs=None):
     Args:
         space: Gymnasium space of one action.
         actions: Element of Gymnasium's `batch_space` of `space`, or of `space` itself if `num_envs`
-            is None. Numbers of a `Box` may lie outside its bounds: what that means is the
-            environment's business.
+            is None. Numbers of a `Box` may lie outside its bounds: they are clipped on their way to
+            the environment.
         num_envs: Integer, number of environments, or None.
 
     Returns:
@@ -46,7 +46,8 @@ def check_actions(space, actions, num_envs=None):
         `Box`. `num_envs` is 1 for None.
 
     Raises:
-        ValueError: If shape, kind or range of the actions is not that of the space.
+        ValueError: If shape, kind or range of the actions is not that of the space, or a number is
+            NaN.
     """
     is_box = isinstance(space, gymnasium.spaces.Box)
     batch = () if num_envs is None else (num_envs,)
@@ -55,7 +56,9 @@ def check_actions(space, actions, num_envs=None):
         shape, array = (len(space.spaces),), np.stack(actions, axis=-1)
     array = np.asarray(array)
     fits = array.shape == (*batch, *shape) and array.dtype.kind in ("iuf" if is_box else "iu")
-    if fits and not is_box:
+    if fits and is_box:
+        fits = not np.isnan(array).any()
+    elif fits:
         sizes, starts = sizes_and_starts(space)
         classes = array.reshape(-1, len(sizes)) - starts
         fits = ((classes >= 0) & (classes < sizes)).all()
@@ -65,3 +68,15 @@ def check_actions(space, actions, num_envs=None):
             f"`actions` should be {expected} of {space}. Received: actions={actions!r}"
         )
     return array.astype("float32" if is_box else "int32").reshape(-1, *shape)
+
+
+def check_reset(seed, options, known_options=()):
+    """Returns the seed of a reset, a Python integer where it was one of numpy.
+
+    Raises:
+        ValueError: If `options` is neither None nor a dict of known options.
+    """
+    if options is not None and not (isinstance(options, dict) and {*options} <= {*known_options}):
+        expected = f"a dict with {', '.join(known_options)}" if known_options else "None or empty"
+        raise ValueError(f"`options` should be {expected}. Received: options={options!r}")
+    return int(seed) if isinstance(seed, np.integer) else seed

@@ -8,12 +8,17 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from keras_s5rl.envs.arguments import check_positive_integer
-from keras_s5rl.envs.gymnasium_program import environment_of, program_for
+from keras_s5rl.envs.gymnasium_program import Picklable, environment_of, program_for
 from keras_s5rl.envs.gymnasium_rendering import METADATA, frames, metadata_of
-from keras_s5rl.envs.gymnasium_values import batched_values, check_actions, single_value
+from keras_s5rl.envs.gymnasium_values import (
+    batched_values,
+    check_actions,
+    check_reset,
+    single_value,
+)
 
 
-class GymnasiumVectorEnv(VectorEnv):
+class GymnasiumVectorEnv(Picklable, VectorEnv):
     """Environments of the package as a `gymnasium.vector.VectorEnv`: numpy arrays in and out.
 
     After `import keras_s5rl`,
@@ -29,9 +34,12 @@ class GymnasiumVectorEnv(VectorEnv):
     - DISABLED starts none: call `reset` with `options={"reset_mask": mask}`, a bool array
       `(num_envs,)`, before the next step. The other modes take a mask, too.
 
+    The mask is the only option of `reset`.
+
     Everything random comes from two words of `np_random`, drawn by `reset`: `reset(seed=...)` fixes
     all episodes from there on, `reset()` goes on in the stream. The seed is one integer for all
-    environments, and their episodes depend on `num_envs`.
+    environments, and their episodes depend on `num_envs`. The vector environment can be pickled and
+    copied, also in the middle of episodes: the copy goes on with equal values.
 
     Args:
         env: String, a name that `keras_s5rl.envs.make` knows, or an `Environment`.
@@ -39,13 +47,17 @@ class GymnasiumVectorEnv(VectorEnv):
         autoreset_mode: A `gymnasium.vector.AutoresetMode`, or its value: `"NextStep"`,
             `"SameStep"` or `"Disabled"`.
         render_mode: `"ansi"`, `"rgb_array"` or None: what `render` returns of each environment.
+        max_episode_steps: Integer, steps after which an episode is truncated that would go on; an
+            environment that has an argument of this name is given it. None for its own.
         **env_args: Arguments of the environment that `env` names.
 
     Raises:
-        ValueError: If an argument is wrong, or the environment does not take it; from `step`, if
-            the actions are none of the action space.
+        ValueError: If an argument is wrong, the environment does not take it, or `env` is no
+            environment; from `step`, if the actions are none of the action space.
         gymnasium.error.ResetNeeded: From `step`, if there is an environment without an episode
             that goes on.
+        RuntimeError: From `reset` and `step`, in a process that was forked from one in which the
+            backend was already running: it would hang.
 
     Example:
 
@@ -67,11 +79,12 @@ class GymnasiumVectorEnv(VectorEnv):
         num_envs=1,
         autoreset_mode=AutoresetMode.NEXT_STEP,
         render_mode=None,
+        max_episode_steps=None,
         **env_args,
     ):
         check_positive_integer("num_envs", num_envs)
         self.autoreset_mode = _check_autoreset_mode(autoreset_mode)
-        self.env = environment_of(env, env_args)
+        self.env, limit = environment_of(env, env_args, max_episode_steps)
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.metadata = {
@@ -82,11 +95,13 @@ class GymnasiumVectorEnv(VectorEnv):
         self.single_action_space = copy.deepcopy(self.env.action_space)
         self.observation_space = batch_space(self.env.observation_space, num_envs)
         self.action_space = batch_space(self.env.action_space, num_envs)
-        self._program = program_for(self.env, num_envs, self.autoreset_mode)
+        self._program_arguments = (self.env, num_envs, self.autoreset_mode, limit)
+        self._program = program_for(*self._program_arguments)
         self._state = None
         self._is_over = np.ones(num_envs, bool)
 
     def reset(self, *, seed=None, options=None):
+        seed = check_reset(seed, options, ("reset_mask",))
         mask = (options or {}).get("reset_mask")
         mask = np.ones(self.num_envs, bool) if mask is None else self._check_mask(mask)
         super().reset(seed=seed)

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import random
-from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.arguments import MAX_EPISODE_STEPS, check_positive_integer
 from keras_s5rl.envs.environment import Environment
 
 
@@ -43,8 +43,8 @@ class MemoryChain(Environment):
     """
 
     def __init__(self, memory_length, num_bits=1):
-        check_positive_integer("memory_length", memory_length)
-        check_positive_integer("num_bits", num_bits)
+        check_positive_integer("memory_length", memory_length, MAX_EPISODE_STEPS - 1)
+        check_positive_integer("num_bits", num_bits, largest=10_000)
         self.memory_length = memory_length
         self.num_bits = num_bits
         # Gymnasium wants room between the bounds, so one bit has a query "below 1", too.

@@ -35,7 +35,7 @@ _ALIASES = {
 _own = {}
 
 
-def make(env, **env_args):
+def make(env, /, **env_args):
     """Makes a registered environment.
 
     Args:
@@ -62,6 +62,32 @@ def make(env, **env_args):
 def resolve(env, env_args):
     """Returns what `make` calls: `(factory, arguments)`, those that the name stands for and the
     dict `env_args` together."""
+    factory, defaults = _entry(env)
+    arguments = {**defaults, **env_args}
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"`env_args` should fit {env}{signature}: {error}. Received: env_args={env_args}"
+        ) from None
+    return factory, arguments
+
+
+def arguments_of(env):
+    """Returns the names of the arguments that the environment called `env` takes."""
+    factory, _ = _entry(env)
+    return list(inspect.signature(factory).parameters)
+
+
+def is_built_in(env):
+    """Returns whether `env` is an object of one of the package's own classes of environments."""
+    path = f"{type(env).__module__}:{type(env).__qualname__}"
+    return any(path == factory for factory, _ in _BUILT_IN.values())
+
+
+def _entry(env):
+    """Returns the factory and the default arguments of an environment by its name."""
     known = {**_BUILT_IN, **_own}
     entry = known.get(_ALIASES.get(env, env) if isinstance(env, str) else None)
     if entry is None:
@@ -77,15 +103,7 @@ def resolve(env, env_args):
     if isinstance(factory, str):
         module, attribute = factory.split(":")
         factory = getattr(importlib.import_module(module), attribute)
-    arguments = {**defaults, **env_args}
-    signature = inspect.signature(factory)
-    try:
-        signature.bind(**arguments)
-    except TypeError as error:
-        raise ValueError(
-            f"`env_args` should fit {env}{signature}: {error}. Received: env_args={env_args}"
-        ) from None
-    return factory, arguments
+    return factory, defaults
 
 
 def register_env(name, factory):

@@ -10,6 +10,35 @@ import numpy as np
 from keras import ops
 
 
+def check_supported(name, space):
+    """Raises a ValueError unless `space`, which is called `name`, is one of those above.
+
+    Bounds of a `Box` are numbers or infinite, the lower ones not above the upper ones.
+    """
+    if not isinstance(space, gymnasium.spaces.Box):
+        try:
+            sizes_and_starts(space)
+        except ValueError as error:
+            raise ValueError(str(error).replace("`space`", f"`{name}`", 1)) from None
+    elif not np.all((space.low <= space.high) & (space.low < np.inf) & (space.high > -np.inf)):
+        raise ValueError(
+            f"`{name}` should have lower bounds that are not above the upper ones, and room for "
+            f"finite numbers between them. Received: low={space.low}, high={space.high}"
+        )
+
+
+def clip(space, actions):
+    """Returns actions clipped to their space where it is a `Box`, discrete ones as they are.
+
+    It stands before every `Environment.transition`: an environment never sees a number out of the
+    bounds of its action space.
+    """
+    if not isinstance(space, gymnasium.spaces.Box):
+        return actions
+    low, high = space.low.astype("float32"), space.high.astype("float32")
+    return ops.clip(ops.cast(actions, "float32"), low, high)
+
+
 def flat_size(space):
     """Returns the number of entries of a flattened value: sizes of one-hots, or `k` of a `Box`."""
     if isinstance(space, gymnasium.spaces.Box):

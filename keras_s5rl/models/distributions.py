@@ -22,6 +22,8 @@ from keras import ops
 from keras_s5rl import random
 
 _LOG_2_PI = math.log(2.0 * math.pi)
+# Half ranges of an axis that float32 can compute with, standard deviations and their inverses too.
+_NARROWEST, _WIDEST = 1e-34, 1e34
 
 
 def distribution_for(action_space):
@@ -39,11 +41,12 @@ def distribution_for(action_space):
     is_multi = isinstance(action_space, spaces.MultiDiscrete) and action_space.nvec.ndim == 1
     if is_multi and not np.any(action_space.start):
         return MultiCategorical([int(n) for n in action_space.nvec])
-    if isinstance(action_space, spaces.Box) and len(action_space.shape) == 1:
+    is_box = isinstance(action_space, spaces.Box) and len(action_space.shape) == 1
+    if is_box and np.issubdtype(action_space.dtype, np.floating):
         return DiagonalGaussian(action_space.low.tolist(), action_space.high.tolist())
     raise ValueError(
         "`action_space` should be a Discrete, a MultiDiscrete or a Box of one axis, discrete "
-        "actions counted from 0. "
+        "actions counted from 0, those of a Box floats. "
         f"Received: action_space={action_space}"
     )
 
@@ -131,10 +134,20 @@ class DiagonalGaussian(Distribution):
     """Independent normal distributions; the parameters are `[mean, log_std]` `(..., 2 * size)`,
     actions float32 `(..., size)`.
 
-    Actions are not clipped, and log-probabilities are those of the unclipped action: an environment
-    clips where its reference does. The actor's outputs and its log standard deviations are in units
-    of half the range of the action, so that one initial spread fits every range; parameters and
-    actions are in the environment's units. Unbounded axes have the unit 1.
+    Actions are not clipped, and log-probabilities are those of the unclipped action: what plays it
+    (`keras_s5rl.envs.AgentView`) clips. The actor's outputs and its log standard deviations are in
+    units of half the range of the action, so that one initial spread fits every range; parameters
+    and actions are in the environment's units. Axes without a bound on a side, or with bounds too
+    far apart to compute with, have the unit 1, around the number nearest to 0.
+
+    An axis without room between its bounds has one action, of probability 1: log-probability and
+    entropy leave it out.
+
+    Args:
+        low, high: Sequences of numbers, the bounds of each axis; they may be infinite.
+
+    Raises:
+        ValueError: If the bounds are not numbers, of equal number, with `low` not above `high`.
     """
 
     def __init__(self, low, high):
@@ -142,17 +155,35 @@ class DiagonalGaussian(Distribution):
         self.high = list(high)
         self.num_outputs = len(self.low)
         low, high = np.asarray(low, "float64"), np.asarray(high, "float64")
-        bounded = np.isfinite(low) & np.isfinite(high)
-        low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
-        self._centre = ((high + low) / 2).astype("float32")
-        self._unit = ((high - low) / 2).astype("float32")
+        largest = np.finfo("float32").max
+        if low.shape != high.shape or not np.all(
+            (low <= high) & (low <= largest) & (high >= -largest)
+        ):
+            raise ValueError(
+                "`low` and `high` should be as many numbers, the lower bounds not above the upper "
+                "ones and with finite float32 numbers between them. Received: "
+                f"low={self.low}, high={self.high}"
+            )
+        is_bounded = high / 2 - low / 2 <= _WIDEST
+        nearest_to_0 = np.clip(0.0, low, high)
+        low, high = np.where(is_bounded, low, 0.0), np.where(is_bounded, high, 0.0)
+        self._centre = np.where(is_bounded, (high + low) / 2, nearest_to_0).astype("float32")
+        unit = np.where(is_bounded, (high - low) / 2, 1.0).astype("float32")
+        self._is_fixed = unit < _NARROWEST
+        self._unit = np.where(self._is_fixed, 0.0, unit).astype("float32")
+        self._log_unit = np.log(np.where(self._is_fixed, 1.0, unit).astype("float32"))
 
     def _split(self, parameters):
         return ops.split(parameters, 2, axis=-1)
 
+    def _free(self, values):
+        """Values of the axes that have room; 0 on the others."""
+        return ops.where(self._is_fixed, 0.0, values) if self._is_fixed.any() else values
+
     def parameters(self, outputs, log_std):
         mean = ops.add(self._centre, ops.multiply(self._unit, outputs))
-        log_std = ops.broadcast_to(ops.add(log_std, np.log(self._unit)), ops.shape(mean))
+        log_std = self._free(ops.add(log_std, self._log_unit))
+        log_std = ops.broadcast_to(log_std, ops.shape(mean))
         return ops.concatenate([mean, log_std], axis=-1)
 
     def mode(self, parameters):
@@ -160,16 +191,17 @@ class DiagonalGaussian(Distribution):
 
     def sample(self, parameters, key):
         mean, log_std = self._split(parameters)
-        return mean + ops.exp(log_std) * random.normal(key, tuple(ops.shape(mean)))
+        noise = ops.exp(log_std) * random.normal(key, tuple(ops.shape(mean)))
+        return mean + self._free(noise)
 
     def log_prob(self, parameters, action):
         mean, log_std = self._split(parameters)
         error = ops.subtract(action, mean) * ops.exp(-log_std)
-        return -ops.sum(0.5 * ops.square(error) + log_std + 0.5 * _LOG_2_PI, axis=-1)
+        return -ops.sum(self._free(0.5 * ops.square(error) + log_std + 0.5 * _LOG_2_PI), axis=-1)
 
     def entropy(self, parameters):
         _, log_std = self._split(parameters)
-        return ops.sum(log_std + 0.5 * (_LOG_2_PI + 1.0), axis=-1)
+        return ops.sum(self._free(log_std + 0.5 * (_LOG_2_PI + 1.0)), axis=-1)
 
     def get_config(self):
         return {"low": self.low, "high": self.high}

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs import Environment
-from keras_s5rl.envs.spaces import null_value
+from keras_s5rl.envs.spaces import check_supported, null_value
 from keras_s5rl.training.arguments import check_bool, check_count, check_env_args, check_policy
 from keras_s5rl.training.evaluation import summarize
 from keras_s5rl.training.views import plain_arguments, view_for
@@ -69,6 +69,8 @@ def evaluate_gymnasium(policy, env, num_episodes=256, deterministic=True, seed=0
     copies, name = _make_copies(env, num_episodes, env_args)
     try:
         arguments = _arguments(copies)
+        check_supported(f"{name}.observation_space", copies.single_observation_space)
+        check_supported(f"{name}.action_space", copies.single_action_space)
         shown = _Shown(copies.single_observation_space, copies.single_action_space)
         view = view_for(policy, shown, name)
         played, other = (

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_s5rl import envs, random
+from keras_s5rl.envs.environment_check import check_unless_built_in
 from keras_s5rl.envs.rendering import render, renderer_for
 from keras_s5rl.runs.animations import write_gif
 from keras_s5rl.training.arguments import check_count
@@ -51,6 +52,7 @@ def record_episodes(policy, env, folder, num_episodes=3, deterministic=True, see
     """
     check_count("num_episodes", num_episodes)
     env = envs.make(env) if isinstance(env, str) else env
+    check_unless_built_in(env)
     view = view_for(policy, env, type(env).__name__)
     key = random.fold_in(random.key(seed), RECORDING)
     trajectories = play_trajectories(view, policy, num_episodes, key, deterministic)

@@ -4,6 +4,7 @@ import inspect
 import json
 
 from keras_s5rl import envs
+from keras_s5rl.envs.environment_check import check_unless_built_in
 from keras_s5rl.envs.registry import resolve
 from keras_s5rl.training.checks import check_spaces
 
@@ -17,7 +18,8 @@ def agent_view(env, env_args=None, previous_action=True):
         previous_action: Whether the agent sees its previous action. Defaults to `True`.
 
     Raises:
-        ValueError: If the environment is not known, or is an object and there are `env_args`.
+        ValueError: If the environment is not known or is none, see
+            `keras_s5rl.envs.check_environment`, or is an object and there are `env_args`.
     """
     if isinstance(env, str):
         env = envs.make(env, **(env_args or {}))
@@ -26,6 +28,7 @@ def agent_view(env, env_args=None, previous_action=True):
             "`env_args` are the arguments of an environment that is made by its name; give them to "
             f"the object yourself. Received: env_args={env_args} with env={name_of(env)}"
         )
+    check_unless_built_in(env)
     return envs.AgentView(env, previous_action)
 
 

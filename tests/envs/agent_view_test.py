@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_s5rl import envs
 from keras_s5rl.envs import AgentView, Environment
+from tests.envs.counting import broken
 
 
 class Echo(Environment):
@@ -114,3 +115,23 @@ def test_without_its_previous_action_a_policy_sees_the_observation_and_the_flag(
     np.testing.assert_array_equal(first, [[0, 0, 1, 0, 1]])
     np.testing.assert_array_equal(second, [[0, 0, 1, 1, 0]])
     assert env.observation_space.shape == (5,)
+
+
+BOXES = {
+    "bounded": (-2.0, 2.0, [-7.5, -2.0, 0.5, 2.5], [-2.0, -2.0, 0.5, 2.0]),
+    "from below": (0.0, np.inf, [-1.0, 3.0, 1e30, 0.0], [0.0, 3.0, 1e30, 0.0]),
+    "unbounded": (-np.inf, np.inf, [-1e30, 3.0, 1e30, 0.0], [-1e30, 3.0, 1e30, 0.0]),
+    "degenerate": (0.5, 0.5, [-1.0, 0.5, 3.0, 0.0], [0.5, 0.5, 0.5, 0.5]),
+}
+
+
+@pytest.mark.parametrize(("low", "high", "raw", "received"), BOXES.values(), ids=BOXES)
+def test_the_environment_gets_its_action_within_bounds_and_the_policy_sees_the_raw_one(
+    low, high, raw, received
+):
+    env = AgentView(broken(action_space=gymnasium.spaces.Box(low, high, (1,))))
+    state = env.initial(env.draw_initial(None, 4))
+    state, reward, *_ = env.transition(state, to_tensor(np.array(raw)[:, None], "float32"), {})
+    np.testing.assert_array_equal(ops.convert_to_numpy(reward), np.float32(received))
+    observation = ops.convert_to_numpy(env.observation(state))
+    np.testing.assert_array_equal(observation[:, 1], np.float32(raw))

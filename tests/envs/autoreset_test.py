@@ -9,6 +9,7 @@ from keras import ops
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs import AgentView, AutoReset, Environment
 from tests.differentiate import BACKEND
+from tests.envs.counting import Counting, broken
 from tests.envs.numbered import Numbered
 from tests.envs.rolls import as_numpy, compiled_roll, make_cond_eager, roll
 
@@ -276,3 +277,32 @@ def test_seeds_side_by_side_equal_each_alone():
             lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), one, lone
         )
     assert together[1]["episode_ended"][:, :-1].any(axis=(1, 2)).all()
+
+
+def test_an_episode_that_does_not_end_is_truncated_at_its_time_limit():
+    autoreset = AutoReset(AgentView(Counting()))
+    _, rows = compiled_roll(autoreset, 30)(autoreset.initial(random.key(0), 3))
+    ends = np.arange(30) % 7 == 6
+    np.testing.assert_array_equal(rows["truncated"], np.repeat(ends[:, None], 3, 1))
+    np.testing.assert_array_equal(rows["episode_ended"], rows["truncated"])
+    assert not rows["terminated"].any()
+    np.testing.assert_array_equal(rows["discount"], 1.0)  # it is bootstrapped
+    np.testing.assert_array_equal(rows["episode_length"][:, 0], np.arange(30) % 7 + 1)
+    np.testing.assert_array_equal(rows["episode_return"], rows["episode_length"])
+    np.testing.assert_array_equal(rows["final_observation"][ends][:, :, 0], 7.0)
+    np.testing.assert_array_equal(rows["is_first"][1:], rows["truncated"][:-1])
+
+
+def test_flags_of_an_environment_that_ends_by_itself_stay_as_they_are():
+    # Numbered episodes of 4 steps, of a limit of 4: terminated, truncated and both.
+    autoreset = AutoReset(Numbered([4]))
+    _, rows = roll(autoreset, autoreset.initial(random.key(0), 30), 4)
+    number = np.arange(30)
+    np.testing.assert_array_equal(rows["terminated"][3], (number % 2 == 0) | (number % 5 == 0))
+    np.testing.assert_array_equal(rows["truncated"][3], (number % 2 == 1) | (number % 5 == 0))
+
+
+@pytest.mark.parametrize("limit", [None, 0, -1, 3.5, True, 2**31, "10"])
+def test_a_limit_that_cannot_be_applied_is_refused(limit):
+    with pytest.raises(ValueError, match="`max_episode_steps` should be"):
+        AutoReset(broken(max_episode_steps=limit))

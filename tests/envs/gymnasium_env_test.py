@@ -191,6 +191,10 @@ def test_stepping_without_an_episode_is_refused():
         ("BattleshipEasy", [[0], [1]]),
         ("PositionOnlyPendulumEasy", 0.5),
         ("PositionOnlyPendulumEasy", ["a"]),
+        ("PositionOnlyPendulumEasy", [np.nan]),
+        ("PositionOnlyPendulumEasy", [[1.0]]),
+        ("RepeatFirstEasy", np.nan),
+        ("RepeatFirstEasy", True),
     ],
 )
 def test_a_wrong_action_is_named_with_the_space(name, action):
@@ -201,7 +205,7 @@ def test_a_wrong_action_is_named_with_the_space(name, action):
         env.step(action)
 
 
-def test_a_torque_out_of_bounds_is_the_environments_business():
+def test_a_torque_out_of_bounds_is_clipped():
     env = make("PositionOnlyPendulumEasy")
     outcomes = []
     for torque in (2.0, 100.0):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_s5rl import random
+from keras_s5rl import backend, random
 from keras_s5rl.models import (
     Categorical,
     DiagonalGaussian,
@@ -37,6 +37,7 @@ def test_the_distribution_follows_the_action_space():
     [
         gymnasium.spaces.Discrete(3, start=1),
         gymnasium.spaces.Box(0, 1, (2, 2)),
+        gymnasium.spaces.Box(0, 3, (2,), "int32"),
         gymnasium.spaces.MultiBinary(3),
     ],
 )
@@ -105,3 +106,92 @@ def test_draws_have_the_frequencies_of_the_distribution():
     draws = numpy(DiagonalGaussian([-1, -1], [1, 1]).sample(parameters, random.key(2)))
     np.testing.assert_allclose(draws.mean(0), [1.0, -3.0], atol=0.04)
     np.testing.assert_allclose(draws.std(0), [0.5, 2.0], rtol=0.02)
+
+
+BOUNDS = {
+    "degenerate": (0.5, 0.5),
+    "degenerate and far away": (3e38, 3e38),
+    "from below": (10.0, np.inf),
+    "from above": (-np.inf, -10.0),
+    "nowhere": (-np.inf, np.inf),
+    "subnormal": (0.0, 1e-40),
+    "tiny": (0.0, 1e-30),
+    "tiny and far from 0": (1.0, np.nextafter(np.float32(1), np.float32(2))),
+    "huge": (-1e30, 1e30),
+    "all of float32": (-3.4e38, 3.4e38),
+}
+
+
+@pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
+def test_a_gaussian_is_finite_whatever_the_bounds(bounds):
+    low, high = np.array([bounds, (-2.0, 2.0)], "float32").T
+    distribution = distribution_for(gymnasium.spaces.Box(low, high))
+    outputs = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+    log_std = np.array([-5.0, 0.5], "float32")
+
+    def loss(values):
+        parameters = distribution.parameters(*values)
+        action = ops.stop_gradient(distribution.sample(parameters, random.key(0)))
+        log_prob, entropy = (
+            distribution.log_prob(parameters, action),
+            distribution.entropy(parameters),
+        )
+        return ops.sum(log_prob) + ops.sum(entropy), (parameters, action, log_prob, entropy)
+
+    values = [ops.convert_to_tensor(value) for value in (outputs, log_std)]
+    (_, results), gradients = backend.value_and_gradients(loss, values)
+    assert all(np.isfinite(numpy(value)).all() for value in (*results, *gradients))
+    assert np.abs(numpy(gradients[0])[:, 1]).max() > 0.1
+
+
+@pytest.mark.parametrize("value", [0.0, -1.5, 1e30])
+def test_an_axis_without_room_has_one_action_and_changes_no_probability(value):
+    distribution = DiagonalGaussian([-2.0, value], [2.0, value])
+    alone = DiagonalGaussian([-2.0], [2.0])
+    outputs, log_std = np.array([[0.3, 0.7]], "float32"), np.array([-0.5, 0.5], "float32")
+    parameters = distribution.parameters(outputs, log_std)
+    of_other = alone.parameters(outputs[:, :1], log_std[:1])
+    action = numpy(distribution.sample(ops.repeat(parameters, 100, 0), random.key(3)))
+    np.testing.assert_array_equal(action[:, 1], np.float32(value))
+    assert action[:, 0].std() > 0.5
+    np.testing.assert_array_equal(numpy(distribution.mode(parameters))[0, 1], np.float32(value))
+    for ours, others in (
+        (distribution.log_prob(parameters, action[:1]), alone.log_prob(of_other, action[:1, :1])),
+        (distribution.entropy(parameters), alone.entropy(of_other)),
+    ):
+        np.testing.assert_allclose(numpy(ours), numpy(others), rtol=1e-6)
+
+
+def test_an_unbounded_axis_starts_at_its_legal_number_nearest_to_0():
+    distribution = DiagonalGaussian([-np.inf, 3.0, -np.inf, -1.0], [np.inf, np.inf, -4.0, np.inf])
+    parameters = distribution.parameters(np.zeros((1, 4), "float32"), np.zeros(4, "float32"))
+    np.testing.assert_array_equal(numpy(parameters), [[0, 3, -4, 0, 0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ([1.0], [0.0]),
+        ([np.nan], [1.0]),
+        ([0.0], [np.nan]),
+        ([np.inf], [np.inf]),
+        ([1e300], [1e300]),
+        ([0.0, 0.0], [1.0]),
+    ],
+)
+def test_bounds_without_a_number_between_them_are_refused(low, high):
+    with pytest.raises(ValueError, match="`low` and `high` should be .*Received: low="):
+        DiagonalGaussian(low, high)
+
+
+def test_ordinary_bounds_give_the_bits_that_saved_policies_were_trained_with():
+    low, high = np.array([-2.0, 0.1, -np.inf]), np.array([2.0, 1.3, np.inf])
+    distribution = DiagonalGaussian(low, high)
+    outputs = np.random.default_rng(1).normal(size=(8, 3)).astype("float32")
+    log_std = np.array([-0.5, 0.0, 0.3], "float32")
+    unit = np.array([2.0, (1.3 - 0.1) / 2, 1.0]).astype("float32")
+    centre = np.array([0.0, (1.3 + 0.1) / 2, 0.0]).astype("float32")
+    expected_mean = numpy(ops.add(centre, ops.multiply(unit, outputs)))
+    expected_std = numpy(ops.broadcast_to(ops.add(log_std, np.log(unit)), (8, 3)))
+    parameters = numpy(distribution.parameters(outputs, log_std))
+    np.testing.assert_array_equal(parameters, np.concatenate([expected_mean, expected_std], 1))

@@ -10,6 +10,7 @@ from keras_s5rl import PPO, envs, random
 from keras_s5rl.training import ppo
 from keras_s5rl.training.evaluation import play_episodes, summarize
 from keras_s5rl.training.recording import record_episodes
+from tests.envs.counting import Counting, broken
 from tests.small_runs import STEPS, as_bytes, small_config, without_times
 
 
@@ -259,3 +260,25 @@ def test_the_number_of_episodes_is_a_positive_integer(num_episodes):
     agent = agent_for("RepeatPreviousEasy")
     with pytest.raises(ValueError, match="`num_episodes` should be a positive integer. Received"):
         agent.evaluate(num_episodes)
+
+
+def test_an_episode_that_never_ends_is_trained_and_scored_up_to_its_time_limit():
+    agent = PPO(Counting(), config=small_config())
+    history = agent.fit(4 * STEPS, verbose=False, log_every=1).history
+    assert sum(history["episodes"]) > 0
+    assert {length for length in history["episode_length_mean"] if length == length} == {7.0}
+    report = agent.evaluate(num_episodes=5)
+    assert report["returns"] == [7.0] * 5
+    assert report["length_mean"] == report["other_mode"]["length_mean"] == 7.0
+
+
+@pytest.mark.parametrize("high", [2.0, -1.0])
+def test_training_and_scores_are_of_actions_within_their_box(high):
+    # A step pays the action, so that no score lies out of the bounds of seven of them.
+    env = broken(action_space=gymnasium.spaces.Box(-1.0, high, (1,)))
+    agent = PPO(env, config=small_config(initial_log_std=2.0))
+    agent.fit(2 * STEPS, verbose=False)
+    returns = agent.evaluate(num_episodes=64, deterministic=False)["returns"]
+    assert min(returns) >= -7.0 and max(returns) <= 7.0 * high
+    if high == -1.0:
+        assert set(returns) == {-7.0}

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import backend
-from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.arguments import check_choice, check_positive_integer
 from keras_s5rl.envs.control.engine import ControlEngine
 from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.environment import Environment
@@ -42,10 +42,9 @@ class ControlTaskEnv(Environment):
     """
 
     def __init__(self, task, max_episode_steps=1000, action_repeat=1):
-        if task not in TASKS:
-            raise ValueError(f"`task` should be one of {', '.join(TASKS)}. Received: task={task!r}")
+        check_choice("task", task, TASKS)
         check_positive_integer("max_episode_steps", max_episode_steps)
-        check_positive_integer("action_repeat", action_repeat)
+        check_positive_integer("action_repeat", action_repeat, largest=1_000)
         self.task = task
         self.max_episode_steps = max_episode_steps
         self.action_repeat = action_repeat

@@ -67,7 +67,8 @@ class ControlEngine:
     """
 
     def __init__(self, tasks):
-        if not tasks or any(task not in TASKS for task in tasks):
+        is_sequence = isinstance(tasks, list | tuple) and len(tasks) > 0
+        if not is_sequence or any(not isinstance(t, str) or t not in TASKS for t in tasks):
             raise ValueError(
                 "`tasks` should be a tuple of at least one name among "
                 f"{', '.join(TASKS)}. Received: tasks={tasks!r}"

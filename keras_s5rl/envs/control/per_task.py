@@ -8,6 +8,7 @@ from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.control.observation_entries import ENTRIES
 
 _DECISION_TIME = 0.04  # seconds
+_LARGEST_WEIGHT = 1e9
 
 
 def action_repeats(tasks, time_steps, action_repeat):
@@ -28,7 +29,7 @@ def action_repeats(tasks, time_steps, action_repeat):
     elif action_repeat is not None:
         repeats = dict.fromkeys(tasks, action_repeat)
     for repeat in repeats.values():
-        check_positive_integer("action_repeat", repeat)
+        check_positive_integer("action_repeat", repeat, largest=1_000)
     return [repeats[task] for task in tasks]
 
 
@@ -47,10 +48,11 @@ def task_bounds(tasks, task_weights):
         )
     _check_names("task_weights", task_weights, tasks)
     for weight in task_weights.values():
-        if isinstance(weight, bool) or not isinstance(weight, numbers.Real) or not weight > 0:
+        is_number = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
+        if not is_number or not 0 < weight <= _LARGEST_WEIGHT:
             raise ValueError(
-                "`task_weights` should hold positive numbers by task. Received: "
-                f"task_weights={task_weights}"
+                f"`task_weights` should hold positive numbers of at most {_LARGEST_WEIGHT:g} by "
+                f"task. Received: task_weights={task_weights}"
             )
     weights = np.array([task_weights.get(task, 1.0) for task in tasks])
     return (np.cumsum(weights)[:-1] / np.sum(weights)).astype("float32")
@@ -58,7 +60,7 @@ def task_bounds(tasks, task_weights):
 
 def _check_names(name, by_task, tasks):
     # Tasks that are not drawn may be named: other tiers have others.
-    unknown = sorted(set(by_task) - set(tasks) - set(ENTRIES))
+    unknown = sorted(map(str, set(by_task) - set(tasks) - set(ENTRIES)))
     if unknown:
         raise ValueError(
             f"`{name}` should name control tasks, such as {', '.join(tasks)}; {', '.join(unknown)} "

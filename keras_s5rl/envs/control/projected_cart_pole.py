@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_s5rl import random
 from keras_s5rl.envs import cart_pole, projection
-from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.arguments import check_boolean, check_positive_integer
 from keras_s5rl.envs.control import trials
 from keras_s5rl.envs.control.banks import draw_bank
 from keras_s5rl.envs.environment import Environment
@@ -82,9 +82,16 @@ class ProjectedCartPole(Environment):
         same_start=True,
         failure_ends_return=True,
     ):
-        check_positive_integer("num_trials", num_trials)
-        check_positive_integer("trial_steps", trial_steps)
-        check_positive_integer("projected_size", projected_size)
+        trials.check_sizes(num_trials, trial_steps)
+        check_positive_integer("projected_size", projected_size, largest=1_000)
+        for name, value in {
+            "project_observations": project_observations,
+            "project_actions": project_actions,
+            "observe_speeds": observe_speeds,
+            "same_start": same_start,
+            "failure_ends_return": failure_ends_return,
+        }.items():
+            check_boolean(name, value)
         observed = ["x", "x'", "h", "h'"] if observe_speeds else ["x", "h"]
         if project_observations and projected_size < len(observed):
             raise ValueError(

@@ -5,7 +5,12 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import backend, random
-from keras_s5rl.envs.arguments import check_choice, check_positive_integer, check_range
+from keras_s5rl.envs.arguments import (
+    check_boolean,
+    check_choice,
+    check_positive_integer,
+    check_range,
+)
 from keras_s5rl.envs.autoreset import select_envs
 from keras_s5rl.envs.control import trials
 from keras_s5rl.envs.control.banks import draw_bank
@@ -114,10 +119,12 @@ class ProjectedControl(Environment):
         check_choice("tier", tier, TIERS)
         check_choice("projection", projection, ("haar", "gaussian", "identity"))
         check_choice("observations", observations, ("native", "minimal"))
-        check_positive_integer("num_trials", num_trials)
-        check_positive_integer("trial_steps", trial_steps)
-        check_positive_integer("projected_size", projected_size)
-        if strength != "mixed":
+        trials.check_sizes(num_trials, trial_steps)
+        check_positive_integer("projected_size", projected_size, largest=1_000)
+        check_boolean("project_actions", project_actions)
+        check_boolean("end_on_fall", end_on_fall)
+        check_boolean("observe_reward", observe_reward)
+        if not isinstance(strength, str) or strength != "mixed":
             check_range("strength", strength, 1.0, ' or "mixed"')
         check_range("physics_range", physics_range, MAX_PHYSICS_RANGE)
         self.physics_range = TIERS[tier].physics_range or (0.0, physics_range)

@@ -13,7 +13,21 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_s5rl.envs.arguments import MAX_EPISODE_STEPS, check_positive_integer
+
+_MAX_TRIALS = 10_000
 _NAMES = ("trial", "trial_step", "trial_returns")
+
+
+def check_sizes(num_trials, trial_steps):
+    """Raises ValueError unless an episode can have `num_trials` trials of `trial_steps` steps."""
+    check_positive_integer("num_trials", num_trials, _MAX_TRIALS)
+    check_positive_integer("trial_steps", trial_steps)
+    if num_trials * trial_steps > MAX_EPISODE_STEPS:
+        raise ValueError(
+            f"`num_trials * trial_steps` should be at most {MAX_EPISODE_STEPS:,}. Received: "
+            f"num_trials={num_trials}, trial_steps={trial_steps}"
+        )
 
 
 def begin(num_envs, num_trials):

@@ -2,6 +2,8 @@
 
 import importlib
 
+from keras_s5rl.envs.arguments import check_choice
+
 _ENGINES = {
     "native": "keras_s5rl.envs.control.engine:ControlEngine",
     "mujoco": "keras_s5rl.envs.mujoco.mujoco_engine:MujocoEngine",
@@ -29,9 +31,8 @@ def make_engine(engine, tasks):
     Raises:
         ValueError: If the engine is unknown, cannot run here, or does not know a task.
     """
-    if engine not in _ENGINES:
-        raise ValueError(
-            f"`engine` should be one of {', '.join(_ENGINES)}. Received: engine={engine!r}"
-        )
+    check_choice("engine", engine, _ENGINES)
+    if not isinstance(tasks, list | tuple) or not all(isinstance(task, str) for task in tasks):
+        raise ValueError(f"`tasks` should be a tuple of names of tasks. Received: tasks={tasks!r}")
     module, name = _ENGINES[engine].split(":")
     return getattr(importlib.import_module(module), name)(tasks)

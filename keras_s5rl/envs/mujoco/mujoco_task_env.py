@@ -5,7 +5,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.arguments import check_choice, check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.mujoco.engines import make_engine
 
@@ -36,11 +36,8 @@ class MujocoTaskEnv(Environment):
 
     def __init__(self, task, max_episode_steps=1000, action_repeat=1, engine="mujoco"):
         check_positive_integer("max_episode_steps", max_episode_steps)
-        check_positive_integer("action_repeat", action_repeat)
-        if engine not in _ENGINES:
-            raise ValueError(
-                f"`engine` should be one of {', '.join(_ENGINES)}. Received: engine={engine!r}"
-            )
+        check_positive_integer("action_repeat", action_repeat, largest=100)
+        check_choice("engine", engine, _ENGINES)
         self._engine = make_engine(engine, (task,))
         low, high = self._engine.action_bounds[0]
         size = self._engine.observation_size

@@ -39,6 +39,7 @@ class Simulator:
 
     def __init__(self, tasks, num_threads=None):
         num_threads = os.cpu_count() if num_threads is None else num_threads
+        self._arguments = (tuple(tasks), num_threads)
         self._tasks = [_Task(name, num_threads) for name in tasks]
         from mujoco.rollout import Rollout
 
@@ -49,6 +50,10 @@ class Simulator:
         self.observation_sizes = tuple(task.observation_size for task in self._tasks)
         self.action_bounds = tuple(task.action_bounds for task in self._tasks)
         self.time_steps = tuple(task.time_step for task in self._tasks)
+
+    def __reduce__(self):
+        # Threads and MuJoCo's data stay here: a copy has its own.
+        return Simulator, self._arguments
 
     def start(self, task, seed):
         """Starts episodes as dm_control does with these seeds.

@@ -37,7 +37,7 @@ class Autoencode(Environment):
     """
 
     def __init__(self, num_decks=1):
-        check_positive_integer("num_decks", num_decks)
+        check_positive_integer("num_decks", num_decks, cards.MAX_DECKS)
         self.num_decks = num_decks
         self.observation_space = gymnasium.spaces.Tuple(
             (gymnasium.spaces.Discrete(2), gymnasium.spaces.Discrete(cards.NUM_SUITS))

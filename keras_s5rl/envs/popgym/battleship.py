@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 from keras import ops
 
-from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.arguments import check_positive_integer, check_positive_integers
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import boards, choice
 
@@ -41,9 +41,8 @@ class Battleship(Environment):
     """
 
     def __init__(self, board_size=8, ship_sizes=(2, 3, 3, 4)):
-        check_positive_integer("board_size", board_size)
-        for size in ship_sizes:
-            check_positive_integer("ship_sizes", size)
+        check_positive_integer("board_size", board_size, largest=32)
+        check_positive_integers("ship_sizes", ship_sizes, largest=32)
         num_cells = board_size**2
         num_ship_cells = sum(ship_sizes)
         # Room is certain if the cells of the earlier ships are too few to block every row.

@@ -12,6 +12,7 @@ from keras import ops
 from keras_s5rl import random
 
 CARDS_PER_DECK = 52
+MAX_DECKS = 1_000
 NUM_RANKS = 13
 NUM_SUITS = 4
 NUM_COLORS = 2
@@ -62,7 +63,7 @@ DECK_TYPES = {
 
 def check_deck_type(deck_type):
     """Raises ValueError unless `deck_type` is one of `DECK_TYPES`."""
-    if deck_type not in DECK_TYPES:
+    if not isinstance(deck_type, str) or deck_type not in DECK_TYPES:
         raise ValueError(
             f"`deck_type` should be one of {', '.join(map(repr, DECK_TYPES))}: what cards are told "
             f"apart by. Received: deck_type={deck_type!r}"

@@ -10,6 +10,8 @@ from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
 
+_MAX_DECKS = 100  # every card is in every observation
+
 
 class Concentration(Environment):
     """POPGym's Concentration (memory, pairs): turn up all cards, two of a class at a time.
@@ -46,7 +48,7 @@ class Concentration(Environment):
     """
 
     def __init__(self, num_decks=1, deck_type="colors"):
-        check_positive_integer("num_decks", num_decks)
+        check_positive_integer("num_decks", num_decks, _MAX_DECKS)
         cards.check_deck_type(deck_type)
         self.num_decks = num_decks
         self.deck_type = deck_type

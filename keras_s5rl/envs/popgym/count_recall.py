@@ -40,7 +40,7 @@ class CountRecall(Environment):
     """
 
     def __init__(self, num_decks=1, deck_type="colors"):
-        check_positive_integer("num_decks", num_decks)
+        check_positive_integer("num_decks", num_decks, cards.MAX_DECKS)
         cards.check_deck_type(deck_type)
         self.num_decks = num_decks
         self.deck_type = deck_type

@@ -35,7 +35,7 @@ class HigherLower(Environment):
     """
 
     def __init__(self, num_decks=1):
-        check_positive_integer("num_decks", num_decks)
+        check_positive_integer("num_decks", num_decks, cards.MAX_DECKS)
         self.num_decks = num_decks
         self.observation_space = gymnasium.spaces.Discrete(cards.NUM_RANKS)
         self.action_space = gymnasium.spaces.Discrete(2)

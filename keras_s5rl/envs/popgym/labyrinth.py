@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 from keras import ops
 
-from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.arguments import check_positive_integer, check_positive_integers
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import boards, mazes
 
@@ -40,8 +40,7 @@ class Labyrinth(Environment):
     _end_code = None
 
     def __init__(self, maze_dims=(10, 10), episode_length=1024):
-        for size in maze_dims:
-            check_positive_integer("maze_dims", size)
+        check_positive_integers("maze_dims", maze_dims, largest=64)
         check_positive_integer("episode_length", episode_length)
         if len(maze_dims) != 2 or any(size % 2 or size < 4 for size in maze_dims):
             raise ValueError(

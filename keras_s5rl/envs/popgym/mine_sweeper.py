@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 from keras import ops
 
-from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.arguments import check_positive_integer, check_positive_integers
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import boards, choice
 
@@ -42,9 +42,10 @@ class MineSweeper(Environment):
     """
 
     def __init__(self, dims=(4, 4), num_mines=2):
+        check_positive_integers("dims", dims, largest=64)
+        if len(dims) != 2:
+            raise ValueError(f"`dims` should be two integers. Received: dims={dims}")
         height, width = dims
-        check_positive_integer("dims", height)
-        check_positive_integer("dims", width)
         check_positive_integer("num_mines", num_mines)
         num_clear = height * width - num_mines
         if num_clear < 3:

@@ -36,7 +36,7 @@ class MultiarmedBandit(Environment):
     """
 
     def __init__(self, num_bandits=10, episode_length=200):
-        check_positive_integer("num_bandits", num_bandits)
+        check_positive_integer("num_bandits", num_bandits, largest=10_000)
         check_positive_integer("episode_length", episode_length)
         self.num_bandits = num_bandits
         self.observation_space = gymnasium.spaces.Discrete(2)

@@ -6,6 +6,8 @@ from keras import ops
 
 from keras_s5rl import random
 
+_LARGEST_SIGMA = 1e30  # within float32
+
 
 class NoisyPositions:
     """Mixin: adds normal noise to the two numbers that an environment shows.
@@ -26,7 +28,8 @@ class NoisyPositions:
 
     def __init__(self, noise_sigma, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(noise_sigma, numbers.Real) or not 0 <= noise_sigma < float("inf"):
+        is_number = isinstance(noise_sigma, numbers.Real) and not isinstance(noise_sigma, bool)
+        if not is_number or not 0 <= noise_sigma <= _LARGEST_SIGMA:
             raise ValueError(
                 "`noise_sigma` should be a finite number of at least 0. Received: "
                 f"noise_sigma={noise_sigma!r}"

@@ -34,7 +34,7 @@ class RepeatFirst(Environment):
     """
 
     def __init__(self, num_decks=1):
-        check_positive_integer("num_decks", num_decks)
+        check_positive_integer("num_decks", num_decks, cards.MAX_DECKS)
         self.num_decks = num_decks
         self.observation_space = gymnasium.spaces.Discrete(cards.NUM_SUITS)
         self.action_space = gymnasium.spaces.Discrete(cards.NUM_SUITS)

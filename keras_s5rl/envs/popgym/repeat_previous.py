@@ -39,7 +39,7 @@ class RepeatPrevious(Environment):
     """
 
     def __init__(self, num_decks=1, k=4):
-        check_positive_integer("num_decks", num_decks)
+        check_positive_integer("num_decks", num_decks, cards.MAX_DECKS)
         num_cards = cards.CARDS_PER_DECK * num_decks
         check_positive_integer("k", k)
         if k >= num_cards:

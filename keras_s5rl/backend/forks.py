@@ -1,0 +1,29 @@
+"""Forks of a process whose backend runs: the child has its locks, but not its threads."""
+
+import os
+
+_is_orphaned = False
+
+
+def watch(is_running):
+    """Notes at each fork from now on whether `is_running()` says that the backend runs already."""
+
+    def after_in_child():
+        global _is_orphaned
+        _is_orphaned = _is_orphaned or is_running()
+
+    os.register_at_fork(after_in_child=after_in_child)
+
+
+def check_not_orphaned():
+    """Raises a RuntimeError in the child of a fork that came after the backend had started.
+
+    The next computation would wait for ever there, for threads that only the parent has.
+    """
+    if _is_orphaned:
+        raise RuntimeError(
+            "This process was forked from one in which the backend (KERAS_BACKEND) was already "
+            "running, and could only hang. Start processes afresh: "
+            '`gymnasium.vector.AsyncVectorEnv(env_fns, context="spawn")`, or '
+            '`multiprocessing.get_context("spawn")`.'
+        )
