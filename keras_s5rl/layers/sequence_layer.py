@@ -5,11 +5,12 @@ import warnings
 import keras
 from keras import ops
 
+from keras_s5rl.layers.carried_states import CarriedStates
 from keras_s5rl.layers.checks import check_shape
 from keras_s5rl.layers.held_outputs import hold_outputs
 
 
-class SequenceLayer(keras.layers.Layer):
+class SequenceLayer(CarriedStates, keras.layers.Layer):
     """Base class of the layers over time with resets. A subclass defines three things:
 
     - `state_shapes`: list with the shape of each state tensor, without the batch axis; known before
@@ -67,7 +68,6 @@ class SequenceLayer(keras.layers.Layer):
         self.seed = seed
         self.supports_masking = True
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        self.states = None
 
     @property
     def single_state(self):
@@ -144,17 +144,6 @@ class SequenceLayer(keras.layers.Layer):
         """The state before an episode: float32 zeros, one tensor or a flat list, batch first."""
         states = [ops.zeros((batch_size, *shape), dtype="float32") for shape in self.state_shapes]
         return states[0] if self.single_state else states
-
-    def reset_state(self):
-        """Clears the states that a stateful layer carries from batch to batch."""
-        if self.states is not None:
-            values = self.get_initial_state(self.states[0].shape[0])
-            for variable, value in zip(self.states, keras.tree.flatten(values), strict=True):
-                variable.assign(value)
-
-    def reset_states(self):
-        """`reset_state` by its other name in Keras."""
-        self.reset_state()
 
     def call(
         self,
@@ -240,35 +229,6 @@ class SequenceLayer(keras.layers.Layer):
         for value, shape in zip(states, shapes, strict=True):
             expected = f"{('batch', *shape)}, as `get_initial_state` gives it"
             check_shape("initial_state", value, expected, (batch_size, *shape))
-
-    def _create_states(self, batch_size):
-        """The variables of a stateful layer; for `build`."""
-        if not self.stateful or self.states is not None:
-            return
-        if batch_size is None:
-            raise ValueError(
-                "A layer with `stateful=True` needs a static batch size: give the input a "
-                "`batch_shape`. Received: batch size None"
-            )
-        self.states = [
-            self.add_weight(
-                shape=tuple(value.shape),
-                initializer=lambda shape, dtype, value=value: value,
-                dtype="float32",
-                autocast=False,
-                trainable=False,
-                name=f"state_{index}",
-            )
-            for index, value in enumerate(keras.tree.flatten(self.get_initial_state(batch_size)))
-        ]
-
-    def _check_batch_size(self, batch_size):
-        expected = self.states[0].shape[0]
-        if batch_size is not None and batch_size != expected:
-            raise ValueError(
-                f"A layer with `stateful=True` takes batches of the size it was built with, "
-                f"{expected}. Received: batch size {batch_size}"
-            )
 
     def _check_can_step(self):
         """Raises where a layer cannot run step by step, nor be stateful."""
