@@ -124,13 +124,13 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
             `(outputs, state)`: tensor `(batch, units)` and the state after the step, like `state`.
         """
         inputs = ops.convert_to_tensor(inputs)
-        if len(inputs.shape) != 2:
+        if self.input_spec.ndim == 3 and len(inputs.shape) != 2:
             raise ValueError(
                 "`inputs` of `step` should have shape (batch, features), one step without a time "
                 f"axis. Received: inputs.shape={tuple(inputs.shape)}"
             )
         if not self.built:
-            self.build((None, None, inputs.shape[-1]))
+            self.build((None, None, *inputs.shape[1:]))
         self._check_can_step()
         if reset is not None:
             reset = ops.cast(ops.convert_to_tensor(reset), "bool")
@@ -188,7 +188,7 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         """`run` over time-major inputs; the outputs as `call` returns them, and the last states."""
         backwards = self.go_backwards
         if inputs.shape[0] == 0:
-            batch_size, units = ops.shape(inputs)[1], self.output_size(inputs.shape[2])
+            batch_size, units = ops.shape(inputs)[1], self.output_size(inputs.shape[-1])
             shape = (batch_size, 0, units) if self.return_sequences else (batch_size, units)
             return ops.zeros(shape, dtype=inputs.dtype), states
         if mask is None and not self.return_sequences:
@@ -236,7 +236,7 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
     def compute_output_shape(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
     ):
-        batch_size, time, features = inputs_shape
+        batch_size, time, *_, features = inputs_shape
         units = self.output_size(features)
         outputs = (batch_size, time, units) if self.return_sequences else (batch_size, units)
         if not self.return_state:
