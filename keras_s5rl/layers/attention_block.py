@@ -149,7 +149,7 @@ class AttentionBlock(SequenceLayer):
         self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
     ):
         refuse_step_scale(self, step_scale)
-        if inputs.shape[0] == 0:
+        if 0 in inputs.shape[:2]:
             return inputs, states
         if reverse and resets is not None:
             resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)

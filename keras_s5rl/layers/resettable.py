@@ -88,7 +88,7 @@ class Resettable(SequenceLayer):
         return [ops.cast(state, "float32") for state in states]
 
     def _initial_states(self, batch_size):
-        """The states in the structure that the cell takes, made as `keras.layers.RNN` makes them."""
+        """The states as the cell takes them, made as `keras.layers.RNN` makes them."""
         if hasattr(self.cell, "get_initial_state"):
             states = self.cell.get_initial_state(batch_size=batch_size)
             return list(states) if isinstance(states, list | tuple) else [states]
@@ -118,6 +118,8 @@ class Resettable(SequenceLayer):
         self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
     ):
         refuse_step_scale(self, step_scale)
+        if 0 in inputs.shape[:2]:  # Keras' LSTM cannot on TensorFlow
+            return self._no_outputs(inputs), states
         with _in_float32(self.cell):
             inputs = ops.cast(inputs, "float32")
             outputs, states = self._run(inputs, states, resets, mask, reverse, training)
@@ -148,7 +150,9 @@ class Resettable(SequenceLayer):
             return (new_states, [ops.convert_to_tensor(seed) for seed in seeds]), outputs
 
         dropping = [
-            cell for cell in _with_inner(self.cell) if training and hasattr(cell, "get_dropout_mask")
+            cell
+            for cell in _with_inner(self.cell)
+            if training and hasattr(cell, "get_dropout_mask")
         ]
         if dropping:
             # A cell draws its masks in its first call; inside the loop they could not be kept.

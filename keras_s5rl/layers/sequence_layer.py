@@ -1,5 +1,6 @@
 """What every memory of the package shares: one call signature, resets, states, masks."""
 
+import math
 import warnings
 
 import keras
@@ -188,9 +189,10 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         """`run` over time-major inputs; the outputs as `call` returns them, and the last states."""
         backwards = self.go_backwards
         if inputs.shape[0] == 0:
-            batch_size, units = ops.shape(inputs)[1], self.output_size(inputs.shape[-1])
-            shape = (batch_size, 0, units) if self.return_sequences else (batch_size, units)
-            return ops.zeros(shape, dtype=inputs.dtype), states
+            outputs = self._no_outputs(inputs)
+            if not self.return_sequences:
+                return ops.sum(outputs, axis=0), states
+            return ops.swapaxes(outputs, 0, 1), states
         if mask is None and not self.return_sequences:
             return self.run_last(inputs, states, resets, step_scale, backwards, training)
         outputs, states = self.run(inputs, states, resets, mask, step_scale, backwards, training)
@@ -202,6 +204,13 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
             return outputs[0 if backwards else -1], states
         outputs = ops.flip(outputs, axis=0) if backwards else outputs
         return ops.swapaxes(outputs, 0, 1), states
+
+    def _no_outputs(self, inputs):
+        """The outputs `(time, batch, units)` where time or batch is 0, a function of `inputs`."""
+        rows = ops.reshape(inputs, (*ops.shape(inputs)[:2], math.prod(inputs.shape[2:])))
+        return ops.matmul(
+            rows, ops.zeros((rows.shape[2], self.output_size(rows.shape[2])), inputs.dtype)
+        )
 
     def _as_states(self, state, batch_size=None):
         """The flat list of float32 tensors in a state, or in a list of states."""
