@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_s5rl import backend
-from keras_s5rl.layers.checks import refuse_step_scale
+from keras_s5rl.layers.checks import check_dtype, check_features, refuse_step_scale
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 
 
@@ -108,6 +108,7 @@ class Resettable(SequenceLayer):
     def build(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
     ):
+        check_features(inputs_shape)
         if isinstance(self.cell, keras.Layer) and not self.cell.built:
             with _in_float32(self.cell):
                 self.cell.build((inputs_shape[0], *inputs_shape[2:]))
@@ -197,6 +198,9 @@ def _check_cells(cells):
                 f"them: a layer with `call(inputs, states)` and `state_size`. "
                 f"Received: cell={cell!r} without {missing[0]}"
             )
+        for layer in _with_inner(cell):
+            if isinstance(layer, keras.Layer):
+                check_dtype("dtype of cell", layer)
 
 
 def _with_inner(cell):

@@ -7,7 +7,15 @@ import keras
 from keras import ops
 
 from keras_s5rl.layers.carried_states import CarriedStates
-from keras_s5rl.layers.checks import check_shape
+from keras_s5rl.layers.checks import (
+    as_flags,
+    check_dtype,
+    check_flags,
+    check_real,
+    check_seed,
+    check_shape,
+    refuse_quantization,
+)
 from keras_s5rl.layers.held_outputs import hold_outputs
 
 
@@ -19,10 +27,9 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
     - `output_size(features)`: features of the output, given those of the input;
     - `run(inputs, states, resets, mask, step_scale, reverse, training)`: the sequence, time-major.
 
-    It agrees with `keras.layers.RNN` but for three things: states are float32 under every dtype
-    policy; the states of a stateful layer are non-trainable weights, saved with it (on JAX that is
-    what carries them through `fit` and `predict`, which lose those of an RNN); and a mask comes
-    through where other tensors are passed beside the inputs.
+    It agrees with `keras.layers.RNN` but for four things: it returns sequences by default; states
+    are float32 under every dtype policy; `fit` and `predict` carry the states of a stateful layer
+    on JAX too; and a mask comes through where other tensors are passed beside the inputs.
 
     Args:
         return_sequences: Whether to return all outputs, or the last one. Defaults to `True`.
@@ -61,6 +68,15 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
     ):
         # Autocast would round a float32 state to the compute dtype on its way in.
         super().__init__(autocast=False, **kwargs)
+        check_dtype("dtype", self)
+        check_flags(
+            return_sequences=return_sequences,
+            return_state=return_state,
+            stateful=stateful,
+            go_backwards=go_backwards,
+            zero_output_for_mask=zero_output_for_mask,
+        )
+        check_seed(seed)
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.stateful = stateful
@@ -125,6 +141,7 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
             `(outputs, state)`: tensor `(batch, units)` and the state after the step, like `state`.
         """
         inputs = ops.convert_to_tensor(inputs)
+        check_real("inputs", inputs)
         if self.input_spec.ndim == 3 and len(inputs.shape) != 2:
             raise ValueError(
                 "`inputs` of `step` should have shape (batch, features), one step without a time "
@@ -134,7 +151,7 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
             self.build((None, None, *inputs.shape[1:]))
         self._check_can_step()
         if reset is not None:
-            reset = ops.cast(ops.convert_to_tensor(reset), "bool")
+            reset = as_flags("reset", reset)
             check_shape("reset", reset, "(batch,)", inputs.shape[:1])
             reset = reset[None]
         states = self._as_states(state, inputs.shape[0])
@@ -157,6 +174,7 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         inputs_mask=None,
     ):
         mask = inputs_mask if mask is None else mask
+        check_real("inputs", inputs)
         if self.stateful:
             self._check_batch_size(inputs.shape[0])
         if initial_state is not None:
@@ -168,13 +186,13 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
             states = self._as_states(self.get_initial_state(ops.shape(inputs)[0]))
 
         per_step = {}
-        for name, values, dtype in (
-            ("resets", resets, "bool"),
-            ("mask", mask, "bool"),
-            ("step_scale", step_scale, "float32"),
+        for name, values, convert in (
+            ("resets", resets, as_flags),
+            ("mask", mask, as_flags),
+            ("step_scale", step_scale, _as_float32),
         ):
             if values is not None:
-                values = ops.cast(ops.convert_to_tensor(values), dtype)
+                values = convert(name, values)
                 check_shape(name, values, "(batch, time)", inputs.shape[:2])
                 values = ops.transpose(values)
             per_step[name] = values
@@ -216,6 +234,8 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         """The flat list of float32 tensors in a state, or in a list of states."""
         states = [ops.convert_to_tensor(value) for value in keras.tree.flatten(state)]
         self._check_states(states, batch_size)
+        for value in states:
+            check_real("initial_state", value)
         dtypes = {keras.backend.standardize_dtype(value.dtype) for value in states}
         for dtype in dtypes & {"float16", "bfloat16"}:
             warnings.warn(
@@ -241,6 +261,10 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
 
     def _check_can_step(self):
         """Raises where a layer cannot run step by step, nor be stateful."""
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        """Not implemented: raises an error that says so."""
+        refuse_quantization(self, mode)
 
     def compute_output_shape(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
@@ -290,6 +314,12 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
             "zero_output_for_mask": self.zero_output_for_mask,
             "seed": self.seed,
         }
+
+
+def _as_float32(name, values):
+    values = ops.convert_to_tensor(values)
+    check_real(name, values)
+    return ops.cast(values, "float32")
 
 
 def check_inner_layer(name, layer):
