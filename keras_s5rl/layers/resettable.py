@@ -110,8 +110,7 @@ class Resettable(SequenceLayer):
     ):
         check_features(inputs_shape)
         if isinstance(self.cell, keras.Layer) and not self.cell.built:
-            with _in_float32(self.cell):
-                self.cell.build((inputs_shape[0], *inputs_shape[2:]))
+            self.cell.build((inputs_shape[0], *inputs_shape[2:]))
         self._create_states(inputs_shape[0])
         self.built = True
 

@@ -167,9 +167,8 @@ class S5(DerivedWeights, SequenceLayer):
         unit = num_blocks * (2 if conjugate_symmetry else 1)
         if state_size % unit:
             raise ValueError(
-                "`state_size` should be a positive multiple of `num_blocks`, of twice that "
-                f"with `conjugate_symmetry`. Received: state_size={state_size}, "
-                f"num_blocks={num_blocks}, conjugate_symmetry={conjugate_symmetry}"
+                "`state_size` should be a multiple of `num_blocks`, of twice that with "
+                f"`conjugate_symmetry`, {unit}. Received: state_size={state_size}, {num_blocks=}"
             )
         check_number("dt_min", dt_min, "a positive step size", lambda step: step > 0)
         check_number("dt_max", dt_max, f"not below `dt_min`, {dt_min}", lambda step: step >= dt_min)
