@@ -33,12 +33,11 @@ class S5(DerivedWeights, SequenceLayer):
     """Simplified structured state-space layer (S5) with resets.
 
     A linear state-space model in continuous time, `x' = Lambda x + B u`, diagonal and complex, is
-    discretised with a learned step for each state and run over the sequence:
+    discretised with a learned step and run over the sequence:
 
         x_t = Lambda_bar * (0 if reset_t else x_{t-1}) + B_bar u_t        y_t = 2 Re(C x_t) + D u_t
 
-    The factor 2 stands for the other half of the state under `conjugate_symmetry`. Complex numbers
-    are pairs of real planes, real part first.
+    The 2 is for the conjugates under `conjugate_symmetry`. Complex numbers are pairs of real planes.
 
     Where it differs from `keras.layers.LSTM`: it returns sequences by default, with the features of
     its inputs; time is continuous, with a learned step for each state, which `step_scale` changes;

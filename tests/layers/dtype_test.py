@@ -23,8 +23,12 @@ def make(request):
 
 @pytest.fixture
 def floatx():
-    yield keras.config.set_floatx
-    keras.config.set_floatx("float32")
+    def set_both(dtype):
+        keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(dtype)  # made of floatx once, when the first layer is made
+
+    yield set_both
+    set_both("float32")
 
 
 def to_numpy(tensor):
