@@ -37,7 +37,7 @@ class S5(DerivedWeights, SequenceLayer):
 
         x_t = Lambda_bar * (0 if reset_t else x_{t-1}) + B_bar u_t        y_t = 2 Re(C x_t) + D u_t
 
-    The 2 is for the conjugates under `conjugate_symmetry`. Complex numbers are pairs of real planes.
+    The 2 is for the conjugates under `conjugate_symmetry`. Complex numbers are real pairs.
 
     Where it differs from `keras.layers.LSTM`: it returns sequences by default, with the features of
     its inputs; time is continuous, with a learned step for each state, which `step_scale` changes;
