@@ -223,7 +223,10 @@ def _in_float32(cell):
     }
     try:
         for layer in halves:
+            variable_dtype = layer.variable_dtype
             layer._dtype_policy = keras.DTypePolicy("float32")
+            # So that Keras casts the weights of a cell that is in half precision throughout.
+            layer._dtype_policy._variable_dtype = variable_dtype
         yield
     finally:
         for layer, policy in halves.items():
