@@ -10,6 +10,7 @@ import importlib
 import gymnasium
 
 from keras_s5rl.envs.registry import registered_envs
+from keras_s5rl.serializable import register_with_keras
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,9 @@ for _env in registered_envs():
         vector_entry_point="keras_s5rl.envs.gymnasium_vector:GymnasiumVectorEnv",
         kwargs={"env": _env},
     )
+
+
+register_with_keras()
 
 
 def __getattr__(name):

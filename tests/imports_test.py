@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Each part of the package and the parts it may import, beside itself.
 ARROWS = {
-    "__init__": ("envs",),  # the names of the environments, for Gymnasium
+    # The names of the environments, for Gymnasium, and of the classes, for Keras
+    "__init__": ("envs", "serializable"),
+    "serializable": (),
     "backend": (),
     "random": ("backend",),
     "ops": ("backend",),

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_s5rl.layers.checks import refuse_step_scale
+from keras_s5rl.layers.checks import check_dropout, check_positive_integers, refuse_step_scale
 from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.row_normalization import RowNormalization
@@ -71,17 +71,13 @@ class AttentionBlock(SequenceLayer):
 
     def __init__(self, width, num_heads=4, context_length=128, dropout=0.0, seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
-        sizes = {"width": width, "num_heads": num_heads, "context_length": context_length}
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value}")
+        check_positive_integers(width=width, num_heads=num_heads, context_length=context_length)
         if width % num_heads:
             raise ValueError(
                 "`num_heads` should divide `width`: each head has an equal share of the features. "
                 f"Received: num_heads={num_heads}, width={width}"
             )
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` should be in [0, 1). Received: dropout={dropout}")
+        check_dropout(dropout)
         self.width = width
         self.num_heads = num_heads
         self.context_length = context_length
@@ -149,7 +145,7 @@ class AttentionBlock(SequenceLayer):
         self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
     ):
         refuse_step_scale(self, step_scale)
-        if inputs.shape[0] == 0:
+        if 0 in inputs.shape[:2]:
             return inputs, states
         if reverse and resets is not None:
             resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_s5rl.layers.attention_block import AttentionBlock
+from keras_s5rl.layers.checks import check_positive_integers, check_seed
 from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.layers.sequence_stack import SequenceStack
 
@@ -71,10 +72,8 @@ class CausalAttention(SequenceStack):
         seed=None,
         **kwargs,
     ):
-        if num_layers < 1:
-            raise ValueError(
-                f"`num_layers` should be a positive integer. Received: num_layers={num_layers}"
-            )
+        check_positive_integers(num_layers=num_layers)
+        check_seed(seed)
         _, *block_seeds = derive_seeds(seed, 1 + num_layers)
         blocks = [
             AttentionBlock(

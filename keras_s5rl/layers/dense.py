@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_s5rl.layers.checks import check_dtype, refuse_quantization
 from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.ops import product
 
@@ -40,6 +41,14 @@ class Dense(DerivedWeights, keras.layers.Dense):
     def add_weight(self, *args, **kwargs):
         # Never cast: `product` rounds the kernel itself, behind its gradient.
         return super().add_weight(*args, **{**kwargs, "autocast": False})
+
+    def build(self, inputs_shape):
+        check_dtype("dtype", self)
+        super().build(inputs_shape)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        """Not implemented: raises an error that says so."""
+        refuse_quantization(self, mode)
 
     def derive_weights(self):
         """The kernel in the dtype that its product is computed in."""

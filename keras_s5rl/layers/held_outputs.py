@@ -40,5 +40,7 @@ def hold_outputs(outputs, mask, resets=None, reverse=False):
 
     none_yet = ops.full((ops.shape(outputs)[1],), -1, dtype="int32")
     _, last = backend.scan(advance, none_yet, steps, reverse=reverse)
-    held = ops.take_along_axis(outputs, ops.maximum(last, 0)[..., None], axis=0)
+    # Under the floatx bfloat16 Keras makes a float of the maximum with a Python number.
+    index = ops.maximum(last, ops.zeros_like(last))
+    held = ops.take_along_axis(outputs, index[..., None], axis=0)
     return ops.where(last[..., None] >= 0, held, ops.zeros_like(held))

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_s5rl.layers.checks import refuse_step_scale
+from keras_s5rl.layers.checks import check_features, check_positive_integers, refuse_step_scale
 from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Normal, derive_seeds
 from keras_s5rl.layers.ring_eigenvalues import RingEigenvalues, check_ring
@@ -106,10 +106,7 @@ class LRU(DerivedWeights, SequenceLayer):
             seed=seed,
             **kwargs,
         )
-        if state_size < 1:
-            raise ValueError(
-                f"`state_size` should be a positive integer. Received: state_size={state_size}"
-            )
+        check_positive_integers(state_size=state_size)
         check_ring(r_min, r_max, max_phase)
         check_implementation(implementation)
         self.state_size = state_size
@@ -132,7 +129,7 @@ class LRU(DerivedWeights, SequenceLayer):
     def build(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
     ):
-        features, states = inputs_shape[-1], self.state_size
+        features, states = check_features(inputs_shape), self.state_size
         ring_seed, *seeds = derive_seeds(self.seed, 4)
 
         def add(name, shape, initializer):

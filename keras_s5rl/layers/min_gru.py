@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_s5rl.layers.checks import refuse_step_scale
+from keras_s5rl.layers.checks import check_features, check_positive_integers, refuse_step_scale
 from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Normal, derive_seeds
 from keras_s5rl.layers.sequence_layer import SequenceLayer
@@ -94,8 +94,7 @@ class MinGRU(DerivedWeights, SequenceLayer):
             seed=seed,
             **kwargs,
         )
-        if units < 1:
-            raise ValueError(f"`units` should be a positive integer. Received: units={units}")
+        check_positive_integers(units=units)
         check_implementation(implementation)
         self.units = units
         self.implementation = implementation
@@ -114,7 +113,7 @@ class MinGRU(DerivedWeights, SequenceLayer):
     def build(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
     ):
-        features = inputs_shape[-1]
+        features = check_features(inputs_shape)
         (seed,) = derive_seeds(self.seed, 1)
 
         def add(name, shape, initializer):

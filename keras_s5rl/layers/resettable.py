@@ -1,10 +1,12 @@
 """Any Keras RNN cell over time, with resets."""
 
+import contextlib
+
 import keras
 from keras import ops
 
 from keras_s5rl import backend
-from keras_s5rl.layers.checks import refuse_step_scale
+from keras_s5rl.layers.checks import check_dtype, check_features, refuse_step_scale
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 
 
@@ -15,10 +17,11 @@ class Resettable(SequenceLayer):
     It is to `keras.layers.RNN` what `S5` is to a state-space layer without resets, with the call
     signature of `S5`. A reset puts the states back to what the cell's `get_initial_state` gives,
     before the input is taken in. The cell computes in float32 under every dtype policy, so that its
-    states are not rounded from step to step (a mixed policy of the cell is replaced).
+    states are not rounded from step to step; the cell itself keeps its policy.
 
     Args:
-        cell: RNN cell, such as `keras.layers.GRUCell(64)`, or a list of cells, stacked.
+        cell: RNN cell, such as `keras.layers.GRUCell(64)`, or a list of cells, stacked: whatever
+            `keras.layers.RNN` takes.
         **kwargs: `return_sequences`, `return_state`, `stateful`, `go_backwards`,
             `zero_output_for_mask`, as for `S5`, and arguments of `keras.layers.Layer`.
 
@@ -37,7 +40,7 @@ class Resettable(SequenceLayer):
         `return_state` a tuple of it and the states.
 
     Raises:
-        ValueError: If `step_scale` is given.
+        ValueError: If `cell` is not an RNN cell, or `step_scale` is given.
 
     Example:
 
@@ -51,36 +54,63 @@ class Resettable(SequenceLayer):
     ((1, 3, 4), (1, 4))
     """
 
+    _layout = None
+
     def __init__(self, cell, **kwargs):
         super().__init__(**kwargs)
         if isinstance(cell, list | tuple):
+            _check_cells(cell)
             cell = keras.layers.StackedRNNCells(list(cell), dtype="float32")
+        _check_cells([cell])
         self.cell = cell
-        for layer in self._cells():
-            if keras.backend.standardize_dtype(layer.compute_dtype) in ("float16", "bfloat16"):
-                layer.dtype_policy = "float32"
+        self.input_spec = keras.layers.InputSpec(min_ndim=3)  # a cell may read arrays
 
     @property
     def state_shapes(self):
-        return [(size,) for size in keras.tree.flatten(self.cell.state_size)]
+        return self._state_layout()[1]
 
     def output_size(self, features):
-        return keras.tree.flatten(getattr(self.cell, "output_size", None) or self.cell.state_size)[
-            0
-        ]
+        size = getattr(self.cell, "output_size", None)
+        if size is None:
+            size = self.cell.state_size
+            size = size[0] if isinstance(size, list | tuple) else size
+        if not isinstance(size, int):
+            raise ValueError(
+                "`cell` should have an integer `output_size`, as for `keras.layers.RNN`. "
+                f"Received: cell={self.cell!r} with output size {size!r}"
+            )
+        return size
 
     def get_initial_state(self, batch_size):
         """The cells' states before an episode: a flat list of float32 tensors, batch first."""
-        return [
-            ops.cast(state, "float32")
-            for state in keras.tree.flatten(self.cell.get_initial_state(batch_size=batch_size))
-        ]
+        with _in_float32(self.cell):
+            states = keras.tree.flatten(self._initial_states(batch_size))
+        return [ops.cast(state, "float32") for state in states]
+
+    def _initial_states(self, batch_size):
+        """The states as the cell takes them, made as `keras.layers.RNN` makes them."""
+        if hasattr(self.cell, "get_initial_state"):
+            states = self.cell.get_initial_state(batch_size=batch_size)
+            return list(states) if isinstance(states, list | tuple) else [states]
+        sizes = self.cell.state_size
+        sizes = sizes if isinstance(sizes, list | tuple) else [sizes]
+        return [ops.zeros((batch_size, size), dtype="float32") for size in sizes]
+
+    def _state_layout(self):
+        """The structure of the states that the cell takes, and their shapes as a flat list."""
+        if self._layout is None:
+            states = self._initial_states(1)
+            shapes = [tuple(state.shape[1:]) for state in keras.tree.flatten(states)]
+            layout = keras.tree.map_structure(lambda state: 0, states), shapes
+            vars(self)["_layout"] = layout  # past Keras, which would wrap it
+        return self._layout
 
     def build(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
     ):
-        if not self.cell.built:
-            self.cell.build((inputs_shape[0], inputs_shape[-1]))
+        check_features(inputs_shape)
+        if isinstance(self.cell, keras.Layer) and not self.cell.built:
+            self.cell.build((inputs_shape[0], *inputs_shape[2:]))
         self._create_states(inputs_shape[0])
         self.built = True
 
@@ -88,52 +118,63 @@ class Resettable(SequenceLayer):
         self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
     ):
         refuse_step_scale(self, step_scale)
-        inputs = ops.cast(inputs, "float32")
-        fresh = self.get_initial_state(ops.shape(inputs)[1])
+        if 0 in inputs.shape[:2]:  # Keras' LSTM cannot on TensorFlow
+            return self._no_outputs(inputs), states
+        with _in_float32(self.cell):
+            inputs = ops.cast(inputs, "float32")
+            outputs, states = self._run(inputs, states, resets, mask, reverse, training)
+        return ops.cast(outputs, self.compute_dtype), states
+
+    def _run(self, inputs, states, resets, mask, reverse, training):
         steps = {"inputs": inputs}
         if resets is not None:
+            fresh = self.get_initial_state(ops.shape(inputs)[1])
             if reverse:
                 resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
             steps["cut"] = resets
         if mask is not None:
             steps["valid"] = mask
 
-        def advance(states, step):
+        # Under JAX what changes in a loop goes through it: the seeds of dropout inside the cell.
+        seeds = _seeds(self.cell) if training else []
+
+        def advance(carry, step):
+            states, values = carry
+            for seed, value in zip(seeds, values, strict=True):
+                seed.assign(value)
             if resets is not None:
                 states = _select(step["cut"], fresh, states)
             outputs, new_states = self._call_cell(step["inputs"], states, training)
             if mask is not None:
                 new_states = _select(step["valid"], new_states, states)
-            return new_states, outputs
+            return (new_states, [ops.convert_to_tensor(seed) for seed in seeds]), outputs
 
         dropping = [
-            cell for cell in self._cells() if training and hasattr(cell, "get_dropout_mask")
+            cell
+            for cell in _with_inner(self.cell)
+            if training and hasattr(cell, "get_dropout_mask")
         ]
-        if (
-            dropping
-        ):  # a cell draws its masks in its first call; inside the loop they could not be kept
+        if dropping:
+            # A cell draws its masks in its first call; inside the loop they could not be kept.
             self._call_cell(inputs[0], states, training)
+        carry = list(states), [ops.convert_to_tensor(seed) for seed in seeds]
         if inputs.shape[0] == 1:
-            states, outputs = advance(states, {name: values[0] for name, values in steps.items()})
+            carry, outputs = advance(carry, {name: values[0] for name, values in steps.items()})
             outputs = outputs[None]
         else:
-            states, outputs = backend.scan(advance, list(states), steps, reverse=reverse)
+            carry, outputs = backend.scan(advance, carry, steps, reverse=reverse)
+        states, values = carry
+        for seed, value in zip(seeds, values, strict=True):
+            seed.assign(value)
         for cell in dropping:
             cell.reset_dropout_mask()
             cell.reset_recurrent_dropout_mask()
-        return ops.cast(outputs, self.compute_dtype), states
-
-    def _cells(self):
-        return [self.cell, *getattr(self.cell, "cells", ())]
+        return outputs, states
 
     def _call_cell(self, inputs, states, training):
-        structure = self.cell.state_size
-        states = (
-            keras.tree.pack_sequence_as(structure, states)
-            if keras.tree.is_nested(structure)
-            else states
-        )
-        kwargs = {"training": training} if self.cell._call_has_training_arg else {}
+        takes_training = getattr(self.cell, "_call_has_training_arg", False)
+        kwargs = {"training": training} if takes_training else {}
+        states = keras.tree.pack_sequence_as(self._state_layout()[0], states)
         outputs, states = self.cell(inputs, states, **kwargs)
         return outputs, [ops.cast(state, "float32") for state in keras.tree.flatten(states)]
 
@@ -145,6 +186,51 @@ class Resettable(SequenceLayer):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "cell": keras.saving.deserialize_keras_object(config["cell"])})
+
+
+def _check_cells(cells):
+    for cell in cells:
+        missing = [name for name in ("call", "state_size") if not hasattr(cell, name)]
+        if missing:
+            raise ValueError(
+                "`cell` should be an RNN cell, such as `keras.layers.GRUCell(64)`, or a list of "
+                f"them: a layer with `call(inputs, states)` and `state_size`. "
+                f"Received: cell={cell!r} without {missing[0]}"
+            )
+        for layer in _with_inner(cell):
+            if isinstance(layer, keras.Layer):
+                check_dtype("dtype of cell", layer)
+
+
+def _with_inner(cell):
+    """A cell and the layers inside it."""
+    return list(cell._flatten_layers()) if isinstance(cell, keras.Layer) else [cell]
+
+
+def _seeds(cell):
+    """The states of the seed generators in a cell: its variables that are no weights."""
+    weights = {id(weight) for weight in getattr(cell, "weights", ())}
+    return [state for state in getattr(cell, "variables", ()) if id(state) not in weights]
+
+
+@contextlib.contextmanager
+def _in_float32(cell):
+    """Within it a cell computes in float32; its policy, which others may use, stays its own."""
+    halves = {
+        layer: layer._dtype_policy
+        for layer in _with_inner(cell)
+        if getattr(layer, "compute_dtype", None) in ("float16", "bfloat16")
+    }
+    try:
+        for layer in halves:
+            variable_dtype = layer.variable_dtype
+            layer._dtype_policy = keras.DTypePolicy("float32")
+            # So that Keras casts the weights of a cell that is in half precision throughout.
+            layer._dtype_policy._variable_dtype = variable_dtype
+        yield
+    finally:
+        for layer, policy in halves.items():
+            layer._dtype_policy = policy
 
 
 def _select(condition, chosen, other):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_s5rl.layers.checks import check_choice, check_dropout, check_features
 from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.row_normalization import RowNormalization
@@ -77,15 +78,9 @@ class ResidualBlock(SequenceLayer):
     def __init__(self, layer, activation="full_glu", norm=None, dropout=0.0, seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
         check_inner_layer("layer", layer)
-        if activation not in _ACTIVATIONS:
-            raise ValueError(
-                f"`activation` should be one of {list(_ACTIVATIONS)}. "
-                f"Received: activation={activation!r}"
-            )
-        if norm not in _NORMS:
-            raise ValueError(f"`norm` should be one of {list(_NORMS)}. Received: norm={norm!r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` should be in [0, 1). Received: dropout={dropout}")
+        check_choice("activation", activation, _ACTIVATIONS)
+        check_choice("norm", norm, _NORMS)
+        check_dropout(dropout)
         self.activation = activation
         self.norm = norm
         self.dropout = dropout
@@ -122,7 +117,7 @@ class ResidualBlock(SequenceLayer):
     def build(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
     ):
-        features = inputs_shape[-1]
+        features = check_features(inputs_shape)
         layer = self._inner()
         if layer.output_size(features) != features:
             raise ValueError(

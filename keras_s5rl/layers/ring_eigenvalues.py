@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_s5rl.layers.checks import check_number
 from keras_s5rl.layers.initializers import NumpyInitializer
 
 _PARTS = ("nu_log", "theta_log", "gamma_log")
@@ -62,12 +63,6 @@ class RingEigenvalues(NumpyInitializer):
 
 def check_ring(r_min, r_max, max_phase):
     """Raises a ValueError unless these bound a ring inside the unit circle."""
-    if not 0 <= r_min < r_max <= 1:
-        raise ValueError(
-            "`r_min` and `r_max` should be the radii of a ring inside the unit circle, "
-            f"0 <= r_min < r_max <= 1. Received: r_min={r_min}, r_max={r_max}"
-        )
-    if max_phase <= 0:
-        raise ValueError(
-            f"`max_phase` should be a positive angle in radians. Received: max_phase={max_phase}"
-        )
+    check_number("r_min", r_min, "a radius in [0, 1)", lambda radius: 0 <= radius < 1)
+    check_number("r_max", r_max, f"in ({r_min}, 1], above `r_min`", lambda r: r_min < r <= 1)
+    check_number("max_phase", max_phase, "a positive angle in radians", lambda angle: angle > 0)

@@ -3,6 +3,13 @@
 import keras
 from keras import ops
 
+from keras_s5rl.layers.checks import (
+    check_choice,
+    check_features,
+    check_flags,
+    check_number,
+    check_positive_integers,
+)
 from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.discretization import DISCRETIZATIONS
 from keras_s5rl.layers.flax_import import convert_flax_parameters
@@ -26,18 +33,19 @@ class S5(DerivedWeights, SequenceLayer):
     """Simplified structured state-space layer (S5) with resets.
 
     A linear state-space model in continuous time, `x' = Lambda x + B u`, diagonal and complex, is
-    discretised with a learned step for each state and run over the sequence:
+    discretised with a learned step and run over the sequence:
 
         x_t = Lambda_bar * (0 if reset_t else x_{t-1}) + B_bar u_t        y_t = 2 Re(C x_t) + D u_t
 
-    The factor 2 stands for the other half of the state under `conjugate_symmetry`. Complex numbers
-    are pairs of real planes, real part first.
+    The 2 is for the conjugates under `conjugate_symmetry`. Complex numbers are real pairs.
 
-    Mixed precision: weights, state and recurrence are float32 under every dtype policy, because a
-    half-precision state saturates; only the operands of the two matrix products follow the policy.
-    Functional and Sequential models hand on an `initial_state` as it is. A subclassed `keras.Model`
-    and `keras.layers.Bidirectional` round it before the layer sees it, unless they are made with
-    `autocast=False`: the layer warns.
+    Where it differs from `keras.layers.LSTM`: it returns sequences by default, with the features of
+    its inputs; time is continuous, with a learned step for each state, which `step_scale` changes;
+    `resets`, `step` and `run`; `stateful` carries states through `fit` and `predict` on JAX too; no
+    `unroll`. Weights, state and recurrence are float32 under every dtype policy, because a
+    half-precision state saturates (float64 is refused); only the operands of the matrix products
+    follow the policy. A subclassed `keras.Model` and `keras.layers.Bidirectional` round an
+    `initial_state` on its way in, unless made with `autocast=False`: the layer warns.
 
     Args:
         state_size: Positive even integer N; the number of complex states is P = N / 2 under
@@ -146,6 +154,24 @@ class S5(DerivedWeights, SequenceLayer):
             seed=seed,
             **kwargs,
         )
+        check_positive_integers(state_size=state_size, num_blocks=num_blocks)
+        check_flags(
+            conjugate_symmetry=conjugate_symmetry,
+            clip_eigenvalues=clip_eigenvalues,
+            bidirectional=bidirectional,
+        )
+        check_choice("discretization", discretization, DISCRETIZATIONS)
+        check_choice("c_init", c_init, HippoOutputMatrix.distributions)
+        check_implementation(implementation)
+        unit = num_blocks * (2 if conjugate_symmetry else 1)
+        if state_size % unit:
+            raise ValueError(
+                "`state_size` should be a multiple of `num_blocks`, of twice that with "
+                f"`conjugate_symmetry`, {unit}. Received: state_size={state_size}, {num_blocks=}"
+            )
+        check_number("dt_min", dt_min, "a positive step size", lambda step: step > 0)
+        check_number("dt_max", dt_max, f"not below `dt_min`, {dt_min}", lambda step: step >= dt_min)
+        check_number("step_rescale", step_rescale, "positive", lambda factor: factor > 0)
         self.state_size = state_size
         self.num_blocks = num_blocks
         self.discretization = discretization
@@ -163,32 +189,6 @@ class S5(DerivedWeights, SequenceLayer):
         self.b_constraint = keras.constraints.get(b_constraint)
         self.c_constraint = keras.constraints.get(c_constraint)
         self.d_constraint = keras.constraints.get(d_constraint)
-        for name, choices in (
-            ("discretization", DISCRETIZATIONS),
-            ("c_init", HippoOutputMatrix.distributions),
-        ):
-            value = getattr(self, name)
-            if value not in choices:
-                raise ValueError(
-                    f"`{name}` should be one of {list(choices)}. Received: {name}={value!r}"
-                )
-        check_implementation(implementation)
-        unit = self.num_blocks * (2 if self.conjugate_symmetry else 1)
-        if self.num_blocks < 1 or self.state_size < 1 or self.state_size % unit:
-            raise ValueError(
-                "`state_size` should be a positive multiple of `num_blocks`, of twice that "
-                f"with `conjugate_symmetry`. Received: state_size={self.state_size}, "
-                f"num_blocks={self.num_blocks}, conjugate_symmetry={self.conjugate_symmetry}"
-            )
-        if not 0 < self.dt_min <= self.dt_max:
-            raise ValueError(
-                "`dt_min` and `dt_max` should be positive step sizes, the first not above the "
-                f"second. Received: dt_min={self.dt_min}, dt_max={self.dt_max}"
-            )
-        if self.step_rescale <= 0:
-            raise ValueError(
-                f"`step_rescale` should be positive. Received: step_rescale={self.step_rescale}"
-            )
         if self.stateful:
             self._check_can_step()
 
@@ -211,7 +211,7 @@ class S5(DerivedWeights, SequenceLayer):
     def build(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
     ):
-        features = inputs_shape[-1]
+        features = check_features(inputs_shape)
         states, directions = self.num_states, len(self.state_shapes)
         blocks = {"num_blocks": self.num_blocks, "conjugate_symmetry": self.conjugate_symmetry}
         b_seed, c_seed, d_seed, step_seed = derive_seeds(self.seed, 4)

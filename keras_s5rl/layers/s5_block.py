@@ -4,6 +4,7 @@ import inspect
 
 import keras
 
+from keras_s5rl.layers.checks import check_seed
 from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.layers.residual_block import ResidualBlock
 from keras_s5rl.layers.s5 import S5
@@ -56,6 +57,7 @@ class S5Block(ResidualBlock):
     _layer_attribute = "s5"
 
     def __init__(self, activation="full_glu", norm=None, dropout=0.0, seed=None, **kwargs):
+        check_seed(seed)
         layer = S5(
             **take_s5_arguments(kwargs),
             seed=derive_seeds(seed, 1)[0],

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_s5rl.layers.checks import check_positive_integers, check_seed
 from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.layers.s5_block import S5_ARGUMENTS, S5Block, take_s5_arguments
 from keras_s5rl.layers.sequence_stack import SequenceStack
@@ -66,9 +67,8 @@ class S5Stack(SequenceStack):
         seed=None,
         **kwargs,
     ):
-        for name, value in (("num_layers", num_layers), ("width", width)):
-            if value < 1:
-                raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value}")
+        check_positive_integers(num_layers=num_layers, width=width)
+        check_seed(seed)
         s5_arguments = take_s5_arguments(kwargs)
         _, *block_seeds = derive_seeds(seed, 1 + num_layers)
         blocks = [

@@ -1,15 +1,25 @@
 """What every memory of the package shares: one call signature, resets, states, masks."""
 
+import math
 import warnings
 
 import keras
 from keras import ops
 
-from keras_s5rl.layers.checks import check_shape
+from keras_s5rl.layers.carried_states import CarriedStates
+from keras_s5rl.layers.checks import (
+    as_flags,
+    check_dtype,
+    check_flags,
+    check_real,
+    check_seed,
+    check_shape,
+    refuse_quantization,
+)
 from keras_s5rl.layers.held_outputs import hold_outputs
 
 
-class SequenceLayer(keras.layers.Layer):
+class SequenceLayer(CarriedStates, keras.layers.Layer):
     """Base class of the layers over time with resets. A subclass defines three things:
 
     - `state_shapes`: list with the shape of each state tensor, without the batch axis; known before
@@ -17,10 +27,9 @@ class SequenceLayer(keras.layers.Layer):
     - `output_size(features)`: features of the output, given those of the input;
     - `run(inputs, states, resets, mask, step_scale, reverse, training)`: the sequence, time-major.
 
-    It agrees with `keras.layers.RNN` but for three things: states are float32 under every dtype
-    policy; the states of a stateful layer are non-trainable weights, saved with it (on JAX that is
-    what carries them through `fit` and `predict`, which lose those of an RNN); and a mask comes
-    through where other tensors are passed beside the inputs.
+    It agrees with `keras.layers.RNN` but for four things: it returns sequences by default; states
+    are float32 under every dtype policy; `fit` and `predict` carry the states of a stateful layer
+    on JAX too; and a mask comes through where other tensors are passed beside the inputs.
 
     Args:
         return_sequences: Whether to return all outputs, or the last one. Defaults to `True`.
@@ -59,6 +68,15 @@ class SequenceLayer(keras.layers.Layer):
     ):
         # Autocast would round a float32 state to the compute dtype on its way in.
         super().__init__(autocast=False, **kwargs)
+        check_dtype("dtype", self)
+        check_flags(
+            return_sequences=return_sequences,
+            return_state=return_state,
+            stateful=stateful,
+            go_backwards=go_backwards,
+            zero_output_for_mask=zero_output_for_mask,
+        )
+        check_seed(seed)
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.stateful = stateful
@@ -67,7 +85,6 @@ class SequenceLayer(keras.layers.Layer):
         self.seed = seed
         self.supports_masking = True
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        self.states = None
 
     @property
     def single_state(self):
@@ -124,16 +141,17 @@ class SequenceLayer(keras.layers.Layer):
             `(outputs, state)`: tensor `(batch, units)` and the state after the step, like `state`.
         """
         inputs = ops.convert_to_tensor(inputs)
-        if len(inputs.shape) != 2:
+        check_real("inputs", inputs)
+        if self.input_spec.ndim == 3 and len(inputs.shape) != 2:
             raise ValueError(
                 "`inputs` of `step` should have shape (batch, features), one step without a time "
                 f"axis. Received: inputs.shape={tuple(inputs.shape)}"
             )
         if not self.built:
-            self.build((None, None, inputs.shape[-1]))
+            self.build((None, None, *inputs.shape[1:]))
         self._check_can_step()
         if reset is not None:
-            reset = ops.cast(ops.convert_to_tensor(reset), "bool")
+            reset = as_flags("reset", reset)
             check_shape("reset", reset, "(batch,)", inputs.shape[:1])
             reset = reset[None]
         states = self._as_states(state, inputs.shape[0])
@@ -144,17 +162,6 @@ class SequenceLayer(keras.layers.Layer):
         """The state before an episode: float32 zeros, one tensor or a flat list, batch first."""
         states = [ops.zeros((batch_size, *shape), dtype="float32") for shape in self.state_shapes]
         return states[0] if self.single_state else states
-
-    def reset_state(self):
-        """Clears the states that a stateful layer carries from batch to batch."""
-        if self.states is not None:
-            values = self.get_initial_state(self.states[0].shape[0])
-            for variable, value in zip(self.states, keras.tree.flatten(values), strict=True):
-                variable.assign(value)
-
-    def reset_states(self):
-        """`reset_state` by its other name in Keras."""
-        self.reset_state()
 
     def call(
         self,
@@ -167,6 +174,7 @@ class SequenceLayer(keras.layers.Layer):
         inputs_mask=None,
     ):
         mask = inputs_mask if mask is None else mask
+        check_real("inputs", inputs)
         if self.stateful:
             self._check_batch_size(inputs.shape[0])
         if initial_state is not None:
@@ -178,13 +186,13 @@ class SequenceLayer(keras.layers.Layer):
             states = self._as_states(self.get_initial_state(ops.shape(inputs)[0]))
 
         per_step = {}
-        for name, values, dtype in (
-            ("resets", resets, "bool"),
-            ("mask", mask, "bool"),
-            ("step_scale", step_scale, "float32"),
+        for name, values, convert in (
+            ("resets", resets, as_flags),
+            ("mask", mask, as_flags),
+            ("step_scale", step_scale, _as_float32),
         ):
             if values is not None:
-                values = ops.cast(ops.convert_to_tensor(values), dtype)
+                values = convert(name, values)
                 check_shape(name, values, "(batch, time)", inputs.shape[:2])
                 values = ops.transpose(values)
             per_step[name] = values
@@ -199,9 +207,10 @@ class SequenceLayer(keras.layers.Layer):
         """`run` over time-major inputs; the outputs as `call` returns them, and the last states."""
         backwards = self.go_backwards
         if inputs.shape[0] == 0:
-            batch_size, units = ops.shape(inputs)[1], self.output_size(inputs.shape[2])
-            shape = (batch_size, 0, units) if self.return_sequences else (batch_size, units)
-            return ops.zeros(shape, dtype=inputs.dtype), states
+            outputs = self._no_outputs(inputs)
+            if not self.return_sequences:
+                return ops.sum(outputs, axis=0), states
+            return ops.swapaxes(outputs, 0, 1), states
         if mask is None and not self.return_sequences:
             return self.run_last(inputs, states, resets, step_scale, backwards, training)
         outputs, states = self.run(inputs, states, resets, mask, step_scale, backwards, training)
@@ -214,10 +223,19 @@ class SequenceLayer(keras.layers.Layer):
         outputs = ops.flip(outputs, axis=0) if backwards else outputs
         return ops.swapaxes(outputs, 0, 1), states
 
+    def _no_outputs(self, inputs):
+        """The outputs `(time, batch, units)` where time or batch is 0, a function of `inputs`."""
+        rows = ops.reshape(inputs, (*ops.shape(inputs)[:2], math.prod(inputs.shape[2:])))
+        return ops.matmul(
+            rows, ops.zeros((rows.shape[2], self.output_size(rows.shape[2])), inputs.dtype)
+        )
+
     def _as_states(self, state, batch_size=None):
         """The flat list of float32 tensors in a state, or in a list of states."""
         states = [ops.convert_to_tensor(value) for value in keras.tree.flatten(state)]
         self._check_states(states, batch_size)
+        for value in states:
+            check_real("initial_state", value)
         dtypes = {keras.backend.standardize_dtype(value.dtype) for value in states}
         for dtype in dtypes & {"float16", "bfloat16"}:
             warnings.warn(
@@ -241,42 +259,17 @@ class SequenceLayer(keras.layers.Layer):
             expected = f"{('batch', *shape)}, as `get_initial_state` gives it"
             check_shape("initial_state", value, expected, (batch_size, *shape))
 
-    def _create_states(self, batch_size):
-        """The variables of a stateful layer; for `build`."""
-        if not self.stateful or self.states is not None:
-            return
-        if batch_size is None:
-            raise ValueError(
-                "A layer with `stateful=True` needs a static batch size: give the input a "
-                "`batch_shape`. Received: batch size None"
-            )
-        self.states = [
-            self.add_weight(
-                shape=tuple(value.shape),
-                initializer=lambda shape, dtype, value=value: value,
-                dtype="float32",
-                autocast=False,
-                trainable=False,
-                name=f"state_{index}",
-            )
-            for index, value in enumerate(keras.tree.flatten(self.get_initial_state(batch_size)))
-        ]
-
-    def _check_batch_size(self, batch_size):
-        expected = self.states[0].shape[0]
-        if batch_size is not None and batch_size != expected:
-            raise ValueError(
-                f"A layer with `stateful=True` takes batches of the size it was built with, "
-                f"{expected}. Received: batch size {batch_size}"
-            )
-
     def _check_can_step(self):
         """Raises where a layer cannot run step by step, nor be stateful."""
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        """Not implemented: raises an error that says so."""
+        refuse_quantization(self, mode)
 
     def compute_output_shape(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
     ):
-        batch_size, time, features = inputs_shape
+        batch_size, time, *_, features = inputs_shape
         units = self.output_size(features)
         outputs = (batch_size, time, units) if self.return_sequences else (batch_size, units)
         if not self.return_state:
@@ -321,6 +314,12 @@ class SequenceLayer(keras.layers.Layer):
             "zero_output_for_mask": self.zero_output_for_mask,
             "seed": self.seed,
         }
+
+
+def _as_float32(name, values):
+    values = ops.convert_to_tensor(values)
+    check_real(name, values)
+    return ops.cast(values, "float32")
 
 
 def check_inner_layer(name, layer):

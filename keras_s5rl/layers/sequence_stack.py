@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_s5rl.layers.checks import check_features, check_flags, check_positive_integers
 from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.row_normalization import RowNormalization
@@ -59,12 +60,14 @@ class SequenceStack(SequenceLayer):
 
     def __init__(self, layers, width, normalize_output=False, seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
-        if not layers:
-            raise ValueError("`layers` should hold at least one layer. Received: layers=[]")
+        if not isinstance(layers, list | tuple) or not layers:
+            raise ValueError(
+                f"`layers` should be a list of at least one layer. Received: layers={layers!r}"
+            )
         for layer in layers:
             check_inner_layer("layers", layer)
-        if width < 1:
-            raise ValueError(f"`width` should be a positive integer. Received: width={width}")
+        check_positive_integers(width=width)
+        check_flags(normalize_output=normalize_output)
         self.width = width
         self.normalize_output = normalize_output
         (encoder_seed,) = derive_seeds(seed, 1)
@@ -100,7 +103,7 @@ class SequenceStack(SequenceLayer):
     def build(
         self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
     ):
-        self.encoder.build((None, inputs_shape[-1]))
+        self.encoder.build((None, check_features(inputs_shape)))
         features = self.width
         for block in self.blocks:
             if not block.built:  # a loaded one is

@@ -166,9 +166,9 @@ def test_the_config_holds_every_argument():
     "wrong, message",
     [
         ({"state_size": 0}, "`state_size`"),
-        ({"r_min": -0.1}, "`r_min` and `r_max`"),
-        ({"r_min": 0.9, "r_max": 0.9}, "`r_min` and `r_max`"),
-        ({"r_max": 1.1}, "`r_min` and `r_max`"),
+        ({"r_min": -0.1}, "`r_min`"),
+        ({"r_min": 0.9, "r_max": 0.9}, "`r_max`.*`r_min`"),
+        ({"r_max": 1.1}, "`r_max`"),
         ({"max_phase": 0.0}, "`max_phase`"),
         ({"implementation": "fast"}, "`implementation`"),
     ],

@@ -89,7 +89,7 @@ def test_one_layer_that_reads_the_future_keeps_the_stack_from_stepping():
 @pytest.mark.parametrize(
     "layers, width, message",
     [
-        ([], 4, "`layers` should hold at least one layer"),
+        ([], 4, "`layers` should be a list of at least one layer"),
         ([S5(8)], 0, "`width` should be a positive integer"),
         ([keras.layers.Dense(4)], 4, "`layers` takes a `SequenceLayer`"),
         ([S5(8, go_backwards=True)], 4, "`go_backwards` belongs to the outermost layer"),
