@@ -121,6 +121,8 @@ class PPO:
         log_every=10,
         callbacks=(),
         verbose=True,
+        override=False,
+        accept_edited_config=False,
     ):
         """Trains until the agent has taken `total_steps` environment steps.
 
@@ -137,6 +139,12 @@ class PPO:
                 epochs `log_every` updates and their logs means of the metrics (NaN where no episode
                 ended). What they do to weights and optimizer counts. Defaults to `()`.
             verbose: Whether to show progress. Defaults to `True`.
+            override: Whether a resumed run may go on with other settings of its `config` than it
+                was started with, such as a lower `learning_rate` (those that leave the shape of its
+                state as it is: `keras_s5rl.ppo.config.OVERRIDABLE_SETTINGS`). Its config.json then
+                says so. Defaults to `False`.
+            accept_edited_config: Whether to resume a run whose config.json was edited. Defaults to
+                `False`.
 
         Returns:
             `keras.callbacks.History`, the means of the metrics over each `log_every` updates.
@@ -152,6 +160,12 @@ class PPO:
             check_count(name, value)
         if resume and run_dir is None:
             raise ValueError("`run_dir` should name the run to resume. Received: run_dir=None")
+        resuming = {"override": override, "accept_edited_config": accept_edited_config}
+        for name, value in resuming.items():
+            if value and not resume:
+                raise ValueError(
+                    f"`{name}` goes with `resume=True`. Received: {name}={value}, resume=False"
+                )
         if run_dir is not None and not isinstance(self._given_env, str):
             raise ValueError(
                 "`run_dir` needs an environment that can be made again by its name: register it "
@@ -162,12 +176,14 @@ class PPO:
         recorder = None
         if run_dir is not None:
             settings = {**self.settings(), "total_steps": total_steps, **schedule}
-            open_recorder = Recorder.resume if resume else Recorder.create
-            recorder = open_recorder(run_dir, settings)
+            if resume:
+                recorder = Recorder.resume(run_dir, settings, **resuming)
+            else:
+                recorder = Recorder.create(run_dir, settings)
         try:
             self._prepare(total_steps)
             if resume:
-                self._restore(recorder.restored)
+                recorder.restore(self._restore)
             progress = Progress(total_steps, self.env_steps) if verbose else None
             last_update = self.config.num_updates(total_steps)
             hooks = Hooks(self.policy, callbacks, progress, log_every, last_update)
@@ -218,14 +234,20 @@ class PPO:
         }
 
     @classmethod
-    def load(cls, run_dir):
+    def load(cls, run_dir, accept_edited_config=False):
         """Returns the agent of a run, as its newest readable checkpoint holds it, whatever backend
         wrote that.
 
+        Args:
+            run_dir: Folder of the run. It may be training.
+            accept_edited_config: Whether to take a config.json that was edited. Defaults to
+                `False`.
+
         Raises:
-            ValueError: If `run_dir` holds no run, or no readable checkpoint.
+            ValueError: If `run_dir` holds no run, its config.json was edited, or no checkpoint can
+                be read.
         """
-        settings, checkpoint = Recorder.read(run_dir)
+        settings, restore = Recorder.read(run_dir, accept_edited_config)
         agent = cls(
             settings["env"],
             settings["env_args"],
@@ -234,7 +256,7 @@ class PPO:
             settings["seed"],
         )
         agent._prepare(settings["total_steps"])
-        agent._restore(checkpoint)
+        restore(agent._restore)
         return agent
 
     def _check_schedule(self, total_steps):
@@ -332,11 +354,10 @@ class PPO:
         )
 
     def _restore(self, checkpoint):
-        if checkpoint is not None:
-            self._state = state_from_arrays(checkpoint["arrays"], self._state)
-            self.update = checkpoint["update"]
-            self._episodes = EpisodeRecord(checkpoint["mmer"], checkpoint["wall_time_s"])
-            self._write_back()
+        self._state = state_from_arrays(checkpoint["arrays"], self._state)
+        self.update = checkpoint["update"]
+        self._episodes = EpisodeRecord(checkpoint["mmer"], checkpoint["wall_time_s"])
+        self._write_back()
 
     def snapshot(self):
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
