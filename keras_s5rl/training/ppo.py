@@ -193,7 +193,7 @@ class PPO:
             if recorder is not None:
                 recorder.close()
 
-    def evaluate(self, num_episodes=256, deterministic=True, env=None, env_args=None):
+    def evaluate(self, num_episodes=256, deterministic=True, env=None, env_args=None, seed=None):
         """Scores the policy: one episode in each of `num_episodes` fresh environments.
 
         The episodes are drawn from a key that training never uses; neither training's state nor its
@@ -207,9 +207,12 @@ class PPO:
                 trained in.
             env_args: Dict of keyword arguments of the environment, or `None` for those trained with
                 (its own defaults where `env` is another).
+            seed: Integer from 0 to 2**32 - 1, each of which stands for another set of episodes, or
+                `None` for the agent's own. Defaults to `None`.
 
         Returns:
-            Dict: `env`, `num_episodes`, `deterministic`, `seed`, `return_mean`, `return_std`,
+            Dict: `env`, `num_episodes`, `deterministic`, `seed`, `update`, `env_steps`,
+            `return_mean`, `return_std`,
             `return_ci95` (half-width of the 95 % confidence interval), `length_mean` (steps),
             `returns` (list), and `other_mode`, the same numbers of the policy played the other way
             on the same episodes.
@@ -220,14 +223,17 @@ class PPO:
             env = self._given_env if env is None else env
             environment, name = self.view(env, env_args), name_of(env)
             check_spaces(self.policy, environment, name)
-        key = random.fold_in(self._key, EVALUATION)
+        seed = self.seed if seed is None else seed
+        key = random.fold_in(random.key(seed), EVALUATION)
         modes = (deterministic, not deterministic)
         played, other = play_episodes(environment, self.policy, num_episodes, key, modes)
         return {
             "env": name,
             "num_episodes": num_episodes,
             "deterministic": deterministic,
-            "seed": self.seed,
+            "seed": seed,
+            "update": self.update,
+            "env_steps": self.env_steps,
             **summarize(*played),
             "other_mode": {"deterministic": not deterministic, **summarize(*other)},
             "returns": played[0].tolist(),
