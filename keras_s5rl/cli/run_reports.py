@@ -32,8 +32,8 @@ def write_report(run, path, report, overwrite=False):
         write_json_atomically(path, report)
         return True
     console.write(
-        f"{path} was left as it is: it holds {obstacle}. To replace it give evaluate --overwrite, "
-        "to write elsewhere --json=FILE"
+        f"warning: {path} was left as it is: it holds {obstacle}. To replace it give evaluate "
+        "--overwrite, to write elsewhere --json=FILE"
     )
     return False
 
