@@ -261,7 +261,7 @@ def find_flagfile(path):
         return path
     presets = presets_folder()
     preset = presets / pathlib.Path(path).name
-    if not preset.is_file():
+    if not os.path.isfile(preset):  # of a Path it raises an error where the name is too long
         known = ", ".join(sorted(p.name for p in presets.glob("*.flags")))
         raise UsageError(
             f"`flagfile` should be a file, or one of the presets {known}. "

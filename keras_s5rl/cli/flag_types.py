@@ -19,9 +19,10 @@ class _WholeNumber(flags.IntegerParser):
         if isinstance(argument, str) and "e" in argument.lower():
             try:
                 number = decimal.Decimal(argument)
-            except decimal.InvalidOperation:
-                raise ValueError(f"{argument} is no number") from None
-            if abs(number) > _LARGEST or number != number.to_integral_value():
+                whole = abs(number) <= _LARGEST and number == number.to_integral_value()
+            except decimal.DecimalException:
+                whole = False
+            if not whole:
                 raise ValueError(f"{argument} is no whole number")
             return int(number)
         number = super().convert(argument)

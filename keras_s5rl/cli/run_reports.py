@@ -24,7 +24,7 @@ def write_report(run, path, report, overwrite=False):
     """Writes a report in a run unless that would replace one that says more; returns whether it
     did. The score of another checkpoint is out of date: it is always replaced."""
     try:
-        run.check_no_link(path)
+        run.check_part(path)
         obstacle = None if overwrite else _obstacle(path, report)
     except RunError as error:
         raise command.UsageError(error) from None

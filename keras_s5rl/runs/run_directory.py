@@ -106,13 +106,13 @@ class RunDirectory:
 
         Raises:
             RunError: when another process holds it, the folder cannot be written to, or a part of
-                the run is a symbolic link: its target would be written.
+                the run is a symbolic link or not a file or folder as it should be.
         """
         with self._refusing_errors("that can be written to"):
             self._lock = RunLock(self.lock_path)
             try:
                 for part in (self.config_path, *self._parts()):
-                    self.check_no_link(part)
+                    self.check_part(part)
             except BaseException:
                 self.release()
                 raise
@@ -126,13 +126,21 @@ class RunDirectory:
         """Raises a WriteError when the folder is no longer the one whose lock was taken."""
         self._lock.check()
 
-    def check_no_link(self, part: Path) -> None:
-        """Raises a RunError when a part of the run is a symbolic link."""
+    def check_part(self, part: Path) -> None:
+        """Raises a RunError when a part of the run cannot be written: it is a symbolic link, whose
+        target would be written, a folder in the place of a file or a file in that of a folder."""
         if part.is_symlink():
-            raise RunError(
-                f"{part.name} must not be a symbolic link, whose target would be written. Put the "
-                f"file itself in its place. Received: run_dir={str(self.path)!r}"
-            )
+            expected = "should not be a symbolic link, whose target would be written"
+        elif part.is_dir() and part.suffix and part != self.metrics_path:
+            expected = "should be a file, and there is a folder"
+        elif part.is_file() and not part.suffix:
+            expected = "should be a folder, and there is a file"
+        else:
+            return
+        raise RunError(
+            f"`{part.name}` in a run {expected}. Move that away or restore it from a copy. "
+            f"Received: run_dir={str(self.path)!r}"
+        )
 
     @property
     def config_path(self) -> Path:
@@ -220,7 +228,7 @@ class RunDirectory:
 
     def write_evaluation(self, evaluation: dict) -> None:
         """Writes evaluation.json, whole or not at all."""
-        self.check_no_link(self.evaluation_path)
+        self.check_part(self.evaluation_path)
         write_json_atomically(self.evaluation_path, evaluation)
 
     def _check_empty(self) -> None:
