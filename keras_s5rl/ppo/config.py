@@ -21,7 +21,7 @@ def _is_number(value):
 
 
 def _is_count(value):
-    return _is_integer(value) and value > 0
+    return _is_integer(value) and 0 < value < 2**63
 
 
 def _is_name(value):
@@ -221,7 +221,7 @@ class PPOConfig:
             if isinstance(value, list):  # a JSON file has no tuples
                 value = tuple(value)
                 object.__setattr__(self, field.name, value)
-            if field.type is float and _is_integer(value):
+            if field.type is float and _is_integer(value) and _is_number(value):
                 object.__setattr__(self, field.name, float(value))
             if not field.metadata["check"](value):
                 raise ValueError(

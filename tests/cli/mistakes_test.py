@@ -282,7 +282,9 @@ def test_benchmark_tells_a_mistake(flags, expected, mistake):
     assert expected in mistake("benchmark", *flags.split())
 
 
-WRONG = [None, [], {}, "text", "", -1, 0.5, True, [1], {"a": {"b": []}}, 10**400]
+WRONG = [None, [], {}, "", -1.5, [[1]], {"a": {"b": []}}, 10**400]
+RIGHT = {"env_args": [{}], "norm": [None], "encoder_sizes": [[]], "head_sizes": [[]]}
+RIGHT |= {"initial_log_std": [-1.5], "overrides": [[]]}
 NAMES = [
     *("env", "env_args", "memory", "backend", "seed", "num_seeds", "total_steps"),
     *("checkpoint_every", "log_every", "overrides"),
@@ -295,15 +297,16 @@ def test_a_value_of_a_wrong_type_in_config_json_is_named(name, runs, tmp_path, c
     """Every key with every wrong value, in an edited file that is accepted."""
     good = json.loads((runs / "run" / "config.json").read_text())
     (tmp_path / "run").mkdir()
-    refused = 0
+    flags = [f"--run_dir={tmp_path / 'run'}", "--accept_edited_config"]
+    commands = [(train, ["--resume"]), (evaluate, [])]
+    if name != "overrides":  # which pictures have no use for
+        commands.append((plot, [f"--output={tmp_path / 'c.png'}"]))
     for value in WRONG:
+        if value in RIGHT.get(name, []) or (name == "env_args" and isinstance(value, dict)):
+            continue
         (tmp_path / "run" / "config.json").write_text(json.dumps({**good, name: value}))
-        flags = [f"--run_dir={tmp_path / 'run'}", "--accept_edited_config"]
-        output = f"--output={tmp_path / 'c.png'}"
-        for module, more in ((train, ["--resume"]), (evaluate, []), (plot, [output])):
+        for module, more in commands:
             assert module.main(["command", *flags, *more]) == 2, value
             error = capsys.readouterr().err
             assert error.startswith("error: ") and error.count("\n") == 1, error
-            assert "Received: " in error
-            refused += f"{name}=" in error
-    assert refused >= len(WRONG)  # most values are wrong for most keys
+            assert f"Received: {name}=" in error
