@@ -93,6 +93,27 @@ class Checkpoints:
         name = f"checkpoint_{step:08d}"
         aside = self.directory / f".{name}.tmp"
         aside.mkdir()
+        try:
+            self._write(aside, step, arrays, metadata)
+        except BaseException:  # a full disk needs the room
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+
+        folder = self.directory / name
+        replaced = self.directory / f".{name}.replaced"
+        if folder.exists():  # two renames: between them `load_newest` reads the replaced one
+            os.rename(folder, replaced)
+        os.rename(aside, folder)
+        sync_folder(self.directory)
+
+        kept = [other for other in self.steps() if other <= step][-self.keep :]
+        for other, path in self._folders().items():
+            if other not in kept:
+                os.rename(path, self.directory / f".{path.name.strip('.')}.tmp")
+        self._remove_stale()
+        return folder
+
+    def _write(self, aside: Path, step: int, arrays: dict, metadata: dict) -> None:
         arrays_path = aside / "arrays.npz"
         _write_arrays(arrays_path, arrays)
         manifest = {
@@ -108,20 +129,6 @@ class Checkpoints:
         }
         manifest["manifest_sha256"] = _sha256_of_manifest(manifest)
         write_json_atomically(aside / "manifest.json", manifest)  # syncs the folder `aside` too
-
-        folder = self.directory / name
-        replaced = self.directory / f".{name}.replaced"
-        if folder.exists():  # two renames: between them `load_newest` reads the replaced one
-            os.rename(folder, replaced)
-        os.rename(aside, folder)
-        sync_folder(self.directory)
-
-        kept = [other for other in self.steps() if other <= step][-self.keep :]
-        for other, path in self._folders().items():
-            if other not in kept:
-                os.rename(path, self.directory / f".{path.name.strip('.')}.tmp")
-        self._remove_stale()
-        return folder
 
     def load_newest(
         self, below: float = math.inf
