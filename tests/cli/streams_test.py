@@ -1,4 +1,4 @@
-"""Streams that are closed, full or broken end no command, and disks that are full one in one line."""
+"""Streams that are closed, full or broken end no training."""
 
 import shlex
 import subprocess
