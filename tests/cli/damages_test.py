@@ -201,7 +201,11 @@ def test_every_damage_is_told_or_harmless(whole, drawn, tmp_path, capsys):
 
         status, error, loaded = load(folder)
         found = outcome(status, error + capsys.readouterr().err, done)
-        assert found != "silent" or loaded == expected, done
+        # A newest checkpoint that is gone cannot be told from one that was not written yet; a score
+        # names the update that it is of.
+        gone = not (folder / "checkpoints" / "checkpoint_00000006").exists()
+        older = gone and loaded is not None and loaded[0] < 6
+        assert found != "silent" or older or loaded == expected, done
         assert contents(tmp_path) == before, done  # reading changes nothing
 
         status = resume(folder, number)
