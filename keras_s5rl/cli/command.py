@@ -3,10 +3,14 @@
 import importlib.util
 import os
 import pathlib
+import stat
 import sys
 import textwrap
 
 from absl import flags
+
+from keras_s5rl.cli.flag_types import define_integer
+from keras_s5rl.runs import console
 
 BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -19,13 +23,15 @@ def run(main, define_flags, argv=None):
     """Runs a command and returns its exit status.
 
     0: done. 1: it failed. 2: a mistake in flags or settings, told in one line on the standard error
-    stream. 130, 143: stopped by Ctrl-C or SIGTERM.
+    stream. 130, 143: stopped by Ctrl-C or SIGTERM. Lines for people that a standard stream does not
+    take, because it is closed, full or broken, are dropped.
 
     Args:
         main: Function of the parsed `absl.flags.FlagValues`; returns an exit status or `None`.
         define_flags: Function that defines the command's flags on a `FlagValues`.
         argv: List of strings, the program's name first. Defaults to `sys.argv`.
     """
+    console.open_standard_descriptors()
     argv = list(sys.argv if argv is None else argv)
     values = flags.FlagValues()
     flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
@@ -33,19 +39,35 @@ def run(main, define_flags, argv=None):
     try:
         _parse(values, argv)
         if values.help:
-            print(_help(values, pathlib.Path(argv[0]).name))
-            return 0
+            shown = console.write(_help(values, pathlib.Path(argv[0]).name), sys.stdout)
+            return 0 if shown else 1
         return main(values) or 0
     except UsageError as error:
         print_error(error)
         return 2
+    except OSError as error:  # a full disk, a folder that is gone
+        print_error(_os_error(error))
+        return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        console.drop_unwritten()
 
 
 def print_error(error):
     """Tells what went wrong, in one line on the standard error stream."""
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    console.write(f"error: {' '.join(str(error).split())}")
+
+
+def print_result(line):
+    """Prints a line on the standard output stream; returns whether it took the line."""
+    return console.write(line, sys.stdout)
+
+
+def _os_error(error):
+    if error.filename is None:
+        return error.strerror or error
+    return f"{error.strerror}. Received: {os.fsdecode(error.filename)}"
 
 
 def define_backend_flag(values):
@@ -66,19 +88,63 @@ def define_environment_flags(values, default):
 
 
 def define_count_flag(values, name, default, help):
-    flags.DEFINE_integer(
-        name, default, f"{help}; a positive integer", lower_bound=1, flag_values=values
+    define_integer(name, default, f"{help}; a positive integer", values, lower_bound=1)
+
+
+def define_accept_flag(values):
+    flags.DEFINE_boolean(
+        "accept_edited_config",
+        False,
+        "take the run's config.json though it was edited since it was written",
+        flag_values=values,
     )
 
 
 def check_output_file(name, path):
     """Raises a `UsageError` if no file can be written there: before the work, not after it."""
     folder = pathlib.Path(path).absolute().parent
-    if not path or os.path.isdir(path) or not os.access(folder, os.W_OK | os.X_OK):
+    reason = _obstacle(path)
+    if reason is None and not os.access(folder, os.W_OK | os.X_OK):
+        reason = "its folder is not there or cannot be written to"
+    if reason is not None:
         raise UsageError(
-            f"`{name}` should be a file in a folder that exists and can be written to. "
+            f"`{name}` should be a file in a folder that exists and can be written to ({reason}). "
             f"Received: {name}={path}"
         )
+
+
+def check_output_folder(name, path):
+    """Raises a `UsageError` if no folder can be made or written to there."""
+    existing, reason = pathlib.Path(path).absolute(), "it cannot be written to"
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        existing = next(parent for parent in existing.parents if os.path.lexists(parent))
+    except OSError as error:
+        existing, reason = None, error.strerror
+    if existing is None or not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        raise UsageError(
+            f"`{name}` should be a folder that can be written to, or made ({reason}). "
+            f"Received: {name}={path}"
+        )
+
+
+def _obstacle(path):
+    """Says why a path cannot be a file to write, or returns `None`."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return "there is something else than a file"
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        return error.strerror
+    try:
+        os.stat(f"{path}{'.' * 12}")  # it is written under a longer name first
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def backend_name(name):
@@ -159,6 +225,20 @@ def _parse(values, argv):
         raise UsageError(_reason(values, error, argv)) from None
     if len(rest) > 1:
         raise UsageError(f"Flags begin with two dashes, --name=value. Received: {rest[1]}")
+    _check_strings(values)
+
+
+def _check_strings(values):
+    """Refuses texts that name nothing."""
+    for name in values:
+        flag = values[name]
+        for text in flag.value if isinstance(flag.value, list) else [flag.value]:
+            if flag.present and isinstance(text, str) and (not text.strip() or "\0" in text):
+                reason = "hold a null character" if text.strip() else "be empty; leave it out"
+                raise UsageError(
+                    f"`{name}` ({flag.help.partition('; ')[0]}) should not {reason}. "
+                    f"Received: {name}={text!r}"
+                )
 
 
 def find_flagfiles(arguments):
@@ -181,7 +261,7 @@ def find_flagfile(path):
         return path
     presets = presets_folder()
     preset = presets / pathlib.Path(path).name
-    if not preset.is_file():
+    if not os.path.isfile(preset):  # of a Path it raises an error where the name is too long
         known = ", ".join(sorted(p.name for p in presets.glob("*.flags")))
         raise UsageError(
             f"`flagfile` should be a file, or one of the presets {known}. "

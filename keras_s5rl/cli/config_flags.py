@@ -5,16 +5,25 @@ import dataclasses
 from absl import flags
 
 from keras_s5rl.cli.command import UsageError
+from keras_s5rl.cli.flag_types import define_integer, define_sizes
 from keras_s5rl.ppo.config import PPOConfig
 
-_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean}
+_DEFINE = {
+    int: define_integer,
+    float: flags.DEFINE_float,
+    bool: flags.DEFINE_boolean,
+    tuple[int, ...]: define_sizes,
+}
 
 
 def define_config_flags(values):
     """Defines a flag for every field of `PPOConfig`, with its default and its meaning."""
     for field in dataclasses.fields(PPOConfig):
         define = _DEFINE.get(field.type, flags.DEFINE_string)
-        help = f"{field.metadata['help']}; {field.metadata['expected']}"
+        help, expected = field.metadata["help"], field.metadata["expected"]
+        if isinstance(field.default, tuple):
+            expected = "positive integers with commas between them"
+        help = f"{help}; {expected}"
         define(field.name, _as_flag(field.default), help, flag_values=values)
 
 
@@ -43,20 +52,8 @@ def config_from_flags(values, recorded=None):
 
 
 def _as_flag(value):
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
     return "none" if value is None else value
 
 
 def _from_flag(field, value):
-    if isinstance(field.default, tuple):
-        try:
-            return tuple(int(part) for part in value.split(",") if part.strip())
-        except ValueError:
-            raise UsageError(
-                f"`{field.name}` ({field.metadata['help']}) should be integers with commas "
-                f"between them. Received: {field.name}={value}"
-            ) from None
-    if value == "none" and field.name == "norm":
-        return None
-    return value
+    return None if value == "none" and field.name == "norm" else value

@@ -10,17 +10,18 @@ With --in_context an environment made of trials is scored trial by trial and ste
 
 import functools
 import json
-import os
-import pathlib
 import sys
 
 from absl import flags
 
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
+from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.in_context_table import in_context_table
+from keras_s5rl.cli.run_reports import write_evaluation, write_report
 from keras_s5rl.cli.train import parse_env_args
-from keras_s5rl.runs import RunDirectory, plot_in_context, write_json_atomically
+from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.runs import RunDirectory, console, plot_in_context, write_json_atomically
 
 
 def main(argv=None):
@@ -48,6 +49,21 @@ def define_flags(values):
     flags.DEFINE_string(
         "record", None, "folder for animations (GIF) of further episodes", flag_values=values
     )
+    define_integer(
+        "seed",
+        None,
+        "seed of the episodes; from 0 to 2**32 - 1, by default the run's",
+        values,
+        lower_bound=0,
+        upper_bound=2**32 - 1,
+    )
+    flags.DEFINE_boolean(
+        "overwrite",
+        False,
+        "replace the run's file though its score is over more episodes, or of another seed or mode",
+        flag_values=values,
+    )
+    command.define_accept_flag(values)
     command.define_count_flag(values, "record_episodes", 3, "episodes recorded with --record")
     command.define_environment_flags(values, default=None)
     command.define_backend_flag(values)
@@ -61,29 +77,45 @@ def evaluate(values):
         command.check_output_file("json", values.json)
     _check_in_context(values)
     _check_recording(values)
+    if values.overwrite and values.json is not None:
+        raise UsageError(
+            "`overwrite` replaces the run's own file; leave it out with `json`. "
+            f"Received: overwrite=True, json={values.json}"
+        )
     try:
         run = RunDirectory.open(values.run_dir)
-        command.select_backend(values.backend or run.read_config()["backend"])
+        config = run.read_config(values.accept_edited_config)
+        PPOConfig.from_settings(config)
+        command.select_backend(values.backend or config["backend"])
         from keras_s5rl.training import PPO
 
-        agent = PPO.load(values.run_dir)
+        agent = PPO.load(values.run_dir, values.accept_edited_config)
         report = _play(agent, values, env_args)
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
     if values.json == "-":
-        print(json.dumps(report, indent=2))
-    elif values.json is not None:
-        write_json_atomically(values.json, report)
-    elif values.in_context:
-        write_json_atomically(run.in_context_path, report)
-        title = f"{agent.env}, {agent.memory}, seed {agent.seed}"
-        plot_in_context(report, run.in_context_plot_path, title)
-    elif values.env is None and env_args is None:  # another environment is not this run's score
-        run.write_evaluation(report)
-    out = sys.stderr if values.json == "-" else sys.stdout
-    print(in_context_table(report) if values.in_context else _summary(report), file=out)
+        status = 0 if command.print_result(json.dumps(report, indent=2)) else 1
+        out = sys.stderr
+    else:
+        status, out = 0, sys.stdout
+    console.write(in_context_table(report) if values.in_context else _summary(report), out)
+    _write(run, agent, values, env_args, report)
     if values.record is not None:
         _record(agent, values, env_args, out)
+    return status
+
+
+def _write(run, agent, values, env_args, report):
+    """Writes the report into the run, or where a flag says."""
+    if values.json is not None:
+        if values.json != "-":
+            write_json_atomically(values.json, report)
+    elif values.in_context:
+        if write_report(run, run.in_context_path, report, values.overwrite):
+            title = f"{agent.env}, {agent.memory}, seed {agent.seed}"
+            plot_in_context(report, run.in_context_plot_path, title)
+    elif values.env is None and env_args is None:  # another environment is not this run's score
+        write_evaluation(run, report, values.overwrite)
 
 
 def _play(agent, values, env_args):
@@ -91,16 +123,18 @@ def _play(agent, values, env_args):
         from keras_s5rl.training import evaluate_in_context
 
         return evaluate_in_context(agent, values.num_episodes, values.deterministic, env_args)
+    seed = agent.seed if values.seed is None else values.seed
     if _is_gymnasium_id(values.env):
         from keras_s5rl.training import evaluate_gymnasium
 
-        play = functools.partial(evaluate_gymnasium, agent.policy, values.env, seed=agent.seed)
+        play = functools.partial(evaluate_gymnasium, agent.policy, values.env)
     else:
         play = functools.partial(agent.evaluate, env=values.env)
     return play(
         num_episodes=values.num_episodes,
         deterministic=values.deterministic,
         env_args=env_args,
+        seed=seed,
     )
 
 
@@ -110,11 +144,12 @@ def _is_gymnasium_id(env):
 
 def _check_in_context(values):
     """Refuses what a score inside contexts has no use for."""
-    for name in ("env", "record"):
+    for name in ("env", "record", "seed"):
         if values.in_context and values[name].value is not None:
             raise UsageError(
-                f"`{name}` does not go with `in_context`, which plays the environment of the run; "
-                f"leave one of them out. Received: {name}={values[name].value}, in_context=True"
+                f"`{name}` does not go with `in_context`, which plays the environment of the run "
+                "in the contexts of its bank; leave one of them out. "
+                f"Received: {name}={values[name].value}, in_context=True"
             )
 
 
@@ -132,14 +167,7 @@ def _check_recording(values):
             "`record` draws environments of the package; leave it out with an id of Gymnasium. "
             f"Received: record={values.record}, env={values.env}"
         )
-    existing = pathlib.Path(values.record).absolute()
-    while not os.path.lexists(existing):
-        existing = existing.parent
-    if not values.record or not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        raise UsageError(
-            "`record` should be a folder that can be written to, or made. "
-            f"Received: record={values.record}"
-        )
+    command.check_output_folder("record", values.record)
 
 
 def _record(agent, values, env_args, out):
@@ -147,13 +175,17 @@ def _record(agent, values, env_args, out):
     from keras_s5rl.training.recording import record_episodes
 
     env = agent.environment.env
-    if values.env is not None or env_args is not None:
+    if env_args is not None or values.env not in (None, agent.env):
         env = envs.make(values.env or agent.env, **(env_args or {}))
-    recorded = record_episodes(
-        agent.policy, env, values.record, values.record_episodes, values.deterministic, agent.seed
-    )
+    seed = agent.seed if values.seed is None else values.seed
+    try:
+        recorded = record_episodes(
+            agent.policy, env, values.record, values.record_episodes, values.deterministic, seed
+        )
+    except (ValueError, NotImplementedError) as error:
+        raise UsageError(error) from None
     for path, num_steps, episode_return in recorded:
-        print(f"{path}: return {episode_return:.4f} in {num_steps} steps", file=out)
+        console.write(f"{path}: return {episode_return:.4f} in {num_steps} steps", out)
 
 
 def _summary(report):

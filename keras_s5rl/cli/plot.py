@@ -11,10 +11,13 @@ from absl import flags
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.labels import label_runs
+from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import (
+    Checkpoints,
     RunDirectory,
-    RunError,
     compare_in_context,
+    console,
+    find_damage,
     plot_learning_curves,
     read_json,
     read_metrics,
@@ -42,6 +45,7 @@ def define_flags(values):
     flags.DEFINE_string(
         "tier", "T1", "tier of the contexts to draw with --in_context", flag_values=values
     )
+    command.define_accept_flag(values)
     command.define_backend_flag(values)
 
 
@@ -58,17 +62,41 @@ def plot(values):
     command.backend_name(values.backend)  # checked as on every command; drawing needs none
     try:
         runs = [RunDirectory.open(path) for path in values.run_dir]
-        labels = label_runs([run.read_config() for run in runs])
+        configs = [run.read_config(values.accept_edited_config) for run in runs]
+        for config in configs:
+            PPOConfig.from_settings(config)
+        labels = label_runs(configs)
         if values.in_context:
-            scores = list(zip(labels, map(_read_in_context, runs), strict=True))
-            compare_in_context(scores, values.output, values.tier, values.title)
+            _compare_in_context(runs, labels, values)
         else:
-            metrics = [read_metrics(run.metrics_path) for run in runs]
+            metrics = [_read_metrics(run) for run in runs]
             curves = list(zip(labels, metrics, strict=True))
             plot_learning_curves(curves, values.output, values.metric, values.title)
-    except RunError as error:
+    except ValueError as error:
         raise UsageError(error) from None
-    print(values.output)
+    command.print_result(values.output)
+
+
+def _read_metrics(run):
+    """The columns of metrics.jsonl; says so where they are not those of its training."""
+    written = Checkpoints(run.checkpoints_dir).newest_metadata() or {}
+    size, sha256 = written.get("metrics_size"), written.get("metrics_sha256")
+    if isinstance(size, int) and isinstance(sha256, str):
+        damage = find_damage(run.metrics_path, size, sha256)
+        if damage is not None:
+            console.write(f"warning: {run.metrics_path} {damage} since training wrote it")
+    return read_metrics(run.metrics_path)
+
+
+def _compare_in_context(runs, labels, values):
+    scores = list(zip(labels, map(_read_in_context, runs), strict=True))
+    try:
+        compare_in_context(scores, values.output, values.tier, values.title)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise UsageError(
+            "`run_dir` should hold an in_context.json as evaluate --in_context writes it; call "
+            f"that again ({type(error).__name__}: {error}). Received: run_dir={values.run_dir}"
+        ) from None
 
 
 def _read_in_context(run):

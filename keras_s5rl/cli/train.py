@@ -9,10 +9,13 @@ from absl import flags
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.config_flags import config_from_flags, define_config_flags
-from keras_s5rl.runs import RunDirectory, RunError
+from keras_s5rl.cli.flag_types import define_integer
+from keras_s5rl.cli.run_reports import write_evaluation
+from keras_s5rl.runs import RunDirectory, RunError, WriteError
 
 _EVALUATION_EPISODES = 256
 _CAPTURE_LOOPS = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"
+_RESUMING = ("override", "accept_edited_config")
 _SCHEDULE = ("total_steps", "checkpoint_every", "log_every")  # what may differ when resuming
 
 
@@ -25,13 +28,20 @@ def define_flags(values):
     command.define_environment_flags(values, default="RepeatPreviousEasy")
     command.define_backend_flag(values)
     flags.DEFINE_string("memory", "s5", "memory of the agent", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "seed of everything random", flag_values=values)
+    define_integer("seed", 0, "seed of everything random; from 0 to 2**32 - 1", values)
     command.define_count_flag(values, "num_seeds", 1, "seeds trained side by side")
     command.define_count_flag(values, "total_steps", 500_000, "environment steps of the whole run")
     flags.DEFINE_string(
         "run_dir", None, "folder of the run; by default a new one below runs/", flag_values=values
     )
     flags.DEFINE_boolean("resume", False, "go on with the run in run_dir", flag_values=values)
+    flags.DEFINE_boolean(
+        "override",
+        False,
+        "with --resume: go on with the settings given here where they differ from the run's",
+        flag_values=values,
+    )
+    command.define_accept_flag(values)
     command.define_count_flag(values, "checkpoint_every", 50, "updates between checkpoints")
     command.define_count_flag(values, "log_every", 10, "updates between lines of progress")
     flags.DEFINE_boolean(
@@ -49,11 +59,7 @@ def train(values):
 
 
 def _train(values, signals):
-    if values.num_seeds > 1:
-        raise UsageError(
-            "`num_seeds` should be 1: training several seeds in one program is not available yet; "
-            f"run the command once a seed. Received: num_seeds={values.num_seeds}"
-        )
+    _check_flags(values)
     recorded = _recorded_settings(values) if values.resume else None
     config = config_from_flags(values, recorded)
     settings = {
@@ -66,42 +72,49 @@ def _train(values, signals):
     command.select_backend(settings["backend"], config.num_devices)
     if values.cuda_graphs:
         _capture_loops()
-    run_dir = values.run_dir or _new_run_dir(settings)
 
     from keras_s5rl.training import PPO, NonFiniteLossError
     from keras_s5rl.training.checks import check_devices
 
     try:
         check_devices(config)
+        _check_cuda_graphs(values)
         agent = PPO(settings["env"], env_args, settings["memory"], config, settings["seed"])
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
-    print(
+    run_dir = values.run_dir or _new_run_dir(settings)
+    command.print_result(
         f"{settings['memory']} with {agent.num_parameters:,} parameters on {settings['env']}, "
-        f"seed {settings['seed']}, into {run_dir}",
-        flush=True,
+        f"seed {settings['seed']}, into {run_dir}"
     )
     signals.policy = agent.policy
     try:
         schedule = {name: settings[name] for name in _SCHEDULE}
-        agent.fit(**schedule, run_dir=run_dir, resume=values.resume)
-    except RunError as error:
+        resuming = {name: values[name].value for name in ("resume", *_RESUMING)}
+        agent.fit(**schedule, run_dir=run_dir, **resuming)
+    except ValueError as error:  # a RunError, or too little memory
         raise UsageError(error) from None
-    except NonFiniteLossError as error:
+    except (NonFiniteLossError, WriteError) as error:
         command.print_error(error)
         return 1
     if signals.received:
-        print(f"stopped at {agent.env_steps:,} steps; go on with --resume --run_dir={run_dir}")
+        command.print_result(
+            f"stopped at {agent.env_steps:,} steps; go on with --resume --run_dir={run_dir}"
+        )
         return 128 + signals.received
     signals.policy = None
-    report = agent.evaluate(num_episodes=_EVALUATION_EPISODES)
-    RunDirectory(run_dir).write_evaluation(report)
-    print(
+    try:
+        report = agent.evaluate(num_episodes=_EVALUATION_EPISODES)
+    except ValueError as error:  # too little memory: the run itself is whole
+        command.print_error(error)
+        return 1
+    command.print_result(
         f"return {report['return_mean']:.3f} +- {report['return_ci95']:.3f} on "
         f"{_EVALUATION_EPISODES} fresh episodes "
         f"(sampled {report['other_mode']['return_mean']:.3f}); "
         f"policy, curve and metrics are in {run_dir}"
     )
+    write_evaluation(RunDirectory(run_dir), report)
     return 0
 
 
@@ -109,8 +122,8 @@ def parse_env_args(text):
     if text is None:
         return {}
     try:
-        arguments = json.loads(text)
-    except ValueError:
+        arguments = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
         raise UsageError(
@@ -130,23 +143,61 @@ def _capture_loops():
     os.environ["XLA_FLAGS"] = f"{given} {_CAPTURE_LOOPS}".strip()
 
 
+def _check_cuda_graphs(values):
+    from keras_s5rl import backend
+
+    if values.cuda_graphs and not backend.device_name().startswith("gpu"):
+        raise UsageError(
+            "`cuda_graphs` needs an NVIDIA GPU. "
+            f"Received: cuda_graphs=True on the device {backend.device_name()}"
+        )
+
+
+def _refuse_constant(name):
+    """JSON has no NaN and no infinity."""
+    raise ValueError(name)
+
+
+def _check_flags(values):
+    if values.num_seeds > 1:
+        raise UsageError(
+            "`num_seeds` should be 1: training several seeds in one program is not available yet; "
+            f"run the command once a seed. Received: num_seeds={values.num_seeds}"
+        )
+    for name in _RESUMING:
+        if values[name].value and not values.resume:
+            raise UsageError(f"`{name}` goes with `resume`. Received: {name}=True, resume=False")
+
+
 def _recorded_settings(values):
     if values.run_dir is None:
         raise UsageError("`run_dir` should name the run to resume. Received: run_dir=None")
     try:
-        return RunDirectory.open(values.run_dir).read_config()
+        return RunDirectory.open(values.run_dir).read_config(values.accept_edited_config)
     except RunError as error:
         raise UsageError(error) from None
 
 
 def _new_run_dir(settings):
-    """`runs/<env>_<memory>_seed<seed>`, with a number behind it where that is taken."""
-    name = f"runs/{settings['env']}_{settings['memory']}_seed{settings['seed']}"
+    """Makes `runs/<env>_<memory>_seed<seed>`, with a number behind it where that is taken: of
+    several trainings that start together each gets a folder of its own."""
+    name = "_".join([settings["env"], settings["memory"], f"seed{settings['seed']}"])
+    name = f"runs/{name.replace('/', '-')}"
     path, number = name, 1
-    while os.path.exists(path):
-        number += 1
-        path = f"{name}_{number}"
-    return path
+    try:
+        os.makedirs("runs", exist_ok=True)
+        while True:
+            try:
+                os.mkdir(path)
+                return path
+            except FileExistsError:
+                number += 1
+                path = f"{name}_{number}"
+    except OSError as error:
+        raise UsageError(
+            f"`run_dir` should be given: no folder can be made below runs ({error.strerror}). "
+            f"Received: run_dir=None, for which {path} was tried"
+        ) from None
 
 
 class _Signals:

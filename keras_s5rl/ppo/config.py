@@ -15,12 +15,21 @@ def _is_integer(value):
 
 
 def _is_number(value):
-    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)
+    if _is_integer(value):
+        return abs(value) < 2**1023  # it becomes a float
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _is_count(value):
+    return _is_integer(value) and 0 < value < 2**63
+
+
+def _is_name(value):
+    return isinstance(value, str) and value != ""
 
 
 def _count(default, help):
-    return _setting(default, help, lambda v: _is_integer(v) and v > 0, "a positive integer")
+    return _setting(default, help, _is_count, "a positive integer")
 
 
 def _positive(default, help):
@@ -49,24 +58,25 @@ def _choice(default, help, options):
 
 def _sizes(default, help):
     def check(value):
-        return isinstance(value, tuple) and all(_is_integer(v) and v > 0 for v in value)
+        return isinstance(value, tuple) and all(map(_is_count, value))
 
     return _setting(default, help, check, "a tuple of positive integers")
 
 
 NORMS = (None, "pre", "post")
 BLOCK_ACTIVATIONS = ("full_glu", "half_glu1", "half_glu2", "gelu")
-RUN_SETTINGS = (
-    "env",
-    "env_args",
-    "memory",
-    "backend",
-    "seed",
-    "num_seeds",
-    "total_steps",
-    "checkpoint_every",
-    "log_every",
-)
+# The settings of a run beside those of `PPOConfig`: the check of each, and what it should be.
+RUN_SETTINGS = {
+    "env": (_is_name, "the name of an environment"),
+    "env_args": (lambda v: isinstance(v, dict), "a JSON object"),
+    "memory": (_is_name, "the name of a memory"),
+    "backend": (_is_name, "the name of a Keras backend"),
+    "seed": (lambda v: _is_integer(v) and 0 <= v < 2**32, "an integer from 0 to 2**32 - 1"),
+    "num_seeds": (_is_count, "a positive integer"),
+    "total_steps": (_is_count, "a positive integer"),
+    "checkpoint_every": (_is_count, "a positive integer"),
+    "log_every": (_is_count, "a positive integer"),
+}
 # Settings that runs written by earlier versions lack; nothing that they trained depends on them.
 LATER_SETTINGS = (
     "context_length",
@@ -75,6 +85,25 @@ LATER_SETTINGS = (
     "normalize_advantages_per_task",
     "normalize_rewards",
     "num_devices",
+)
+# Settings that a run may go on with another value of: its state has the same shape with any.
+OVERRIDABLE_SETTINGS = (
+    "num_epochs",
+    "num_minibatches",
+    "learning_rate",
+    "anneal_learning_rate",
+    "adam_epsilon",
+    "discount",
+    "gae_lambda",
+    "clip_epsilon",
+    "clip_value_loss",
+    "value_coefficient",
+    "entropy_coefficient",
+    "max_grad_norm",
+    "normalize_advantages",
+    "normalize_advantages_per_task",
+    "treat_truncation_as_termination",
+    "reward_scale",
 )
 _EPISODES_KEPT = 100  # at least, of all environments together, for the mean of their returns
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
@@ -193,7 +222,7 @@ class PPOConfig:
             if isinstance(value, list):  # a JSON file has no tuples
                 value = tuple(value)
                 object.__setattr__(self, field.name, value)
-            if field.type is float and _is_integer(value):
+            if field.type is float and _is_integer(value) and _is_number(value):
                 object.__setattr__(self, field.name, float(value))
             if not field.metadata["check"](value):
                 raise ValueError(
@@ -239,7 +268,8 @@ class PPOConfig:
         A setting that the run's version did not have yet gets its default.
 
         Raises:
-            ValueError: If a setting is missing, this one's or a run's, or out of its range.
+            ValueError: If a setting is missing, or is not what it should be; settings of the run
+                that do not belong to the configuration, such as `env`, are checked, too.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [
@@ -252,6 +282,12 @@ class PPOConfig:
                 f"`config.json` should hold every setting of the run; {', '.join(missing)} are not "
                 f"there. Restore it from a copy. Received: {len(settings)} settings"
             )
+        for name, (check, expected) in RUN_SETTINGS.items():
+            if not check(settings[name]):
+                raise ValueError(
+                    f"`{name}` in config.json should be {expected}. "
+                    f"Received: {name}={settings[name]!r}"
+                )
         return cls(**{name: settings[name] for name in names if name in settings})
 
     @property

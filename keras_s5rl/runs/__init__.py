@@ -3,11 +3,19 @@
 Nothing here needs Keras or a backend.
 """
 
+from keras_s5rl.runs import console
 from keras_s5rl.runs.checkpoints import Checkpoints
-from keras_s5rl.runs.files import RunError, read_json, replacing, write_json_atomically
+from keras_s5rl.runs.files import (
+    RunError,
+    WriteError,
+    read_json,
+    replacing,
+    write_json_atomically,
+)
 from keras_s5rl.runs.in_context_plots import compare_in_context, plot_in_context
 from keras_s5rl.runs.machine import machine_block
 from keras_s5rl.runs.metrics import MetricsLog, read_metrics
+from keras_s5rl.runs.metrics_repair import find_damage, repair
 from keras_s5rl.runs.plots import plot_learning_curve, plot_learning_curves
 from keras_s5rl.runs.run_directory import RunDirectory
 from keras_s5rl.runs.tensorboard_log import TensorBoardLog
@@ -18,13 +26,17 @@ __all__ = [
     "RunDirectory",
     "RunError",
     "TensorBoardLog",
+    "WriteError",
     "compare_in_context",
+    "console",
+    "find_damage",
     "machine_block",
     "plot_in_context",
     "plot_learning_curve",
     "plot_learning_curves",
     "read_json",
     "read_metrics",
+    "repair",
     "replacing",
     "write_json_atomically",
 ]

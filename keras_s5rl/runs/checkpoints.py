@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -20,8 +21,15 @@ from keras_s5rl.runs.files import (
 )
 
 FORMAT_VERSION = 1
-_NAME = re.compile(r"checkpoint_(\d{8,})")
-_REPLACED = re.compile(r"\.checkpoint_(\d{8,})\.replaced")
+_NAME = re.compile(r"checkpoint_([0-9]{8,})")
+_REPLACED = re.compile(r"\.checkpoint_([0-9]{8,})\.replaced")
+
+_MANIFEST = {  # the other keys that a manifest has, and their types
+    "metadata": dict,
+    "arrays": dict,
+    "arrays_bytes": int,
+    "arrays_sha256": str,
+}
 
 
 class Checkpoints:
@@ -85,6 +93,27 @@ class Checkpoints:
         name = f"checkpoint_{step:08d}"
         aside = self.directory / f".{name}.tmp"
         aside.mkdir()
+        try:
+            self._write(aside, step, arrays, metadata)
+        except BaseException:  # a full disk needs the room
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+
+        folder = self.directory / name
+        replaced = self.directory / f".{name}.replaced"
+        if folder.exists():  # two renames: between them `load_newest` reads the replaced one
+            os.rename(folder, replaced)
+        os.rename(aside, folder)
+        sync_folder(self.directory)
+
+        kept = [other for other in self.steps() if other <= step][-self.keep :]
+        for other, path in self._folders().items():
+            if other not in kept:
+                os.rename(path, self.directory / f".{path.name.strip('.')}.tmp")
+        self._remove_stale()
+        return folder
+
+    def _write(self, aside: Path, step: int, arrays: dict, metadata: dict) -> None:
         arrays_path = aside / "arrays.npz"
         _write_arrays(arrays_path, arrays)
         manifest = {
@@ -101,22 +130,13 @@ class Checkpoints:
         manifest["manifest_sha256"] = _sha256_of_manifest(manifest)
         write_json_atomically(aside / "manifest.json", manifest)  # syncs the folder `aside` too
 
-        folder = self.directory / name
-        replaced = self.directory / f".{name}.replaced"
-        if folder.exists():  # two renames: between them `load_newest` reads the replaced one
-            os.rename(folder, replaced)
-        os.rename(aside, folder)
-        sync_folder(self.directory)
-
-        kept = [other for other in self.steps() if other <= step][-self.keep :]
-        for other, path in self._folders().items():
-            if other not in kept:
-                os.rename(path, self.directory / f".{path.name.strip('.')}.tmp")
-        self._remove_stale()
-        return folder
-
-    def load_newest(self) -> tuple[int, dict[str, np.ndarray], dict, list[tuple[str, str]]]:
+    def load_newest(
+        self, below: float = math.inf
+    ) -> tuple[int, dict[str, np.ndarray], dict, list[tuple[str, str]]]:
         """Reads the newest checkpoint that is whole.
+
+        Args:
+            below: only checkpoints of smaller steps are read. Defaults to infinity.
 
         Returns:
             `(step, arrays, metadata, skipped)`: `skipped` names the newer checkpoints that could
@@ -125,19 +145,33 @@ class Checkpoints:
         Raises:
             RunError: when there is none that can be read.
         """
-        skipped = []
-        for step, folder in sorted(self._folders().items(), reverse=True):
-            try:
-                arrays, metadata = _read(folder, step)
-            except (RunError, OSError) as error:
-                skipped.append((f"checkpoint_{step:08d}", str(error)))
-            else:
-                return step, arrays, metadata, skipped
+        while True:
+            skipped = []
+            folders = {step: path for step, path in self._folders().items() if step < below}
+            for step, folder in sorted(folders.items(), reverse=True):
+                try:
+                    arrays, metadata = _read(folder, step)
+                except (RunError, OSError) as error:
+                    skipped.append((f"checkpoint_{step:08d}", str(error)))
+                else:
+                    return step, arrays, metadata, skipped
+            if folders.keys() == {step for step in self._folders() if step < below}:
+                break
+            # A training that goes on has replaced them all since.
         found = "; ".join(f"{name}: {reason}" for name, reason in skipped)
         raise RunError(
             f"No checkpoint can be read ({found or 'there is none'}). Start a new run in another "
             f"folder. Received: directory={str(self.directory)!r}"
         )
+
+    def newest_metadata(self) -> dict | None:
+        """Returns the metadata of the newest checkpoint whose manifest can be read, or None."""
+        for step, folder in sorted(self._folders().items(), reverse=True):
+            try:
+                return _read_manifest(folder, step)["metadata"]
+            except (RunError, OSError):
+                continue
+        return None
 
     def _folders(self) -> dict[int, Path]:
         """The folder of each step; one that was just being replaced counts if no new one is in."""
@@ -155,7 +189,7 @@ class Checkpoints:
         in_use = set(self._folders().values())
         for path in self.directory.glob(".checkpoint_*"):
             if path not in in_use:
-                shutil.rmtree(path)
+                _remove(path)
 
 
 def _checked(name: str, array) -> np.ndarray:
@@ -180,14 +214,30 @@ def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     sync_file(path)
 
 
-def _read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict]:
+def _remove(path: Path) -> None:
+    """Removes a folder, or what was put in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _read_manifest(folder: Path, step: int) -> dict:
     manifest = read_json(folder / "manifest.json")
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
         raise RunError(f"format_version is {version!r}, and this version reads {FORMAT_VERSION}")
     checksum = manifest.pop("manifest_sha256", None)
-    if checksum != _sha256_of_manifest(manifest) or manifest["step"] != step:
+    if checksum != _sha256_of_manifest(manifest) or manifest.get("step") != step:
         raise RunError("manifest.json was altered: it does not match its own checksum or its step")
+    for name, expected in _MANIFEST.items():
+        if type(manifest.get(name)) is not expected:
+            raise RunError(f"manifest.json has no `{name}` of type {expected.__name__}")
+    return manifest
+
+
+def _read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict]:
+    manifest = _read_manifest(folder, step)
     path = folder / "arrays.npz"
     if not path.is_file():
         raise RunError("arrays.npz is missing")
@@ -196,22 +246,30 @@ def _read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict]:
         raise RunError(f"arrays.npz has {size} bytes in place of {manifest['arrays_bytes']}")
     if _sha256_of_file(path) != manifest["arrays_sha256"]:
         raise RunError("arrays.npz was altered: it does not match its SHA-256 in manifest.json")
-    with zipfile.ZipFile(path) as archive:
-        arrays = {
-            name: _read_array(archive, name, entry["dtype"])
-            for name, entry in manifest["arrays"].items()
-        }
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = {
+                name: _read_array(archive, name, **entry)
+                for name, entry in manifest["arrays"].items()
+            }
+    # Its checksum is right, so it was written like this: whatever is wrong, another may do.
+    except Exception as error:
+        raise RunError(
+            f"arrays.npz does not hold what manifest.json says ({type(error).__name__}: {error})"
+        ) from error
     return arrays, manifest["metadata"]
 
 
-def _read_array(archive: zipfile.ZipFile, name: str, dtype: str) -> np.ndarray:
+def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, shape: list) -> np.ndarray:
     with archive.open(f"{name}.npy") as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
-    if array.dtype.name == dtype:
-        return array
-    import ml_dtypes  # noqa: F401  gives numpy the names bfloat16, float8_e4m3fn, ...
+    if array.dtype.name != dtype:
+        import ml_dtypes  # noqa: F401  gives numpy the names bfloat16, float8_e4m3fn, ...
 
-    return array.view(np.dtype(dtype))
+        array = array.view(np.dtype(dtype))
+    if list(array.shape) != shape:
+        raise ValueError(f"`{name}` has shape {array.shape}, not {shape}")
+    return array
 
 
 def _sha256_of_file(path: Path) -> str:

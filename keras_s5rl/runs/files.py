@@ -15,6 +15,24 @@ class RunError(ValueError):
     """What a run left on disk, or was asked to write there, is not as it should be."""
 
 
+class WriteError(OSError):
+    """A run cannot be written any more: the disk is full, or its folder is gone."""
+
+
+def check_in_place(path: str | os.PathLike, descriptor: int) -> None:
+    """Raises a WriteError unless `path` leads to the open file: what is written to a file that was
+    removed or replaced is lost."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except OSError:
+        found = None
+    if found is None or not os.path.samestat(found, os.fstat(descriptor)):
+        raise WriteError(
+            f"{Path(path).name} was removed or replaced while the run was written. "
+            f"Received: path={str(path)!r}"
+        )
+
+
 def sync_folder(folder: str | os.PathLike) -> None:
     """Makes the names in `folder` (files created, renamed or removed) survive a power cut."""
     if os.name == "nt":  # Windows cannot open a folder, and has no need to
@@ -124,14 +142,19 @@ def read_json(path: str | os.PathLike) -> dict:
     """Reads a JSON object from `path`.
 
     Raises:
-        RunError: when the file is missing, cut short, or holds no object.
+        RunError: when the file is missing, cannot be read, was cut short, or holds no object.
     """
     path = Path(path)
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path.name} is missing. Received: path={str(path)!r}") from None
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+    except OSError as error:
+        raise RunError(
+            f"{path.name} cannot be read ({error.strerror}). Received: path={str(path)!r}"
+        ) from None
+    # ValueError: JSONDecodeError and UnicodeDecodeError; RecursionError: brackets without end.
+    except (ValueError, RecursionError) as error:
         raise RunError(
             f"{path.name} is no whole JSON file, it was cut short or altered ({error}). "
             f"Restore it from a copy. Received: path={str(path)!r}"

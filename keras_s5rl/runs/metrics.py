@@ -1,19 +1,21 @@
 """metrics.jsonl: one line of numbers per update."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
 
 import numpy as np
 
-from keras_s5rl.runs.files import RunError, plain
+from keras_s5rl.runs.files import RunError, check_in_place, plain
 
 
 class MetricsLog:
     """Appends updates to a JSON-lines file, and cuts it back to a checkpoint.
 
     Each line goes out in one write and is seen by readers at once. A last line that a crash left
-    half written is cut off when the file is opened.
+    half written is cut off when the file is opened. A file that was removed or replaced while it is
+    open is not written any more.
 
     Args:
         path: the file; made if it does not exist.
@@ -41,6 +43,11 @@ class MetricsLog:
         """The length of the file in bytes: what a checkpoint stores to `truncate` to."""
         return os.fstat(self._file.fileno()).st_size
 
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what was written: what a checkpoint stores to know the lines again."""
+        return self._hash.hexdigest()
+
     def append(self, metrics: dict) -> None:
         """Writes one line.
 
@@ -50,8 +57,10 @@ class MetricsLog:
 
         Raises:
             RunError: when a number is NaN or infinite; nothing is written then.
+            WriteError: when the file was removed or replaced.
         """
         line = json.dumps({name: plain(value, name) for name, value in metrics.items()})
+        check_in_place(self.path, self._file.fileno())
         self._write(line.encode() + b"\n")
 
     def truncate(self, size: int) -> None:
@@ -91,9 +100,12 @@ class MetricsLog:
         if written != len(line):  # a full disk
             self._cut(start)
             raise OSError(f"{self.path} took {written} of {len(line)} bytes: is the disk full?")
+        self._hash.update(line)
 
     def _cut(self, size: int) -> None:
         self._file.truncate(size)
+        self._file.seek(0)
+        self._hash = hashlib.file_digest(self._file, "sha256")
 
 
 def read_metrics(path: str | os.PathLike) -> dict[str, np.ndarray | list]:
@@ -108,32 +120,42 @@ def read_metrics(path: str | os.PathLike) -> dict[str, np.ndarray | list]:
         a name missing from a line are NaN. What is none of these stays a list.
 
     Raises:
-        RunError: when there is no such file, or another line is no JSON object.
+        RunError: when there is no such file, it cannot be read, or another line is no JSON object.
     """
     path = Path(path)
     try:
         lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line end is unfinished
     except FileNotFoundError:
         raise RunError(f"There is no such file. Received: path={str(path)!r}") from None
+    except OSError as error:
+        raise RunError(
+            f"{path.name} cannot be read ({error.strerror}). Received: path={str(path)!r}"
+        ) from None
     rows = []
     for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict):
+        row = parse_line(line)
+        if row is None:
             raise RunError(f"Line {number} is no JSON object. Received: path={str(path)!r}")
         rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: _column([row.get(name) for row in rows]) for name in names}
 
 
-def _column(values: list) -> np.ndarray | list:
-    if all(type(value) is int for value in values):
-        return np.array(values, np.int64)
+def parse_line(line: bytes) -> dict | None:
+    """Returns the JSON object in a line, or None where there is none."""
     try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _column(values: list) -> np.ndarray | list:
+    try:
+        if all(type(value) is int for value in values):
+            return np.array(values, np.int64)
         return np.array(values, np.float64)  # None becomes NaN
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return values
 
 

@@ -79,8 +79,14 @@ def _curves(label: str, metrics: dict, metric: str) -> list[tuple[np.ndarray, np
             f"The run {label!r} has no column `{metric}` over `env_steps`. "
             f"Received: columns={sorted(metrics)}"
         )
-    steps = np.asarray(metrics["env_steps"], np.float64)
-    values = np.asarray(values, np.float64).reshape(len(steps), -1)
+    try:
+        steps = np.asarray(metrics["env_steps"], np.float64)
+        values = np.asarray(values, np.float64).reshape(len(steps), -1)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RunError(
+            f"`{metric}` and `env_steps` of the run {label!r} must be numbers in every line of its "
+            f"metrics ({error}). Received: {metric}={str(values)[:80]}"
+        ) from None
     curves = []
     for column in values.T:
         known = np.isfinite(column)

@@ -1,17 +1,22 @@
-"""The folder of one training run: where everything in it lies, and its config.json."""
+"""The folder of one training run: where everything in it lies, its lock and its config.json."""
 
+import contextlib
+import hashlib
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from keras_s5rl.runs.files import RunError, read_json, sync_folder, write_json_atomically
+from keras_s5rl.runs.files import RunError, plain, read_json, sync_folder, write_json_atomically
+from keras_s5rl.runs.lock import RunLock
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1, without a checksum, is read, too
 
 
 class RunDirectory:
     """What one training run leaves on disk.
 
-        config.json          every setting, versions, backend, device, seed
+        config.json          every setting, versions, backend, device, seed; with a checksum
         metrics.jsonl        one line per update
         tensorboard/         the same numbers as TensorBoard event files
         checkpoints/         the newest states of the training, to resume from
@@ -21,6 +26,8 @@ class RunDirectory:
         in_context.json      its scores trial by trial and step by step, and in_context.png of them
 
     The constructor only names the paths; use `create` for a new run and `open` for one that exists.
+    A process that writes the run holds its lock, a file `.lock`: `create` takes it, `take` does for
+    a run that exists, and `release` gives it back. Reading needs no lock.
 
     Args:
         path: the folder, as a string or a path.
@@ -29,49 +36,53 @@ class RunDirectory:
 
     >>> import tempfile
     >>> run = RunDirectory.create(Path(tempfile.mkdtemp()) / "demo", {"env": "RepeatFirstEasy"})
+    >>> run.release()
     >>> RunDirectory.open(run.path).read_config()
     {'env': 'RepeatFirstEasy'}
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
+        self._lock = None
 
     def __repr__(self):
         return f"RunDirectory({str(self.path)!r})"
 
     @classmethod
     def create(cls, path: str | os.PathLike, config: dict) -> "RunDirectory":
-        """Makes the folder (and its parents) and writes config.json, before anything else.
+        """Makes the folder (and its parents), takes its lock and writes config.json, before
+        anything else.
 
         A folder that exists is taken when it holds nothing a run writes: other files in it, such
-        as the log a job scheduler has already opened there, are left alone.
+        as the log a job scheduler has already opened there, are left alone. Of several processes
+        that create a run in one folder at once one succeeds.
 
         Args:
             path: the folder of the new run.
-            config: the settings; `format_version` is added in the file.
+            config: the settings; `format_version` and `checksum` are added in the file.
 
         Raises:
-            RunError: when the folder holds a run or parts of one, or is a file.
+            RunError: when the folder holds a run or parts of one, is a file, is in use by another
+                process, or cannot be made or written to.
         """
         run = cls(path)
-        if run.path.exists() and not run.path.is_dir():
-            raise RunError(
-                f"`run_dir` must be a folder, and this is a file. Received: run_dir={str(path)!r}"
-            )
-        if run.config_path.exists():
-            raise RunError(
-                "`run_dir` already holds a run. Resume that one (`--resume`, `resume=True`) or "
-                f"choose another folder. Received: run_dir={str(path)!r}"
-            )
-        left_over = [part.name for part in run._parts() if part.exists()]
-        if left_over:
-            raise RunError(
-                f"`run_dir` has no config.json but holds parts of a run ({', '.join(left_over)}). "
-                f"Move them away or choose another folder. Received: run_dir={str(path)!r}"
-            )
-        run.path.mkdir(parents=True, exist_ok=True)
-        sync_folder(run.path.resolve().parent)
-        run.write_config(config)
+        plain(config, "config")
+        with run._refusing_errors("that can be made and written to"):
+            if run.path.exists() and not run.path.is_dir():
+                raise RunError(
+                    f"`run_dir` must be a folder, and this is a file. Received: "
+                    f"run_dir={str(path)!r}"
+                )
+            run._check_empty()
+            run.path.mkdir(parents=True, exist_ok=True)
+            sync_folder(run.path.resolve().parent)
+            run._lock = RunLock(run.lock_path)
+            try:
+                run._check_empty()  # another process may have been here just before
+                run.write_config(config)
+            except BaseException:
+                run.release()
+                raise
         return run
 
     @classmethod
@@ -82,16 +93,62 @@ class RunDirectory:
             RunError: when there is no config.json in it.
         """
         run = cls(path)
-        if not run.config_path.is_file():
-            raise RunError(
-                "`run_dir` is no run: it has no config.json. Name the folder of a run that was "
-                f"started, or start one there. Received: run_dir={str(path)!r}"
-            )
+        with run._refusing_errors("that can be read"):
+            if not run.config_path.is_file():
+                raise RunError(
+                    "`run_dir` is no run: it has no config.json. Name the folder of a run that was "
+                    f"started, or start one there. Received: run_dir={str(path)!r}"
+                )
         return run
+
+    def take(self) -> None:
+        """Takes the lock of a run that exists, to write it.
+
+        Raises:
+            RunError: when another process holds it, the folder cannot be written to, or a part of
+                the run is a symbolic link or not a file or folder as it should be.
+        """
+        with self._refusing_errors("that can be written to"):
+            self._lock = RunLock(self.lock_path)
+            try:
+                for part in (self.config_path, *self._parts()):
+                    self.check_part(part)
+            except BaseException:
+                self.release()
+                raise
+
+    def release(self) -> None:
+        """Gives the lock back, if this object has it."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def check_in_place(self) -> None:
+        """Raises a WriteError when the folder is no longer the one whose lock was taken."""
+        self._lock.check()
+
+    def check_part(self, part: Path) -> None:
+        """Raises a RunError when a part of the run cannot be written: it is a symbolic link, whose
+        target would be written, a folder in the place of a file or a file in that of a folder."""
+        if part.is_symlink():
+            expected = "should not be a symbolic link, whose target would be written"
+        elif part.is_dir() and part.suffix and part != self.metrics_path:
+            expected = "should be a file, and there is a folder"
+        elif part.is_file() and not part.suffix:
+            expected = "should be a folder, and there is a file"
+        else:
+            return
+        raise RunError(
+            f"`{part.name}` in a run {expected}. Move that away or restore it from a copy. "
+            f"Received: run_dir={str(self.path)!r}"
+        )
 
     @property
     def config_path(self) -> Path:
         return self.path / "config.json"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / ".lock"
 
     @property
     def metrics_path(self) -> Path:
@@ -129,35 +186,78 @@ class RunDirectory:
     def in_context_plot_path(self) -> Path:
         return self.path / "in_context.png"
 
-    def read_config(self) -> dict:
+    def read_config(self, accept_edited: bool = False) -> dict:
         """Returns the settings that `create` was given, as JSON holds them (tuples are lists).
 
+        Args:
+            accept_edited: whether contents that do not match their checksum are taken as they are.
+                Defaults to `False`.
+
         Raises:
-            RunError: when config.json is missing, cut short, or of a format this version cannot
-                read.
+            RunError: when config.json is missing, cut short, edited, or of a format this version
+                cannot read.
         """
         config = read_json(self.config_path)
-        version = config.pop("format_version", None)
-        if version != FORMAT_VERSION:
+        version, checksum = config.get("format_version"), config.pop("checksum", None)
+        if version not in (1, FORMAT_VERSION):
             raise RunError(
-                f"config.json must have `format_version` {FORMAT_VERSION}. Read this run with the "
-                f"version of keras_s5rl that wrote it. Received: format_version={version!r} in "
+                f"config.json must have `format_version` {FORMAT_VERSION} or 1. Read this run with "
+                f"the version of keras_s5rl that wrote it. Received: format_version={version!r} in "
                 f"{str(self.config_path)!r}"
             )
+        had_none = version == 1 and checksum is None
+        if not (had_none or accept_edited or checksum == _checksum(config)):
+            raise RunError(
+                "config.json was edited or damaged: it does not match its checksum. Restore it "
+                "from a copy, or take it as it is with `--accept_edited_config` "
+                f"(`accept_edited_config=True`). Received: run_dir={str(self.path)!r}"
+            )
+        del config["format_version"]
         return config
 
     def write_config(self, config: dict) -> None:
-        """Writes config.json anew, whole or not at all, with the `format_version` added."""
-        if "format_version" in config:
-            raise RunError(
-                "`config` must not name `format_version`: it is added here. "
-                f"Received: config['format_version']={config['format_version']!r}"
-            )
-        write_json_atomically(self.config_path, {"format_version": FORMAT_VERSION, **config})
+        """Writes config.json anew, whole or not at all, with `format_version` and `checksum`."""
+        for name in ("format_version", "checksum"):
+            if name in config:
+                raise RunError(
+                    f"`config` must not name `{name}`: it is added here. "
+                    f"Received: config['{name}']={config[name]!r}"
+                )
+        contents = plain({"format_version": FORMAT_VERSION, **config}, "config")
+        write_json_atomically(self.config_path, {**contents, "checksum": _checksum(contents)})
 
     def write_evaluation(self, evaluation: dict) -> None:
         """Writes evaluation.json, whole or not at all."""
+        self.check_part(self.evaluation_path)
         write_json_atomically(self.evaluation_path, evaluation)
+
+    def _check_empty(self) -> None:
+        """Raises a RunError when the folder holds a run or parts of one."""
+        if os.path.lexists(self.config_path):
+            raise RunError(
+                "`run_dir` already holds a run. Resume that one (`--resume`, `resume=True`) or "
+                f"choose another folder. Received: run_dir={str(self.path)!r}"
+            )
+        left_over = [part.name for part in self._parts() if os.path.lexists(part)]
+        if left_over:
+            raise RunError(
+                f"`run_dir` has no config.json but holds parts of a run ({', '.join(left_over)}). "
+                f"Move them away or choose another folder. Received: run_dir={str(self.path)!r}"
+            )
+
+    @contextlib.contextmanager
+    def _refusing_errors(self, expected: str) -> Iterator[None]:
+        """Turns what the operating system refuses into a RunError."""
+        try:
+            yield
+        except RunError:
+            raise
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+            reason = getattr(error, "strerror", None) or error
+            raise RunError(
+                f"`run_dir` should be a folder {expected} ({reason}). "
+                f"Received: run_dir={str(self.path)!r}"
+            ) from None
 
     def _parts(self):
         return (
@@ -171,3 +271,8 @@ class RunDirectory:
             self.in_context_path,
             self.in_context_plot_path,
         )
+
+
+def _checksum(config: dict) -> str:
+    """Of the contents, whatever the order of the keys and the spaces between them."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

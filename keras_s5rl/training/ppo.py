@@ -151,6 +151,8 @@ class PPO:
         log_every=10,
         callbacks=(),
         verbose=True,
+        override=False,
+        accept_edited_config=False,
     ):
         """Trains until the agent has taken `total_steps` environment steps.
 
@@ -171,6 +173,12 @@ class PPO:
                 epochs `log_every` updates and their logs means of the metrics (NaN where no update
                 has a value). What they do to weights and optimizer counts. Defaults to `()`.
             verbose: Whether to show progress. Defaults to `True`.
+            override: Whether a resumed run may go on with other settings of its `config` than it
+                was started with, such as a lower `learning_rate` (those that leave the shape of its
+                state as it is: `keras_s5rl.ppo.config.OVERRIDABLE_SETTINGS`). Its config.json then
+                says so. Defaults to `False`.
+            accept_edited_config: Whether to resume a run whose config.json was edited. Defaults to
+                `False`.
 
         Returns:
             `keras.callbacks.History`, the means of the metrics over each `log_every` updates.
@@ -191,6 +199,13 @@ class PPO:
         check_callbacks(callbacks)
         if resume and run_dir is None:
             raise ValueError("`run_dir` should name the run to resume. Received: run_dir=None")
+        resuming = {"override": override, "accept_edited_config": accept_edited_config}
+        for name, value in resuming.items():
+            check_bool(name, value)
+            if value and not resume:
+                raise ValueError(
+                    f"`{name}` goes with `resume=True`. Received: {name}={value}, resume=False"
+                )
         if run_dir is not None and not self.is_named:
             raise ValueError(
                 "`run_dir` needs an environment that can be made again by its name: register it "
@@ -203,12 +218,14 @@ class PPO:
         recorder = None
         if run_dir is not None:
             settings = {**self.settings(), "total_steps": total_steps, **schedule}
-            open_recorder = Recorder.resume if resume else Recorder.create
-            recorder = open_recorder(run_dir, settings)
+            if resume:
+                recorder = Recorder.resume(run_dir, settings, **resuming)
+            else:
+                recorder = Recorder.create(run_dir, settings)
         try:
             self._prepare(total_steps)
-            if resume and recorder.restored is not None:
-                self._loop.restore(recorder.restored)
+            if resume:
+                recorder.restore(self._loop.restore)
             hooks = self._hooks(total_steps, callbacks, log_every, verbose)
             self._train(hooks, recorder, total_steps, checkpoint_every)
             return self.policy.history
@@ -301,15 +318,22 @@ class PPO:
         return compile_episodes(view, self.policy, num_episodes)
 
     @classmethod
-    def load(cls, run_dir):
+    def load(cls, run_dir, accept_edited_config=False):
         """Returns the agent of a run, as its newest readable checkpoint holds it, whatever backend
         wrote that.
 
+        Args:
+            run_dir: Folder of the run. It may be training.
+            accept_edited_config: Whether to take a config.json that was edited. Defaults to
+                `False`.
+
         Raises:
-            ValueError: If `run_dir` holds no run, or no readable checkpoint.
+            ValueError: If `run_dir` holds no run, its config.json was edited, or no checkpoint can
+                be read.
         """
         check_path("run_dir", run_dir, required=True)
-        settings, checkpoint = Recorder.read(run_dir)
+        check_bool("accept_edited_config", accept_edited_config)
+        settings, restore = Recorder.read(run_dir, accept_edited_config)
         agent = cls(
             settings["env"],
             settings["env_args"],
@@ -318,7 +342,7 @@ class PPO:
             settings["seed"],
         )
         agent._prepare(settings["total_steps"])
-        agent._loop.restore(checkpoint)
+        restore(agent._loop.restore)
         return agent
 
     def _check_schedule(self, total_steps):

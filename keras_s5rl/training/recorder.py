@@ -1,143 +1,227 @@
 """What a training writes into its run directory, and how it is taken up again."""
 
-import sys
+import contextlib
+import functools
 
 from keras_s5rl import backend
-from keras_s5rl.ppo.config import LATER_SETTINGS
+from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import (
     Checkpoints,
     MetricsLog,
     RunDirectory,
     RunError,
     TensorBoardLog,
+    WriteError,
+    console,
+    find_damage,
     machine_block,
     plot_learning_curve,
     read_metrics,
+    repair,
     replacing,
 )
+from keras_s5rl.training.overrides import (
+    apply_overrides,
+    changed_settings,
+    recorded_overrides,
+)
+from keras_s5rl.training.saved_states import newest_state, restore_newest
 
-# What may be another when a run is resumed.
-_FREE_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend")
+# What config.json holds of the last process that trained the run.
+_RENEWED_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend")
 
 
 class Recorder:
-    """Writes metrics, checkpoints, curve and policy of one training.
+    """Writes metrics, checkpoints, curve and policy of one training, whose folder is locked from
+    `create` or `resume` to `close`.
 
     Args:
-        run: `keras_s5rl.runs.RunDirectory`, with its config.json.
-        restored: The checkpoint to go on from, as `read` returns it, or `None`.
+        run: `keras_s5rl.runs.RunDirectory`, locked, with its config.json.
+        config: Dict, what that holds.
+        restored: The checkpoint to go on from, or `None`.
     """
 
-    def __init__(self, run, restored=None):
+    def __init__(self, run, config, restored=None):
         self.run = run
         self.restored = restored
+        self._config = config
+        self._num_overrides = len(recorded_overrides(config))
         self._checkpoints = Checkpoints(run.checkpoints_dir)
         self._metrics = None
         self._tensorboard = None
 
     @classmethod
     def create(cls, run_dir, settings):
-        """Starts the record of a new run; refuses a folder that holds one."""
-        machine = machine_block()
-        about = {"device": backend.device_name(), "versions": machine.pop("versions")}
-        try:
-            return cls(RunDirectory.create(run_dir, {**settings, **about, "machine": machine}))
-        except OSError as error:
-            raise RunError(
-                f"`run_dir` should be a folder that can be made and written to ({error.strerror}). "
-                f"Received: run_dir={str(run_dir)!r}"
-            ) from None
-
-    @classmethod
-    def resume(cls, run_dir, settings):
-        """Goes on with the record of a run; config.json then names the backend that it goes on
-        with.
+        """Starts the record of a new run.
 
         Raises:
-            RunError: If the folder holds no run, the run has other settings, or none of its
-                checkpoints can be read.
+            RunError: If the folder holds a run, is in use or cannot be written to.
+        """
+        machine = machine_block()
+        about = {"device": backend.device_name(), "versions": machine.pop("versions")}
+        config = {**settings, **about, "machine": machine}
+        return cls(RunDirectory.create(run_dir, config), config)
+
+    @classmethod
+    def resume(cls, run_dir, settings, override=False, accept_edited_config=False):
+        """Goes on with the record of a run; config.json then names the backend that it goes on
+        with, and settings that are overridden.
+
+        Raises:
+            RunError: If the folder holds no run, another process trains there, the run has other
+                settings, none of its checkpoints can be read, or they are gone.
         """
         run = RunDirectory.open(run_dir)
-        config = run.read_config()
-        _check_same(config, settings)
-        checkpoint = _newest_checkpoint(run)
-        _warn_of_another_backend(config, settings)
-        _warn_of_other_versions(config)
-        changed = {name: settings[name] for name in _FREE_SETTINGS}
-        run.write_config({**config, **changed, "device": backend.device_name()})
-        return cls(run, checkpoint)
+        run.take()
+        try:
+            with _refusing_errors(run_dir):
+                config = _checked_config(run, accept_edited_config)
+                changed = changed_settings(config, settings, override)
+                overrides = recorded_overrides(config)
+                restored = newest_state(run, config)
+                _warn_of_another_backend(config, settings)
+                _warn_of_other_versions(config)
+                config |= {name: settings[name] for name in _RENEWED_SETTINGS}
+                config["device"] = backend.device_name()
+                if changed:
+                    update = 0 if restored is None else restored["update"]
+                    config |= {name: new for name, (_, new) in changed.items()}
+                    config["overrides"] = [*overrides, {"update": update, "settings": changed}]
+                    restored = restored and apply_overrides(restored, config)
+                run.write_config(config)
+                return cls(run, config, restored)
+        except BaseException:
+            run.release()
+            raise
 
     @staticmethod
-    def read(run_dir):
-        """Returns `(settings, checkpoint)` of a run.
-
-        The checkpoint is a dict `update, arrays, mmer, wall_time_s, metrics_size`.
-        """
+    def read(run_dir, accept_edited_config=False):
+        """Returns `(settings, restore)` of a run: `restore` calls a function with the newest
+        checkpoint that it takes, a dict with `update`, `arrays` and the agent's metadata."""
         run = RunDirectory.open(run_dir)
-        return run.read_config(), _newest_checkpoint(run, required=True)
+        with _refusing_errors(run_dir):
+            config = _checked_config(run, accept_edited_config)
+            newest = newest_state(run, config, required=True)
+        return config, functools.partial(restore_newest, run, config, newest)
+
+    def restore(self, restore):
+        """Calls `restore` with the newest checkpoint that it takes, if the run has any."""
+        if self.restored is not None:
+            self.restored = restore_newest(self.run, self._config, self.restored, restore)
 
     def start(self, agent):
         """Opens the logs, cut back to the checkpoint.
 
         A new run gets its checkpoint 0, before the iteration is compiled.
         """
-        self._metrics = MetricsLog(self.run.metrics_path)
-        self._metrics.truncate(0 if self.restored is None else self.restored["metrics_size"])
-        resumed_at = None if self.restored is None else agent.env_steps
-        self._tensorboard = TensorBoardLog(self.run.tensorboard_dir, resume_step=resumed_at)
+        with self._writing():
+            self.run.check_in_place()
+            if self.restored is not None:
+                self._repair_metrics()
+            self._metrics = MetricsLog(self.run.metrics_path)
+            self._metrics.truncate(0 if self.restored is None else self.restored["metrics_size"])
+            resumed_at = None if self.restored is None else agent.env_steps
+            self._tensorboard = TensorBoardLog(self.run.tensorboard_dir, resume_step=resumed_at)
         if self.restored is None:
             self.checkpoint(agent)
 
     def record(self, metrics):
-        self._metrics.append(metrics)
-        self._tensorboard.scalars(metrics["env_steps"], metrics)
+        """Writes the metrics of an update, and how often settings were overridden, if they were."""
+        if self._num_overrides:
+            metrics = {**metrics, "overrides": self._num_overrides}
+        with self._writing():
+            self.run.check_in_place()
+            self._metrics.append(metrics)
+            self._tensorboard.scalars(metrics["env_steps"], metrics)
 
     def checkpoint(self, agent):
         """Writes a checkpoint, in the place of one of the same update."""
         update, arrays, metadata = agent.snapshot()
-        self._metrics.sync()
-        self._tensorboard.flush()
-        self._checkpoints.save(update, arrays, {**metadata, "metrics_size": self._metrics.size})
+        with self._writing():
+            self.run.check_in_place()
+            self._metrics.sync()
+            self._tensorboard.flush()
+            log = {"metrics_size": self._metrics.size, "metrics_sha256": self._metrics.sha256}
+            own = {**log, "overrides": self._num_overrides}
+            self._checkpoints.save(update, arrays, {**metadata, **own})
 
     def finish(self, agent):
         """Writes the last checkpoint, the policy and the learning curve."""
         self.checkpoint(agent)
-        with replacing(self.run.policy_path) as path:
-            agent.policy.save(path)
-        if agent.update:
-            metrics = read_metrics(self.run.metrics_path)
-            plot_learning_curve(
-                metrics,
-                self.run.learning_curve_path,
-                title=f"{agent.env}, {agent.memory}, seed {agent.seed}",
-            )
+        with self._writing():
+            with replacing(self.run.policy_path) as path:
+                agent.policy.save(path)
+            if agent.update:
+                metrics = read_metrics(self.run.metrics_path)
+                plot_learning_curve(
+                    metrics,
+                    self.run.learning_curve_path,
+                    title=f"{agent.env}, {agent.memory}, seed {agent.seed}",
+                )
 
     def close(self):
+        """Closes the logs and gives the lock back. What they hold no disk took is lost, which the
+        write before has said."""
         for log in (self._metrics, self._tensorboard):
             if log is not None:
-                log.close()
+                with contextlib.suppress(OSError):
+                    log.close()
+        self.run.release()
+
+    def _repair_metrics(self):
+        path, restored = self.run.metrics_path, self.restored
+        damage = find_damage(path, restored["metrics_size"], restored.get("metrics_sha256"))
+        if damage is None:
+            return
+        kept = repair(path, restored["update"])
+        aside = "" if kept is None else f"; it is kept as {kept.name}"
+        console.write(
+            f"warning: {path.name} {damage}{aside}. The run goes on with the lines up to update "
+            f"{restored['update']} that can be read"
+        )
+        restored["metrics_size"] = path.stat().st_size
+
+    @contextlib.contextmanager
+    def _writing(self):
+        """Says of errors of the operating system what they mean for the run."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, WriteError):
+                reason, way = error, "A run's folder and files must stay in place while it trains."
+            else:
+                reason = error.strerror or error
+                way = "Mend that, then go on from the last checkpoint with --resume (resume=True)."
+            raise WriteError(
+                f"`run_dir` cannot be written any more ({str(reason).rstrip('.')}). {way} "
+                f"Received: run_dir={str(self.run.path)!r}"
+            ) from error
 
 
-def _check_same(config, settings):
-    free = _FREE_SETTINGS
-    if settings["anneal_learning_rate"]:
-        free = tuple(name for name in free if name != "total_steps")
-    for name, value in settings.items():
-        value = list(value) if isinstance(value, tuple) else value  # JSON has no tuples
-        recorded = config.get(name, value if name in LATER_SETTINGS else None)
-        if name not in free and recorded != value:
-            raise RunError(
-                f"`{name}` should be {recorded!r}, as in the run's config.json: a resumed "
-                f"run keeps its settings. Received: {name}={value!r}"
-            )
+def _checked_config(run, accept_edited):
+    config = run.read_config(accept_edited)
+    PPOConfig.from_settings(config)
+    recorded_overrides(config)
+    return config
+
+
+@contextlib.contextmanager
+def _refusing_errors(run_dir):
+    """Turns what the operating system refuses, before training, into a RunError."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"`run_dir` should be a folder that can be read and written to "
+            f"({error.strerror or error}). Received: run_dir={str(run_dir)!r}"
+        ) from None
 
 
 def _warn_of_another_backend(config, settings):
     if config["backend"] != settings["backend"]:
-        print(
+        console.write(
             f"warning: the backend has changed ({config['backend']} -> {settings['backend']}); the "
-            "run goes on, but not bit for bit as it would have",
-            file=sys.stderr,
+            "run goes on, but not bit for bit as it would have"
         )
 
 
@@ -149,22 +233,7 @@ def _warn_of_other_versions(config):
         if recorded.get(package) != version
     ]
     if changed:
-        print(
+        console.write(
             f"warning: versions have changed ({', '.join(changed)}); the run goes on, but not bit "
-            "for bit as it would have",
-            file=sys.stderr,
+            "for bit as it would have"
         )
-
-
-def _newest_checkpoint(run, required=False):
-    """The newest readable checkpoint, or `None` of a run that was stopped before its first one."""
-    checkpoints = Checkpoints(run.checkpoints_dir)
-    if not checkpoints.steps() and not required:
-        return None
-    update, arrays, metadata, skipped = checkpoints.load_newest()
-    for name, reason in skipped:
-        print(
-            f"warning: {name} cannot be read ({reason}); going back to update {update}",
-            file=sys.stderr,
-        )
-    return {"update": update, "arrays": arrays, **metadata}

@@ -20,7 +20,7 @@ def call(folder, *flags):
 
 
 def test_it_writes_the_score_of_the_agent_into_the_run(folder, capsys):
-    assert call(folder, "--num_episodes=7") == 0
+    assert call(folder, "--num_episodes=7", "--overwrite") == 0
     report = json.loads((folder / "evaluation.json").read_text())
     assert report == PPO.load(folder).evaluate(7)
     assert len(report["returns"]) == 7

@@ -38,7 +38,7 @@ def mistake(capsys, folder, command, *arguments):
     ("flag", "expected"),
     [
         ("--env=RepeatPreviusEasy", "RepeatPreviousEasy"),
-        ("--env=", "registered environment"),
+        ("--env=", "should not be empty"),
         ("--memory=s6", "'s5'"),
         ("--backend=jaxx", "one of jax, tensorflow, torch"),
         ("--backend=tensorflow", "`backend`"),

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 from keras_s5rl.cli import train
 from tests.cli.conftest import train_flags
@@ -10,9 +12,16 @@ from tests.small_runs import metrics_of
 
 def test_cuda_graphs_are_asked_of_xla_in_words_that_it_knows(run, tmp_path, monkeypatch, capsys):
     # XLA ends a process at once whose flags it does not know, on a CPU too.
-    flags = [*train_flags(tmp_path / "run", num_updates=1), "--cuda_graphs"]
-    status, stdout, stderr = run("train", *flags)
-    assert status == 0, stderr
+    program = "import jax; print(jax.numpy.add(1, 1))"
+    environment = os.environ | {"XLA_FLAGS": train._CAPTURE_LOOPS}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+    status, stdout, stderr = run("train", *train_flags(tmp_path / "run"), "--cuda_graphs")
+    if status == 2:  # there is no GPU
+        assert "`cuda_graphs` needs an NVIDIA GPU" in stderr and stderr.count("\n") == 1
+        assert not (tmp_path / "run").exists()
+    else:
+        assert status == 0, stderr
 
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
     monkeypatch.setattr(train.command, "select_backend", lambda *arguments: None)

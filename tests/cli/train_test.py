@@ -43,7 +43,7 @@ def test_config_json_holds_every_setting(trained):
     }
     schedule = [config[name] for name in ("total_steps", "checkpoint_every", "log_every")]
     assert schedule == [NUM_UPDATES * STEPS, 7, 20]
-    assert config["format_version"] == 1 and config["backend"] == "jax"
+    assert config["format_version"] == 2 and config["backend"] == "jax"
     assert config["width"] == 16 and config["encoder_sizes"] == [16]
     assert {"jax", "keras"} <= set(config["versions"]) and config["device"] == "cpu"
     assert {"cpu", "python"} <= set(config["machine"])
@@ -88,7 +88,7 @@ def test_checkpoints_curve_and_evaluation_are_there(trained):
     assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     report = json.loads((folder / "evaluation.json").read_text(), parse_constant=pytest.fail)
     assert list(report) == [
-        *("env", "num_episodes", "deterministic", "seed"),
+        *("env", "num_episodes", "deterministic", "seed", "update", "env_steps"),
         *("return_mean", "return_std", "return_ci95", "length_mean", "other_mode", "returns"),
     ]
     returns = report["returns"]
@@ -261,7 +261,8 @@ def test_a_config_json_that_lacks_settings_names_them(capsys, copied):
     config = json.loads((copied / "config.json").read_text())
     del config["width"], config["memory"]
     (copied / "config.json").write_text(json.dumps(config))
-    assert train.main(["train.py", "--resume", f"--run_dir={copied}"]) == 2
+    flags = ["--resume", f"--run_dir={copied}", "--accept_edited_config"]
+    assert train.main(["train.py", *flags]) == 2
     error = capsys.readouterr().err
     assert "memory, width are not there" in error and error.count("\n") == 1
 
@@ -316,7 +317,6 @@ def test_a_run_without_a_folder_gets_a_new_one_each_time(tmp_path, monkeypatch):
     settings = {"env": "RepeatPreviousEasy", "memory": "s5", "seed": 3}
     path = train._new_run_dir(settings)
     assert path == "runs/RepeatPreviousEasy_s5_seed3"
-    os.makedirs(path)
     assert train._new_run_dir(settings) == "runs/RepeatPreviousEasy_s5_seed3_2"
 
 

@@ -72,7 +72,10 @@ def test_lists_of_a_json_file_become_tuples_and_integers_become_floats():
 
 def test_the_settings_of_a_run_come_back_and_those_it_did_not_have_yet_get_defaults():
     config = PPOConfig(width=12, num_heads=3, context_length=5)
-    settings = {**dict.fromkeys(RUN_SETTINGS), **dataclasses.asdict(config)}
+    run = {"env": "E", "env_args": {}, "memory": "s5", "backend": "jax", "seed": 0, "num_seeds": 1}
+    run |= {"total_steps": 1, "checkpoint_every": 1, "log_every": 1}
+    assert set(run) == set(RUN_SETTINGS)
+    settings = {**run, **dataclasses.asdict(config)}
     assert PPOConfig.from_settings(settings) == config
     older = {name: value for name, value in settings.items() if name not in LATER_SETTINGS}
     assert PPOConfig.from_settings(older) == PPOConfig(width=12)

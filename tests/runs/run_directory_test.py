@@ -11,7 +11,7 @@ def test_a_created_run_can_be_opened_and_its_config_read(tmp_path):
     RunDirectory.create(tmp_path / "deep" / "demo", config)
     run = RunDirectory.open(str(tmp_path / "deep" / "demo"))
     assert run.read_config() == {"env": "RepeatFirstEasy", "seed": 3, "env_args": {"k": None}}
-    assert json.loads(run.config_path.read_text())["format_version"] == 1
+    assert json.loads(run.config_path.read_text())["format_version"] == 2
 
 
 def test_the_files_of_a_run_have_the_documented_names(tmp_path):
@@ -44,6 +44,7 @@ def test_the_files_of_a_run_have_the_documented_names(tmp_path):
 
 def test_a_folder_with_a_run_is_refused_and_left_alone(tmp_path):
     run = RunDirectory.create(tmp_path, {"seed": 1})
+    run.release()
     with pytest.raises(RunError, match="`run_dir` already holds a run.*resume.*Received: run_dir="):
         RunDirectory.create(tmp_path, {"seed": 2})
     assert run.read_config() == {"seed": 1}
@@ -95,10 +96,10 @@ def test_a_config_cut_short_is_named(tmp_path, keep_bytes):
         run.read_config()
 
 
-@pytest.mark.parametrize("contents", [{"format_version": 2}, {"env": "RepeatFirstEasy"}])
+@pytest.mark.parametrize("contents", [{"format_version": 3}, {"env": "RepeatFirstEasy"}])
 def test_another_format_version_is_refused(tmp_path, contents):
     (tmp_path / "config.json").write_text(json.dumps(contents))
-    with pytest.raises(RunError, match="must have `format_version` 1.*Received: format_version="):
+    with pytest.raises(RunError, match="`format_version` 2 or 1.*Received: format_version="):
         RunDirectory.open(tmp_path).read_config()
 
 
@@ -108,6 +109,8 @@ def test_a_config_can_be_written_anew_and_keeps_its_format_version(tmp_path):
     assert RunDirectory.open(tmp_path).read_config() == {"total_steps": 2}
     with pytest.raises(RunError, match="`config` must not name `format_version`"):
         run.write_config({"format_version": 7})
+    with pytest.raises(RunError, match="`config` must not name `checksum`"):
+        run.write_config({"checksum": "0"})
 
 
 def test_the_evaluation_is_plain_json(tmp_path):

@@ -1,0 +1,126 @@
+"""Settings with which a run goes on in place of those it was started with.
+
+In config.json they are a list `overrides` of `{"update": 120, "settings": {name: [old, new]}}`; the
+settings of the run hold the new values. A checkpoint says how many of them it was written with.
+"""
+
+import numpy as np
+
+from keras_s5rl.ppo.config import LATER_SETTINGS, OVERRIDABLE_SETTINGS, PPOConfig
+from keras_s5rl.runs import RunError
+
+_FREE_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend")
+
+
+def changed_settings(config, settings, override):
+    """Returns the settings that are to be overridden, `{name: [old, new]}`.
+
+    Args:
+        config: Dict, the run's config.json.
+        settings: Dict, what the run should go on with.
+        override: Whether settings may differ that leave the shape of the training's state as it is.
+
+    Raises:
+        RunError: If another setting differs, or one does and `override` is false.
+    """
+    later = PPOConfig.from_settings(config)
+    free, overridable = _FREE_SETTINGS, OVERRIDABLE_SETTINGS
+    if settings["anneal_learning_rate"]:  # the schedule ends at total_steps
+        free = [name for name in free if name != "total_steps"]
+        overridable = ("total_steps", *overridable)
+    changed = {}
+    for name, value in settings.items():
+        recorded = config[name] if name not in LATER_SETTINGS else getattr(later, name)
+        recorded, value = _plain(recorded), _plain(value)
+        if name in free or recorded == value:
+            continue
+        if not (override and name in overridable):
+            way = " Start a new run for another value."
+            if name in overridable:
+                way = " To go on with another value from here give `--override` (`override=True`)."
+            raise RunError(
+                f"`{name}` should be {recorded!r}, as in the run's config.json: a resumed run "
+                f"keeps its settings.{way} Received: {name}={value!r}"
+            )
+        changed[name] = [recorded, value]
+    return changed
+
+
+def recorded_overrides(config):
+    """Returns the list `overrides` of a config.json, empty where there is none.
+
+    Raises:
+        RunError: If it is no such list.
+    """
+    overrides = config.get("overrides", [])
+    if not (isinstance(overrides, list) and all(map(_is_override, overrides))):
+        raise RunError(
+            "`overrides` in config.json should be a list of objects with an `update` and "
+            f"`settings`, each with its old and its new value. Received: overrides={overrides!r}"
+        )
+    return overrides
+
+
+def apply_overrides(checkpoint, config):
+    """Returns a checkpoint as the settings of the run want it, if those that were overridden since
+    decide what is in it: the learning rate.
+
+    A constant learning rate is a variable of the optimizer. An annealed one follows from the
+    optimizer's steps; where a number of steps in an update was overridden they are counted as if
+    all updates had had that many.
+
+    Args:
+        checkpoint: Dict with `update`, `arrays` and `overrides`, how many there were.
+        config: Dict, the run's config.json.
+    """
+    overrides = recorded_overrides(config)
+    pending = overrides[checkpoint["overrides"] :]
+    checkpoint = {**checkpoint, "overrides": len(overrides)}
+    old, new = {}, {}
+    for override in pending:
+        for name, (before, after) in override["settings"].items():
+            old.setdefault(name, before)
+            new[name] = after
+    changed = {name for name in new if old[name] != new[name]}
+    if not changed & {"learning_rate", "anneal_learning_rate", "num_epochs", "num_minibatches"}:
+        return checkpoint
+    ppo = PPOConfig.from_settings(config)
+    was_annealed = old.get("anneal_learning_rate", ppo.anneal_learning_rate)
+    iterations, *others = _optimizer(checkpoint["arrays"])
+    learning_rate = None if was_annealed else others.pop(0)
+    if ppo.anneal_learning_rate:
+        if changed != {"learning_rate"}:
+            steps = checkpoint["update"] * ppo.num_epochs * ppo.num_minibatches
+            iterations = np.asarray(steps, iterations.dtype)
+    else:
+        if was_annealed or "learning_rate" in changed:
+            learning_rate = np.asarray(ppo.learning_rate, "float32")
+        others.insert(0, learning_rate)
+    arrays = {n: array for n, array in checkpoint["arrays"].items() if not _of_optimizer(n)}
+    arrays |= {f"optimizer/{index}": a for index, a in enumerate([iterations, *others])}
+    return {**checkpoint, "arrays": arrays}
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value  # JSON has no tuples
+
+
+def _is_override(entry):
+    return (
+        isinstance(entry, dict)
+        and type(entry.get("update")) is int
+        and isinstance(entry.get("settings"), dict)
+        and all(isinstance(pair, list) and len(pair) == 2 for pair in entry["settings"].values())
+    )
+
+
+def _of_optimizer(name):
+    return name.startswith("optimizer/")
+
+
+def _optimizer(arrays):
+    """The optimizer's arrays in their order: its steps, a constant learning rate, and moments."""
+    names = [name for name in arrays if _of_optimizer(name)]
+    if {f"optimizer/{index}" for index in range(len(names))} != set(names) or len(names) < 2:
+        raise RunError("The checkpoint should hold the variables of the optimizer, one by one.")
+    return [arrays[f"optimizer/{index}"] for index in range(len(names))]

@@ -1,0 +1,103 @@
+"""Runs that go on with other settings."""
+
+import json
+
+import numpy as np
+import pytest
+
+from keras_s5rl import PPO
+from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS
+from keras_s5rl.runs import Checkpoints, RunError
+from tests.small_runs import STEPS, metrics_of, small_config
+
+OTHER = {
+    **{"num_epochs": 2, "num_minibatches": 2, "learning_rate": 1e-4, "adam_epsilon": 1e-5},
+    **{"discount": 0.9, "gae_lambda": 0.8, "clip_epsilon": 0.1, "clip_value_loss": True},
+    **{"value_coefficient": 0.25, "entropy_coefficient": 0.01, "max_grad_norm": 0.1},
+    **{"normalize_advantages": False, "normalize_advantages_per_task": True},
+    **{"treat_truncation_as_termination": True, "reward_scale": 1.0},
+}
+
+
+def agent(**settings):
+    return PPO("RepeatPreviousEasy", {"k": 2}, "mlp", small_config(num_epochs=1, **settings))
+
+
+def resume(folder, updates, override=True, **settings):
+    settings = {"num_epochs": 1, **settings}
+    resumed = PPO("RepeatPreviousEasy", {"k": 2}, "mlp", small_config(**settings))
+    options = {"run_dir": folder, "resume": True, "override": override, "verbose": False}
+    resumed.fit(updates * STEPS, **options)
+    return resumed
+
+
+def config_of(folder):
+    return json.loads((folder / "config.json").read_text())
+
+
+def optimizer(folder):
+    _, arrays, _, _ = Checkpoints(folder / "checkpoints").load_newest()
+    return arrays
+
+
+@pytest.mark.parametrize("anneal", [True, False])
+def test_settings_are_overridden_and_said(tmp_path, anneal):
+    folder = tmp_path / "run"
+    agent(anneal_learning_rate=anneal).fit(4 * STEPS, run_dir=folder, verbose=False)
+    other = {n: v for n, v in OTHER.items() if n != "normalize_advantages_per_task"}
+    other["anneal_learning_rate"] = not anneal
+    assert set(OTHER) | {"anneal_learning_rate"} == set(OVERRIDABLE_SETTINGS)
+    old = config_of(folder)
+    with pytest.raises(RunError, match="give `--override`"):
+        resume(folder, 4, override=False, **{**other, "num_epochs": 1, "num_minibatches": 4})
+    assert config_of(folder) == old
+    resumed = resume(folder, 6, **other)
+    config = config_of(folder)
+    assert {name: config[name] for name in other} == other
+    (entry,) = config["overrides"]
+    assert entry["update"] == 4
+    expected = {name: [old[name], value] for name, value in other.items()}
+    if not anneal:  # the schedule ends at total_steps, which has grown
+        expected["total_steps"] = [4 * STEPS, 6 * STEPS]
+    assert entry["settings"] == expected
+    assert [row.get("overrides") for row in metrics_of(folder)] == [None] * 4 + [1, 1]
+    arrays = optimizer(folder)
+    if anneal:  # constant from here on
+        assert arrays["optimizer/1"] == np.float32(1e-4)
+        assert int(arrays["optimizer/0"]) == 4 * 4 + 2 * 2 * 2
+    else:
+        assert int(arrays["optimizer/0"]) == 6 * 2 * 2  # as if always so many steps
+    loaded = PPO.load(folder)
+    assert loaded.update == resumed.update == 6
+    resume(folder, 6, override=False, **other)  # the new settings are the run's
+    assert len(config_of(folder)["overrides"]) == 1
+
+
+def test_a_constant_learning_rate_is_overridden_even_if_killed_before_the_next_checkpoint(tmp_path):
+    folder = tmp_path / "run"
+    constant = {"anneal_learning_rate": False}
+    agent(**constant).fit(2 * STEPS, run_dir=folder, verbose=False)
+    from keras_s5rl.training.recorder import Recorder
+
+    new = agent(learning_rate=1e-4, **constant)
+    schedule = {"total_steps": 2 * STEPS, "checkpoint_every": 50, "log_every": 10}
+    Recorder.resume(folder, {**new.settings(), **schedule}, override=True).close()
+    assert optimizer(folder)["optimizer/1"] == np.float32(2e-3)
+    loaded = PPO.load(folder)
+    assert float(loaded.policy.optimizer.learning_rate) == np.float32(1e-4)
+    resume(folder, 3, override=False, learning_rate=1e-4, **constant)
+    assert optimizer(folder)["optimizer/1"] == np.float32(1e-4)
+    assert [row.get("overrides") for row in metrics_of(folder)] == [None, None, 1]
+
+
+def test_what_shapes_the_state_is_not_overridden(tmp_path):
+    agent().fit(STEPS, run_dir=tmp_path / "run", verbose=False)
+    for settings in ({"width": 8}, {"num_envs": 16}, {"head_sizes": ()}):
+        with pytest.raises(RunError, match="Start a new run for another value"):
+            resume(tmp_path / "run", 1, **settings)
+
+
+@pytest.mark.parametrize("name", ["override", "accept_edited_config"])
+def test_resuming_options_go_with_resume(name, tmp_path):
+    with pytest.raises(ValueError, match=f"`{name}` goes with `resume=True`"):
+        agent().fit(STEPS, run_dir=tmp_path / "run", verbose=False, **{name: True})
