@@ -261,3 +261,29 @@ def test_a_stateful_rnn_keeps_its_state_from_predict_to_predict():
     model = keras.Model(inputs, keras.layers.LSTM(2, stateful=True)(inputs))
     first, second = (model.predict(np.ones((1, 2, 1)), verbose=0) for _ in range(2))
     assert not np.allclose(first, second)
+
+
+@defect(
+    "jax",
+    raises=AssertionError,
+    reason="keras 3.15: an integer and a Python number make a float32 under floatx bfloat16.",
+)
+def test_the_maximum_of_integers_is_an_integer_under_every_floatx():
+    floatx = keras.config.floatx()
+    keras.config.set_floatx("bfloat16")
+    try:
+        largest = ops.maximum(ops.arange(3, dtype="int32"), 0)
+    finally:
+        keras.config.set_floatx(floatx)
+    assert keras.backend.standardize_dtype(largest.dtype) == "int32"
+
+
+@defect("jax", raises=Exception, reason="keras 3.15: the loop's carry changes its structure.")
+def test_an_rnn_takes_a_stack_of_one_lstm_cell():
+    cell = keras.layers.StackedRNNCells([keras.layers.LSTMCell(2)])
+    assert keras.layers.RNN(cell)(np.ones((1, 3, 2), "float32")).shape == (1, 2)
+
+
+@defect("tensorflow", raises=Exception, reason="keras 3.15: a bias is added to a batch of 0.")
+def test_an_lstm_takes_a_batch_of_no_sequences():
+    assert keras.layers.LSTM(2)(np.ones((0, 3, 2), "float32")).shape == (0, 2)

@@ -12,7 +12,8 @@ def watch(is_running):
         global _is_orphaned
         _is_orphaned = _is_orphaned or is_running()
 
-    os.register_at_fork(after_in_child=after_in_child)
+    if hasattr(os, "register_at_fork"):  # Windows does not fork
+        os.register_at_fork(after_in_child=after_in_child)
 
 
 def check_not_orphaned():

@@ -151,7 +151,7 @@ def load(folder):
         agent = PPO.load(folder)
     except ValueError as error:
         return 2, f"error: {error}\n", None
-    return 0, "", (agent.update, as_bytes(state_to_arrays(agent._state)))
+    return 0, "", (agent.update, as_bytes(state_to_arrays(agent._loop.state)))
 
 
 def resume(folder, number):

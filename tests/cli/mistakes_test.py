@@ -284,7 +284,7 @@ def test_benchmark_tells_a_mistake(flags, expected, mistake):
 
 WRONG = [None, [], {}, "", -1.5, [[1]], {"a": {"b": []}}, 10**400]
 RIGHT = {"env_args": [{}], "norm": [None], "encoder_sizes": [[]], "head_sizes": [[]]}
-RIGHT |= {"initial_log_std": [-1.5], "overrides": [[]]}
+RIGHT |= {"initial_log_std": [-1.5], "min_log_std": [-1.5], "overrides": [[]]}
 NAMES = [
     *("env", "env_args", "memory", "backend", "seed", "num_seeds", "total_steps"),
     *("checkpoint_every", "log_every", "overrides"),

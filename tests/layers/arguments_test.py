@@ -75,7 +75,9 @@ CONSTRUCTORS = [
 ]
 
 
-@pytest.mark.parametrize("make, arguments", CONSTRUCTORS, ids=str)
+@pytest.mark.parametrize(
+    "make, arguments", CONSTRUCTORS, ids=lambda value: getattr(value, "__name__", str(value))
+)
 def test_a_wrong_argument_is_named(make, arguments):
     name = next(iter(arguments))
     with pytest.raises(ValueError, match=f"(?s)`{name}`.*Received: .*{name}"):

@@ -54,7 +54,7 @@ def predict(model, inputs):
 
 
 @pytest.mark.parametrize(
-    "wrap", (sequential, functional, nested, lambda layer: Subclassed(layer)), ids=str
+    "wrap", (sequential, functional, nested, Subclassed), ids=lambda wrap: wrap.__name__
 )
 def test_predict_goes_on_where_it_ended_in_every_kind_of_model(wrap):
     stateful, free = S5Stack(2, 4, state_size=8, stateful=True), S5Stack(2, 4, state_size=8)

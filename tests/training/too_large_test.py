@@ -21,7 +21,7 @@ def little_memory(monkeypatch):
     [
         ({"num_envs": 4_000_000}, {}, "num_envs=4000000"),
         ({"num_steps": 1_000_000}, {}, "num_steps=1000000"),
-        ({}, {"num_decks": 1_000_000}, "env_args={'num_decks': 1000000}"),
+        ({"num_envs": 100_000}, {"num_decks": 1_000}, "env_args={'num_decks': 1000}"),
     ],
 )
 def test_a_training_is_refused_before_it_runs(settings, env_args, received, little_memory):

@@ -1,0 +1,41 @@
+"""Eager calls on JAX: what was compiled for the first one serves all others."""
+
+import keras
+import numpy as np
+import pytest
+
+from tests.compilations import compilations
+from tests.differentiate import BACKEND, gradients
+from tests.layers.every_layer import LAYERS
+
+pytestmark = pytest.mark.skipif(BACKEND != "jax", reason="Only JAX compiles eager operations.")
+
+
+def calls(layer, inputs, resets):
+    """What is done with a layer eagerly, by name."""
+    state = layer.get_initial_state(len(inputs))
+
+    def loss(inputs):
+        return keras.ops.sum(layer(inputs, resets=resets) ** 2)
+
+    return {
+        "a sequence": lambda: layer(inputs),
+        "resets": lambda: layer(inputs, resets=resets),
+        "resets and a mask": lambda: layer(inputs, resets=resets, mask=~resets),
+        "a step": lambda: layer.step(inputs[:, 0], resets[:, 0], state),
+        "a gradient": lambda: gradients(loss, [inputs]),
+    }
+
+
+@pytest.mark.parametrize("features", (4, 128))  # from 128 on products are XLA calls of their own
+@pytest.mark.parametrize("name", LAYERS)
+def test_second_eager_calls_compile_nothing(name, features):
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(2, 5, features)).astype("float32")
+    resets = generator.random((2, 5)) < 0.3
+    layer = LAYERS[name]()
+    for what, call in calls(layer, inputs, resets).items():
+        call()
+        with compilations() as compiled:
+            call()
+        assert not compiled, f"{what}: {len(compiled)} programs"
