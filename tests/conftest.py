@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # JAX and TensorFlow would each take the whole GPU, and neither full float32 on one.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -12,7 +10,9 @@ os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")  # for programs that several devices run together
 # Programs compiled by one worker, or by a command that a test starts, serve all others.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax")
+)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
