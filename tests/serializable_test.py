@@ -52,7 +52,6 @@ def folder(tmp_path_factory):
     (
         "import keras_s5rl, keras",
         "import keras, keras_s5rl",
-        "import keras_s5rl; from keras_s5rl.layers import S5; import keras",
         "from keras_s5rl import ops; import keras",
         "import keras_s5rl; import keras.saving",
     ),

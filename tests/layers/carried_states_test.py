@@ -17,6 +17,12 @@ def make(request):
     return LAYERS[request.param]
 
 
+@pytest.fixture(params=("S5", "S5Stack", "CausalAttention", "stacked cells"))
+def one_of_a_kind(request):
+    """A layer for each way of having states: one, some of each block, a cache, those of cells."""
+    return LAYERS[request.param]
+
+
 def to_numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
@@ -97,12 +103,12 @@ def test_every_layer_carries_its_states_through_predict_evaluate_and_fit(make):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="`stateless_call` is for JAX.")
-def test_stateless_call_hands_the_states_on(make):
+def test_stateless_call_hands_the_states_on(one_of_a_kind):
     import jax
 
-    layer = make(stateful=True)
+    layer = one_of_a_kind(stateful=True)
     layer.build(INPUTS.shape)
-    free = make(return_state=True)
+    free = one_of_a_kind(return_state=True)
     free.build(INPUTS.shape)
     free.set_weights(layer.get_weights())
     call = jax.jit(layer.stateless_call)
@@ -116,8 +122,8 @@ def test_stateless_call_hands_the_states_on(make):
     assert all(to_numpy(state).max() == 0 for state in layer.states)
 
 
-def test_stateful_stateless_and_other_batch_sizes_have_the_same_weights(make):
-    layers = [make(), make(stateful=True), make(stateful=True)]
+def test_stateful_stateless_and_other_batch_sizes_have_the_same_weights(one_of_a_kind):
+    layers = [one_of_a_kind(), one_of_a_kind(stateful=True), one_of_a_kind(stateful=True)]
     for layer, batch_size in zip(layers, (None, BATCH, 5), strict=True):
         layer.build((batch_size, TIME, FEATURES))
     described = [[(weight.name, weight.shape) for weight in layer.weights] for layer in layers]
@@ -141,10 +147,10 @@ def test_stateful_stateless_and_other_batch_sizes_have_the_same_weights(make):
 
 
 @pytest.mark.parametrize("suffix", ("weights.h5", "keras"))
-def test_files_go_between_stateful_stateless_and_other_batch_sizes(make, suffix, tmp_path):
+def test_files_go_between_stateful_stateless_and_other_batch_sizes(one_of_a_kind, suffix, tmp_path):
     kinds = {"free": (False, None), "stateful": (True, BATCH), "larger": (True, 5)}
     models = {
-        kind: functional(make(stateful=stateful, name="memory"), size)
+        kind: functional(one_of_a_kind(stateful=stateful, name="memory"), size)
         for kind, (stateful, size) in kinds.items()
     }
     for source in models.values():
@@ -168,9 +174,9 @@ def test_files_go_between_stateful_stateless_and_other_batch_sizes(make, suffix,
 
 @pytest.mark.parametrize("suffix", ("weights.h5", "keras"))
 def test_a_file_that_holds_states_among_the_weights_still_loads(
-    make, suffix, tmp_path, monkeypatch
+    one_of_a_kind, suffix, tmp_path, monkeypatch
 ):
-    model = functional(make(stateful=True, name="memory"))
+    model = functional(one_of_a_kind(stateful=True, name="memory"))
     expected, file = predict(model, FIRST), tmp_path / f"model.{suffix}"
     kind = type(model.layers[-1])
     save = kind.save_own_variables
@@ -183,7 +189,7 @@ def test_a_file_that_holds_states_among_the_weights_still_loads(
     with monkeypatch.context() as patch:
         patch.setattr(kind, "save_own_variables", save_with_states)
         model.save(file) if suffix == "keras" else model.save_weights(file)
-    for other in (make(name="memory"), make(stateful=True, name="memory")):
+    for other in (one_of_a_kind(name="memory"), one_of_a_kind(stateful=True, name="memory")):
         target = functional(other)
         target.load_weights(file)
         close(predict(target, FIRST), expected)
