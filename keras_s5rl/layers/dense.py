@@ -83,7 +83,7 @@ class Dense(DerivedWeights, keras.layers.Dense):
     def _outputs(self, inputs, kernel, bias):
         outputs = product(inputs, kernel)
         if bias is not None:
-            outputs = outputs + ops.convert_to_tensor(bias)
+            outputs = outputs + ops.cast(bias, "float32")
         if self.activation is not None:
             outputs = self.activation(outputs)
         return ops.cast(outputs, self.compute_dtype)
@@ -105,7 +105,7 @@ def run_side_by_side(layers, inputs):
         List of tensors `(..., units)`, one for each layer.
     """
     kernel = ops.concatenate([layer._kernel_of_product() for layer in layers], axis=1)
-    bias = ops.concatenate([ops.convert_to_tensor(layer.bias) for layer in layers], axis=0)
+    bias = ops.concatenate([ops.cast(layer.bias, "float32") for layer in layers], axis=0)
     outputs = product(ops.cast(inputs, layers[0].compute_dtype), kernel)
     outputs = layers[0].activation(outputs + bias)
     outputs = ops.cast(outputs, layers[0].compute_dtype)
