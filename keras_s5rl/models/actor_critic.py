@@ -207,7 +207,7 @@ class ActorCritic(keras.Model):
         program = self.programs.get(
             ("act", deterministic), lambda: self._compile_act(deterministic)
         )
-        weights = [ops.convert_to_tensor(variable) for variable in self.variables]
+        weights = [variable.value for variable in self.variables]
         return program(weights, observation, reset, state, None if deterministic else key)
 
     def _compile_act(self, deterministic):

@@ -36,7 +36,7 @@ def test_it_does_what_a_step_and_the_distribution_do_with_the_weights_of_now(mem
 def test_it_can_be_part_of_a_program_and_differentiated():
     policy = make_policy("gru")
     state = random_state(policy)
-    values = [ops.convert_to_tensor(variable) for variable in policy.trainable_variables]
+    values = [ops.convert_to_tensor(array) for array in policy.get_weights()]
 
     def loss(values):
         mapping = list(zip(policy.trainable_variables, values, strict=True))
