@@ -18,6 +18,9 @@ SHARED_TESTS := tests/backend tests/random_test.py tests/upstream_test.py \
 TENSORFLOW_TESTS := $(wildcard $(SHARED_TESTS) $(addprefix tests/ppo/, \
 	advantages_test.py losses_test.py portability_test.py) $(addprefix tests/training/, \
 	learner_state_test.py other_backends_test.py))
+# What the sessions on JAX and torch answer for it: each layer would be compiled for each case.
+NOT_ON_TENSORFLOW := $(addprefix --ignore=, $(wildcard $(addprefix tests/layers/, \
+	carried_states_test.py dtype_test.py empty_batch_test.py)))
 TORCH_TESTS := $(wildcard $(SHARED_TESTS) tests/ppo tests/training)
 # What compares all installed backends from the session on JAX.
 COMPARED_TESTS := $(wildcard tests/layers/portability_test.py)
@@ -67,7 +70,7 @@ train: install
 
 test: install-dev
 	KERAS_BACKEND=jax $(PYTEST)
-	$(if $(TENSORFLOW_TESTS),KERAS_BACKEND=tensorflow $(PYTEST) $(TENSORFLOW_TESTS))
+	$(if $(TENSORFLOW_TESTS),KERAS_BACKEND=tensorflow $(PYTEST) $(NOT_ON_TENSORFLOW) $(TENSORFLOW_TESTS))
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 
