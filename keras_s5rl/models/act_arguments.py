@@ -1,7 +1,8 @@
 """Checks of what `ActorCritic.act` is given, of values as far as they can be seen."""
 
-import numpy as np
 from keras import ops
+
+from keras_s5rl.layers.checks import as_flags
 
 
 def observation_tensor(observation, size):
@@ -23,14 +24,7 @@ def reset_tensor(reset, batch_size):
             f"`reset` should have the shape `({batch_size},)`, a flag of each observation. "
             f"Received: reset of shape {tuple(reset.shape)}"
         )
-    if "bool" in str(reset.dtype):
-        return reset
-    values = _seen(reset)
-    if values is not None and not np.isin(values, (0, 1)).all():
-        raise ValueError(
-            f"`reset` should hold True and False, or 1 and 0. Received: reset={values.tolist()}"
-        )
-    return ops.cast(reset, "bool")
+    return as_flags("reset", reset)
 
 
 def state_tensors(state, shapes, batch_size):
@@ -77,11 +71,3 @@ def _tensor(name, value, dtype, expected):
             f"`{name}` should be {expected} ({' '.join(str(error).split())[:120]}). "
             f"Received: {name}={value!r}"
         ) from None
-
-
-def _seen(tensor):
-    """The values of a tensor, or `None` of one that is being traced."""
-    try:
-        return ops.convert_to_numpy(tensor)
-    except (TypeError, ValueError, NotImplementedError, AttributeError):
-        return None
