@@ -83,7 +83,8 @@ def _check_attributes(env):
     missing += [method for method in _METHODS if not callable(getattr(env, method, None))]
     if missing:
         raise ValueError(
-            "`env` should have the attributes and methods of `keras_s5rl.envs.Environment`. "
+            "`env` should be the name of a registered environment, or an object with the "
+            "attributes and methods of `keras_s5rl.envs.Environment`. "
             f"`{name}` lacks {', '.join(missing)}. Received: env={env!r}"
         )
     for attribute in ("observation_space", "action_space"):

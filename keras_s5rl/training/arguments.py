@@ -7,8 +7,6 @@ import keras
 
 from keras_s5rl.ppo.config import PPOConfig
 
-_METHODS = ("draw_initial", "initial", "draw_step", "transition", "observation", "discount")
-
 
 def check_count(name, value):
     """Raises a ValueError unless the value is a positive integer."""
@@ -16,36 +14,11 @@ def check_count(name, value):
         raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
 
 
-def check_bool(name, value):
-    """Raises a ValueError unless the value is True or False."""
-    if not isinstance(value, bool):
-        raise ValueError(f"`{name}` should be True or False. Received: {name}={value!r}")
-
-
 def check_verbose(value):
     """Raises a ValueError unless the value says whether to show progress, as Keras' `fit` takes it
     too."""
     if not (isinstance(value, int) and value in (0, 1, 2)):
         raise ValueError(f"`verbose` should be True or False. Received: verbose={value!r}")
-
-
-def check_env(env):
-    """Raises a ValueError unless the value may be an environment: a name, or an object with the
-    methods of one."""
-    if isinstance(env, str):
-        return
-    if isinstance(env, type):
-        raise ValueError(
-            f"`env` should be an environment, not its class; make one with {env.__name__}(...). "
-            f"Received: env={env!r}"
-        )
-    missing = [name for name in _METHODS if not callable(getattr(env, name, None))]
-    if missing:
-        raise ValueError(
-            "`env` should be the name of a registered environment, or an object with the methods "
-            f"of `keras_s5rl.envs.Environment`; {', '.join(missing)} are missing. "
-            f"Received: env={env!r}"
-        )
 
 
 def check_env_args(env_args):

@@ -8,8 +8,9 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs import Environment
+from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.spaces import check_supported, null_value
-from keras_s5rl.training.arguments import check_bool, check_count, check_env_args, check_policy
+from keras_s5rl.training.arguments import check_count, check_env_args, check_policy
 from keras_s5rl.training.evaluation import summarize
 from keras_s5rl.training.views import plain_arguments, view_for
 
@@ -63,7 +64,7 @@ def evaluate_gymnasium(policy, env, num_episodes=256, deterministic=True, seed=0
     """
     check_policy(policy)
     check_count("num_episodes", num_episodes)
-    check_bool("deterministic", deterministic)
+    check_boolean("deterministic", deterministic)
     check_env_args(env_args)
     key = random.key(seed)
     copies, name = _make_copies(env, num_episodes, env_args)

@@ -5,9 +5,10 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import envs, random
+from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.control.tiers import TIERS
 from keras_s5rl.ppo.policy import make_policy
-from keras_s5rl.training.arguments import check_bool, check_count, check_env_args
+from keras_s5rl.training.arguments import check_count, check_env_args
 from keras_s5rl.training.checks import check_spaces
 from keras_s5rl.training.context_scores import score_contexts
 from keras_s5rl.training.evaluation import compile_play
@@ -68,7 +69,7 @@ def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=No
     3
     """
     check_count("num_contexts", num_contexts)
-    check_bool("deterministic", deterministic)
+    check_boolean("deterministic", deterministic)
     check_env_args(env_args)
     seed = agent.seed if seed is None else seed
     key = random.fold_in(random.key(seed), IN_CONTEXT)

@@ -7,6 +7,7 @@ import math
 import keras
 
 from keras_s5rl import backend, envs, random
+from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.models import check_memory
 from keras_s5rl.models.programs import Programs
 from keras_s5rl.ppo.config import PPOConfig
@@ -15,11 +16,9 @@ from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.training.arguments import (
-    check_bool,
     check_callbacks,
     check_config,
     check_count,
-    check_env,
     check_env_args,
     check_path,
     check_verbose,
@@ -78,7 +77,6 @@ class PPO:
     """
 
     def __init__(self, env, env_args=None, memory="s5", config=None, seed=0):
-        check_env(env)
         check_env_args(env_args)
         check_config(config)
         check_memory(memory)
@@ -193,7 +191,7 @@ class PPO:
         schedule = {"checkpoint_every": checkpoint_every, "log_every": log_every}
         for name, value in [("total_steps", total_steps), *schedule.items()]:
             check_count(name, value)
-        check_bool("resume", resume)
+        check_boolean("resume", resume)
         check_verbose(verbose)
         check_path("run_dir", run_dir)
         check_callbacks(callbacks)
@@ -201,7 +199,7 @@ class PPO:
             raise ValueError("`run_dir` should name the run to resume. Received: run_dir=None")
         resuming = {"override": override, "accept_edited_config": accept_edited_config}
         for name, value in resuming.items():
-            check_bool(name, value)
+            check_boolean(name, value)
             if value and not resume:
                 raise ValueError(
                     f"`{name}` goes with `resume=True`. Received: {name}={value}, resume=False"
@@ -278,10 +276,8 @@ class PPO:
             episodes.
         """
         check_count("num_episodes", num_episodes)
-        check_bool("deterministic", deterministic)
+        check_boolean("deterministic", deterministic)
         check_env_args(env_args)
-        if env is not None:
-            check_env(env)
         seed = self.seed if seed is None else seed
         key = random.fold_in(random.key(seed), EVALUATION)
         env, env_args = self._scored_in(env, env_args)
@@ -332,7 +328,7 @@ class PPO:
                 be read.
         """
         check_path("run_dir", run_dir, required=True)
-        check_bool("accept_edited_config", accept_edited_config)
+        check_boolean("accept_edited_config", accept_edited_config)
         settings, restore = Recorder.read(run_dir, accept_edited_config)
         agent = cls(
             settings["env"],
