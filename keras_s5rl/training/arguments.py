@@ -5,6 +5,7 @@ import os
 
 import keras
 
+from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.ppo.config import PPOConfig
 
 
@@ -73,3 +74,26 @@ def check_path(name, path, required=False):
             f"`{name}` should be the path of a folder, such as 'runs/demo'. "
             f"Received: {name}={path!r}"
         )
+
+
+def check_fit(counts, run_dir, resume, resuming):
+    """Raises a ValueError unless these arguments of `PPO.fit` are right, and go together.
+
+    Args:
+        counts: Dict of the arguments that should be positive integers, by name.
+        run_dir: As for `fit`.
+        resume: As for `fit`.
+        resuming: Dict of the arguments that say how to resume, by name.
+    """
+    for name, value in counts.items():
+        check_count(name, value)
+    check_boolean("resume", resume)
+    check_path("run_dir", run_dir)
+    if resume and run_dir is None:
+        raise ValueError("`run_dir` should name the run to resume. Received: run_dir=None")
+    for name, value in resuming.items():
+        check_boolean(name, value)
+        if value and not resume:
+            raise ValueError(
+                f"`{name}` goes with `resume=True`. Received: {name}={value}, resume=False"
+            )

@@ -20,6 +20,7 @@ from keras_s5rl.training.arguments import (
     check_config,
     check_count,
     check_env_args,
+    check_fit,
     check_path,
     check_verbose,
 )
@@ -27,6 +28,7 @@ from keras_s5rl.training.backend_notice import say_backend
 from keras_s5rl.training.checks import (
     check_activation,
     check_devices,
+    check_schedule,
     check_spaces,
     check_tasks,
 )
@@ -189,28 +191,17 @@ class PPO:
                 stays in place, and the policy is that of the update before.
         """
         schedule = {"checkpoint_every": checkpoint_every, "log_every": log_every}
-        for name, value in [("total_steps", total_steps), *schedule.items()]:
-            check_count(name, value)
-        check_boolean("resume", resume)
-        check_verbose(verbose)
-        check_path("run_dir", run_dir)
-        check_callbacks(callbacks)
-        if resume and run_dir is None:
-            raise ValueError("`run_dir` should name the run to resume. Received: run_dir=None")
         resuming = {"override": override, "accept_edited_config": accept_edited_config}
-        for name, value in resuming.items():
-            check_boolean(name, value)
-            if value and not resume:
-                raise ValueError(
-                    f"`{name}` goes with `resume=True`. Received: {name}={value}, resume=False"
-                )
+        check_fit({"total_steps": total_steps, **schedule}, run_dir, resume, resuming)
+        check_callbacks(callbacks)
+        check_verbose(verbose)
         if run_dir is not None and not self.is_named:
             raise ValueError(
                 "`run_dir` needs an environment that can be made again by its name: register it "
                 f"with `keras_s5rl.envs.register_env`. Received: env={self.env}"
             )
         check_devices(self.config)
-        self._check_schedule(total_steps)
+        check_schedule(self.config, total_steps, self._total_steps)
         if verbose:
             say_backend()
         recorder = None
@@ -340,18 +331,6 @@ class PPO:
         agent._prepare(settings["total_steps"])
         restore(agent._loop.restore)
         return agent
-
-    def _check_schedule(self, total_steps):
-        num_updates = self.config.num_updates
-        if self._total_steps is None or not self.config.anneal_learning_rate:
-            return
-        if num_updates(total_steps) > num_updates(self._total_steps):
-            raise ValueError(
-                "`total_steps` cannot grow while the learning rate is annealed: it has already "
-                "been lowered towards 0 at the old end. Train from the start, or with "
-                f"anneal_learning_rate=False. Received: total_steps={total_steps} after "
-                f"{self._total_steps}"
-            )
 
     def _prepare(self, total_steps):
         """Makes the optimizer, the learner and its first state, once."""
