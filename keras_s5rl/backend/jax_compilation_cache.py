@@ -16,7 +16,7 @@ def use_compilation_cache():
     same settings starts in seconds.
 
     The folder is `keras_s5rl/jax-...` in `XDG_CACHE_HOME`, by default `~/.cache`, one for each kind
-    of processor. What the user told JAX goes first: `JAX_COMPILATION_CACHE_DIR` names another
+    of processor. What the user set goes first: `JAX_COMPILATION_CACHE_DIR` names another
     folder, `JAX_ENABLE_COMPILATION_CACHE=false` keeps nothing. Where no folder can be made nothing
     is kept.
     """

@@ -8,19 +8,7 @@ def scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0):
     """Runs `carry, values_t = function(carry, values_t, x_t, fixed)` along an axis of two
     structures.
 
-    Args:
-        function: Elementwise operations alone.
-        carry: Structure of tensors `(batch, ...)`.
-        values: Structure of tensors `(time, batch, ...)`, or with `axis=1` `(batch, time, ...)`,
-            with at least one step.
-        xs: Structure of such tensors, or an empty one.
-        fixed: Structure of tensors that every step sees. Defaults to `()`.
-        reverse: Whether to run from the last step to the first.
-        axis: 0 or 1, which axis is time. The function sees tensors without it, and maybe of fewer
-            rows of the batch.
-
-    Returns:
-        `carry, values`.
+    Arguments and results are those of `keras_s5rl.backend.jax_kernels.scan_in_place`.
     """
     from keras_s5rl import backend  # which imports this module
 

@@ -1,4 +1,4 @@
-"""What is said where a training does not use the fastest backend."""
+"""A line about the backend, where a training does not use the fastest one."""
 
 import functools
 
