@@ -18,8 +18,11 @@ def compile(function, donate_argnums=()):
 
 def ran_out_of_memory(error):
     """Whether an exception says that memory could not be allocated."""
-    is_torch = isinstance(error, RuntimeError) and "memory" in str(error)  # on a CPU no more
-    return is_torch or isinstance(error, MemoryError)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # On a CPU torch has no class of its own for it.
+    words = ("can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def abstract_call(function, *arguments):
