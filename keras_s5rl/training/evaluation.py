@@ -11,29 +11,23 @@ from keras_s5rl.envs.autoreset import select_envs
 from keras_s5rl.ppo.host_memory import check_memory, memory_errors_named
 
 
-def play_episodes(environment, policy, num_episodes, key, modes):
-    """Plays one episode in each of `num_episodes` copies of an environment.
+def compile_episodes(environment, policy, num_episodes):
+    """Returns a function that plays one episode in each of `num_episodes` copies of an environment.
 
     Every episode is played to its own end, and each counts once: taking the first that finish would
-    favour short ones.
+    favour short ones. Only the first call of the function compiles.
 
     Args:
         environment: `keras_s5rl.envs.AgentView`.
         policy: `keras_s5rl.models.ActorCritic`.
         num_episodes: Positive integer.
-        key: Key of `keras_s5rl.random`.
-        modes: Booleans: whether to play the mode of the policy, or draws from it. The same episodes
-            are played for each.
 
     Returns:
-        For each of `modes` a pair `(returns, lengths)` of numpy arrays `(num_episodes,)`.
+        Function `(policy, key, modes)`: the policy may be another with the same shapes, `key` is
+        one of `keras_s5rl.random`, and `modes` are booleans, whether to play the mode of the policy
+        or draws from it; the same episodes are played for each. It returns for each of `modes` a
+        pair `(returns, lengths)` of numpy arrays `(num_episodes,)`.
     """
-    return compile_episodes(environment, policy, num_episodes)(policy, key, modes)
-
-
-def compile_episodes(environment, policy, num_episodes):
-    """Returns `play_episodes` of these as a function `(policy, key, modes)`, whose second call
-    compiles nothing. The policy may be another with the same shapes."""
 
     def start(key):
         return environment.initial(environment.draw_initial(key, num_episodes))

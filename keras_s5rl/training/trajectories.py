@@ -29,7 +29,7 @@ class Trajectory:
 def play_trajectories(environment, policy, num_episodes, key, deterministic=True):
     """Plays one episode in each of `num_episodes` copies of an environment, and keeps all of it.
 
-    From one key these are the very episodes of `play_episodes`.
+    From one key these are the very episodes of `compile_episodes`.
 
     Args:
         environment: `keras_s5rl.envs.AgentView`.

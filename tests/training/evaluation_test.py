@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_s5rl import PPO, envs, random
 from keras_s5rl.training import ppo
-from keras_s5rl.training.evaluation import play_episodes, summarize
+from keras_s5rl.training.evaluation import compile_episodes, summarize
 from keras_s5rl.training.recording import record_episodes
 from tests.envs.counting import Counting, broken
 from tests.small_runs import STEPS, as_bytes, small_config, without_times
@@ -134,7 +134,8 @@ def test_the_memory_begins_empty_and_lives_through_an_episode():
             return count, None, [count]
 
     environment = envs.AgentView(RewardIsAction())
-    ((returns, lengths),) = play_episodes(environment, Counting(), 3, random.key(0), (True,))
+    play = compile_episodes(environment, Counting(), 3)
+    ((returns, lengths),) = play(Counting(), random.key(0), (True,))
     assert returns.tolist() == [1 + 2 + 3 + 4 + 5 + 6 + 7] * 3 and lengths.tolist() == [7] * 3
 
 

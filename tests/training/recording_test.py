@@ -9,7 +9,7 @@ from keras_s5rl.envs.rendering import render
 from keras_s5rl.layers import S5Stack
 from keras_s5rl.models import ActorCritic, FeedForward, distribution_for
 from keras_s5rl.training import recording
-from keras_s5rl.training.evaluation import play_episodes
+from keras_s5rl.training.evaluation import compile_episodes
 from keras_s5rl.training.recording import record_episodes
 from keras_s5rl.training.trajectories import play_trajectories
 
@@ -37,7 +37,7 @@ def test_trajectories_are_the_episodes_of_an_evaluation(mine_sweeper, trajectori
     env, policy = mine_sweeper
     view, key = envs.AgentView(env), random.key(3)
     modes = play_trajectories(view, policy, 16, key, True)
-    scores = play_episodes(view, policy, 16, key, (False, True))
+    scores = compile_episodes(view, policy, 16)(policy, key, (False, True))
     for played, (returns, lengths) in zip((trajectories, modes), scores, strict=True):
         assert [len(trajectory.states) - 1 for trajectory in played] == lengths.tolist()
         assert [len(trajectory.actions) for trajectory in played] == lengths.tolist()
