@@ -18,7 +18,7 @@ def check_positive_integers(**values):
             raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
 
 
-def check_flags(**values):
+def check_booleans(**values):
     """Raises a ValueError if one of these arguments is not `True` or `False`."""
     for name, value in values.items():
         if not isinstance(value, numbers.Integral | np.bool_) or value not in (0, 1):

@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from keras_s5rl.layers.checks import (
+    check_booleans,
     check_choice,
     check_features,
-    check_flags,
     check_number,
     check_positive_integers,
 )
@@ -155,7 +155,7 @@ class S5(DerivedWeights, SequenceLayer):
             **kwargs,
         )
         check_positive_integers(state_size=state_size, num_blocks=num_blocks)
-        check_flags(
+        check_booleans(
             conjugate_symmetry=conjugate_symmetry,
             clip_eigenvalues=clip_eigenvalues,
             bidirectional=bidirectional,

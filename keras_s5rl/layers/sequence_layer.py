@@ -9,8 +9,8 @@ from keras import ops
 from keras_s5rl.layers.carried_states import CarriedStates
 from keras_s5rl.layers.checks import (
     as_flags,
+    check_booleans,
     check_dtype,
-    check_flags,
     check_real,
     check_seed,
     check_shape,
@@ -69,7 +69,7 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         # Autocast would round a float32 state to the compute dtype on its way in.
         super().__init__(autocast=False, **kwargs)
         check_dtype("dtype", self)
-        check_flags(
+        check_booleans(
             return_sequences=return_sequences,
             return_state=return_state,
             stateful=stateful,

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_s5rl.layers.checks import check_features, check_flags, check_positive_integers
+from keras_s5rl.layers.checks import check_booleans, check_features, check_positive_integers
 from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.row_normalization import RowNormalization
@@ -67,7 +67,7 @@ class SequenceStack(SequenceLayer):
         for layer in layers:
             check_inner_layer("layers", layer)
         check_positive_integers(width=width)
-        check_flags(normalize_output=normalize_output)
+        check_booleans(normalize_output=normalize_output)
         self.width = width
         self.normalize_output = normalize_output
         (encoder_seed,) = derive_seeds(seed, 1)
