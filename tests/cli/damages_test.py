@@ -134,7 +134,7 @@ def damage(folder, chance):
 
 def outcome(status, error, done):
     """`refused`, `warned` or `silent`; never a traceback, never more than a line of error."""
-    lines = [line for line in error.splitlines() if not line.startswith(("compiling", "  "))]
+    lines = [line for line in error.splitlines() if not line.startswith(("compil", "  "))]
     errors = [line for line in lines if line.startswith("error: ")]
     warnings = [line for line in lines if line.startswith("warning: ")]
     assert len(errors) + len(warnings) == len(lines), (done, error)
