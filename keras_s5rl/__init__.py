@@ -37,8 +37,8 @@ __all__ = sorted(["__version__", *_ATTRIBUTES, *_SUBMODULES])
 for _env in registered_envs():
     gymnasium.register(
         f"keras_s5rl/{_env}-v0",
-        entry_point="keras_s5rl.envs.gymnasium_env:GymnasiumEnv",
-        vector_entry_point="keras_s5rl.envs.gymnasium_vector:GymnasiumVectorEnv",
+        entry_point="keras_s5rl.envs.gymnasium.env:GymnasiumEnv",
+        vector_entry_point="keras_s5rl.envs.gymnasium.vector_env:GymnasiumVectorEnv",
         kwargs={"env": _env},
     )
 

@@ -1,5 +1,9 @@
+import pathlib
 import sys
 
-from keras_s5rl.cli.benchmark import main
+# The wheel does not hold the benchmarks.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from benchmarks.benchmark import main
 
 sys.exit(main())

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from keras_s5rl.cli import benchmark, command, evaluate, plot, train
+from benchmarks import benchmark
+from keras_s5rl.cli import command, evaluate, plot, train
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

@@ -11,7 +11,7 @@ from keras_s5rl import backend, random
 from keras_s5rl.envs import spaces
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.autoreset import select_envs
-from keras_s5rl.envs.gymnasium_values import single_value
+from keras_s5rl.envs.gymnasium.values import single_value
 from keras_s5rl.envs.registry import is_built_in
 
 _ATTRIBUTES = ("observation_space", "action_space", "max_episode_steps")

@@ -180,11 +180,11 @@ def check_implementation(implementation):
 def _choose(implementation, time):
     """The function that solves the recurrence.
 
-    Measured on two CPU cores (benchmarks/recurrence_cpu.txt): under XLA the loop is faster at every
-    shape, in gradients and in compilation; torch pays for each operation it launches, and the
-    parallel scan launches fewer. On accelerators it is chosen for its few dependent steps, and the
-    kernels, where they run, because they read and write memory once and the scan does so on each of
-    its levels: expectations both, as no GPU was at hand.
+    Measured on two CPU cores (benchmarks/results/recurrence_cpu.txt): under XLA the loop is faster
+    at every shape, in gradients and in compilation; torch pays for each operation it launches, and
+    the parallel scan launches fewer. On accelerators it is chosen for its few dependent steps, and
+    the kernels, where they run, because they read and write memory once and the scan does so on
+    each of its levels: expectations both, as no GPU was at hand.
     """
     check_implementation(implementation)
     if implementation == "auto":

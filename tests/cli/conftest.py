@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from keras_s5rl.cli import machine_rates
 from tests.small_runs import FLAGS, STEPS, cache_folder, compile_cache, run, start  # noqa: F401
 
 
@@ -21,21 +20,6 @@ def unchanged_process(monkeypatch):
     yield
     if hidden == "not loaded" and sys.modules.get("tensorflow", hidden) is None:
         del sys.modules["tensorflow"]
-
-
-@pytest.fixture
-def small_machine(monkeypatch):
-    """Roofs that are measured in no time."""
-    monkeypatch.setattr(machine_rates, "_PRODUCTS", [(16, 16, 16)])
-    monkeypatch.setattr(machine_rates, "_COPIED_BYTES", 2**12)
-    monkeypatch.setattr(machine_rates, "_largest_cache_bytes", lambda: 0)
-    roofs = ("copy_bandwidth", "fresh_copy_bandwidth", "product_peak")
-    caches = [getattr(machine_rates, name) for name in roofs]
-    for cache in caches:
-        cache.cache_clear()
-    yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 @pytest.fixture(scope="session")

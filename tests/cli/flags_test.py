@@ -5,7 +5,8 @@ import importlib.util
 
 import pytest
 
-from keras_s5rl.cli import benchmark, evaluate, plot, train
+from benchmarks import benchmark
+from keras_s5rl.cli import evaluate, plot, train
 from keras_s5rl.ppo.config import PPOConfig
 from tests.small_runs import FLAGS
 

@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from keras_s5rl.cli import benchmark, evaluate, plot, train
+from benchmarks import benchmark
+from keras_s5rl.cli import evaluate, plot, train
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import RunDirectory
 from tests.small_runs import FLAGS, small_config

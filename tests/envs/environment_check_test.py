@@ -9,8 +9,8 @@ from keras import ops
 from keras_s5rl import PPO, PPOConfig, backend, envs
 from keras_s5rl.envs import AgentView, check_environment
 from keras_s5rl.envs.control.tasks import TASKS
-from keras_s5rl.envs.gymnasium_env import GymnasiumEnv
-from keras_s5rl.envs.gymnasium_vector import GymnasiumVectorEnv
+from keras_s5rl.envs.gymnasium.env import GymnasiumEnv
+from keras_s5rl.envs.gymnasium.vector_env import GymnasiumVectorEnv
 from tests.envs.counting import Counting, broken
 
 SPACES = gymnasium.spaces

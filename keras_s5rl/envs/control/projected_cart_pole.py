@@ -7,9 +7,9 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import random
-from keras_s5rl.envs import cart_pole, projection
+from keras_s5rl.envs import cart_pole
 from keras_s5rl.envs.arguments import check_boolean, check_positive_integer
-from keras_s5rl.envs.control import trials
+from keras_s5rl.envs.control import projection, trials
 from keras_s5rl.envs.control.banks import draw_bank
 from keras_s5rl.envs.environment import Environment
 

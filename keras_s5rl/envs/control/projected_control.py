@@ -14,12 +14,12 @@ from keras_s5rl.envs.arguments import (
 from keras_s5rl.envs.autoreset import select_envs
 from keras_s5rl.envs.control import trials
 from keras_s5rl.envs.control.banks import draw_bank
+from keras_s5rl.envs.control.engines import make_engine
 from keras_s5rl.envs.control.observation_entries import scaling_tables, task_entries
 from keras_s5rl.envs.control.per_task import action_repeats, task_bounds
+from keras_s5rl.envs.control.projection import gaussian, haar, project
 from keras_s5rl.envs.control.tiers import MAX_PHYSICS_RANGE, SCALED, TIERS, draw_scales
 from keras_s5rl.envs.environment import Environment
-from keras_s5rl.envs.mujoco.engines import make_engine
-from keras_s5rl.envs.projection import gaussian, haar, project
 
 _LEAST_STRENGTH = 0.02
 _CONTEXT = ("task", "observation_projection", "action_projection", *SCALED)

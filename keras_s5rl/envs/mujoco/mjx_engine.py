@@ -5,9 +5,9 @@ from keras import ops
 
 from keras_s5rl import random
 from keras_s5rl.envs.control.engine import ControlEngine
+from keras_s5rl.envs.control.engines import check_no_scales
 from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.mujoco.ball_in_cup import BallInCup
-from keras_s5rl.envs.mujoco.engines import check_no_scales
 from keras_s5rl.envs.mujoco.finger import Finger
 
 _PARTS = {

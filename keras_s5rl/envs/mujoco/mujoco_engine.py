@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import backend, random
-from keras_s5rl.envs.mujoco.engines import check_no_scales
+from keras_s5rl.envs.control.engines import check_no_scales
 from keras_s5rl.envs.mujoco.simulator import Simulator
 
 _MAX_SEED = 2**31 - 1

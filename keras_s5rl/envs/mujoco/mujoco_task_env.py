@@ -6,8 +6,8 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl.envs.arguments import check_choice, check_positive_integer
+from keras_s5rl.envs.control.engines import make_engine
 from keras_s5rl.envs.environment import Environment
-from keras_s5rl.envs.mujoco.engines import make_engine
 
 _ENGINES = ("mujoco", "mjx")
 

@@ -3,7 +3,7 @@ import pytest
 from keras import ops
 
 from keras_s5rl import backend, random
-from keras_s5rl.envs.mujoco.engines import make_engine
+from keras_s5rl.envs.control.engines import make_engine
 from keras_s5rl.envs.mujoco.mujoco_engine import MujocoEngine
 from tests.envs.mujoco.beside_dm_control import dm_control_env, flat, held_actions
 

@@ -1,0 +1,1 @@
+"""Suites, peers and measuring for `launch/benchmark.py`; results lie in `results/`."""

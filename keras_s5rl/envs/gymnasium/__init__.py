@@ -1,0 +1,1 @@
+"""The package's environments through Gymnasium: numpy values in and out."""

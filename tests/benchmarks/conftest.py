@@ -1,0 +1,21 @@
+"""Fixtures of the tests of the benchmarks."""
+
+import pytest
+
+from benchmarks import machine_rates
+from tests.cli.conftest import unchanged_process  # noqa: F401
+
+
+@pytest.fixture
+def small_machine(monkeypatch):
+    """Roofs that are measured in no time."""
+    monkeypatch.setattr(machine_rates, "_PRODUCTS", [(16, 16, 16)])
+    monkeypatch.setattr(machine_rates, "_COPIED_BYTES", 2**12)
+    monkeypatch.setattr(machine_rates, "_largest_cache_bytes", lambda: 0)
+    roofs = ("copy_bandwidth", "fresh_copy_bandwidth", "product_peak")
+    caches = [getattr(machine_rates, name) for name in roofs]
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
