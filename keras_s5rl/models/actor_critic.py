@@ -15,6 +15,7 @@ from keras_s5rl.models.act_arguments import (
     state_tensors,
 )
 from keras_s5rl.models.programs import Programs
+from keras_s5rl.models.weights import values_in_place
 from keras_s5rl.ops import rowwise
 
 _HIDDEN_GAIN = 2.0**0.5
@@ -212,8 +213,7 @@ class ActorCritic(keras.Model):
 
     def _compile_act(self, deterministic):
         def program(weights, observation, reset, state, key):
-            variables = zip(self.variables, weights, strict=True)
-            with keras.StatelessScope(state_mapping=list(variables)):
+            with values_in_place(self.variables, weights):
                 parameters, _, state = self.step(observation, reset, state)
                 if deterministic:
                     return self.distribution.mode(parameters), state

@@ -1,9 +1,10 @@
-"""One iteration of PPO: rollout, advantages, epochs of minibatches."""
+"""`Learner`: one iteration of PPO: rollout, advantages, epochs of minibatches."""
 
 import keras
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.models.weights import copy_values, values_in_place
 from keras_s5rl.ppo import losses
 from keras_s5rl.ppo.advantages import generalized_advantages
 from keras_s5rl.ppo.ended_episodes import ended_episodes
@@ -16,7 +17,7 @@ _PARTS = ("environment", "memory", "returns")
 
 
 class Learner:
-    """The PPO iteration as a pure function of one state, compiled as a whole.
+    """The PPO iteration as a pure function of one state.
 
     The state is a dict: `trainable` and `optimizer` (lists of tensors, one a variable),
     `environment` (the environments' state), `memory` (the policy's memory, a flat list), `key`, and
@@ -33,6 +34,22 @@ class Learner:
         optimizer: A Keras optimizer built on the policy's trainable variables.
         config: `PPOConfig`.
         env_args: Dict of the environment's arguments, for error messages. Defaults to `None`.
+
+    Example:
+
+    >>> from keras_s5rl import envs, random
+    >>> from keras_s5rl.ppo import Learner, PPOConfig, make_optimizer, make_policy
+    >>> config = PPOConfig(num_envs=4, num_steps=8, width=16)
+    >>> view = envs.AgentView(envs.make("RepeatPreviousEasy"))
+    >>> policy = make_policy(view, "mlp", config, seed=0)
+    >>> optimizer = make_optimizer(config, total_steps=1_000)
+    >>> optimizer.build(policy.trainable_variables)
+    >>> learner = Learner(envs.AutoReset(view), policy, optimizer, config)
+    >>> state = learner.initial_state(random.key(0))
+    >>> iterate = learner.compile(state)
+    >>> state, metrics = iterate(state)
+    >>> sorted(metrics)[:3]
+    ['approx_kl', 'clip_fraction', 'entropy']
     """
 
     def __init__(self, environment, policy, optimizer, config, env_args=None):
@@ -41,14 +58,8 @@ class Learner:
         self.optimizer = optimizer
         self.config = config
         self._num_tasks = max(1, len(environment.env.tasks))
-        self._compiled_iteration = None
         names = ("num_envs", "num_steps", "width", "state_size", "num_layers")
         self._sizes = {name: getattr(config, name) for name in names} | {"env_args": env_args}
-
-    @property
-    def is_compiled(self):
-        """Whether the iteration has been compiled, so that the next one starts at once."""
-        return self._compiled_iteration is not None
 
     def initial_state(self, key):
         """Returns the state before the first iteration: fresh episodes, empty memory, the
@@ -81,23 +92,28 @@ class Learner:
             **parts,
         }
 
-    def __call__(self, state):
-        """Runs the compiled iteration.
+    def compile(self, state):
+        """Returns `iterate` as one compiled function of states like this one, over all devices.
 
-        `state` stays as it is, its tensors are not donated: an iteration that fails, is interrupted
+        Its argument stays as it is, no tensor is donated: an iteration that fails, is interrupted
         or diverges has not happened.
-        """
-        with memory_errors_named(self._sizes):
-            if self._compiled_iteration is None:
-                iteration = self._compile()
-                check_memory(iteration, (state,), self._sizes)
-                self._compiled_iteration = iteration
-            return self._compiled_iteration(state)
 
-    def _compile(self):
+        Raises:
+            ValueError: If there is less memory than the function takes to run; from the function,
+                if memory could not be allocated.
+        """
         if self.config.num_devices == 1:
-            return backend.compile(self.iterate)
-        return backend.devices.compile(self.iterate, self.config.num_devices, _PARTS)
+            program = backend.compile(self.iterate)
+        else:
+            program = backend.devices.compile(self.iterate, self.config.num_devices, _PARTS)
+        with memory_errors_named(self._sizes):
+            check_memory(program, (state,), self._sizes)
+
+        def run(state):
+            with memory_errors_named(self._sizes):
+                return program(state)
+
+        return run
 
     def iterate(self, state):
         """One iteration, on the part of the state that this device has.
@@ -114,27 +130,9 @@ class Learner:
             device = backend.devices.index()
             rollout_key = random.fold_in(rollout_key, device)
             update_key = random.fold_in(update_key, device)
-        with self._weights(state["trainable"]):
-            environment, memory, rollout = collect_rollout(
-                self.environment,
-                self.policy,
-                state["environment"],
-                state["memory"],
-                rollout_key,
-                self.config,
-            )
-        next_state = {"environment": environment, "memory": memory, "key": key}
-        if self.config.normalize_rewards:
-            next_state["returns"], rollout["reward"] = normalize_rewards(
-                state["returns"],
-                rollout["reward"],
-                rollout["discount"],
-                rollout["done"],
-                rollout["task"],
-                self.config.discount,
-            )
-        batch = self._training_batch(rollout, state["memory"])
-        trainable, optimizer, metrics = self._update(
+        played, rollout = self.rollout(state, rollout_key)
+        batch = self.training_batch(rollout, state["memory"])
+        trainable, optimizer, metrics = self.update(
             state["trainable"], state["optimizer"], batch, update_key
         )
         metrics |= ended_episodes(rollout, self.config.episodes_kept)
@@ -142,7 +140,40 @@ class Learner:
             batch["value"], batch["value_target"]
         )
         metrics["weights"] = sum(ops.sum(ops.abs(values)) for values in trainable)
-        return next_state | {"trainable": trainable, "optimizer": optimizer}, metrics
+        return played | {"trainable": trainable, "optimizer": optimizer, "key": key}, metrics
+
+    def rollout(self, state, key):
+        """Plays the policy, with the weights of `state`.
+
+        Args:
+            state: Dict, the learner's state.
+            key: Key of `keras_s5rl.random`.
+
+        Returns:
+            `(played, rollout)`: the entries of the state that playing changes (`environment`,
+            `memory`, and `returns` where rewards are normalised), and a dict of tensors `(time,
+            num_envs, ...)` as of `collect_rollout`, rewards normalised if they are to be.
+        """
+        with self._weights(state["trainable"]):
+            environment, memory, rollout = collect_rollout(
+                self.environment,
+                self.policy,
+                state["environment"],
+                state["memory"],
+                key,
+                self.config,
+            )
+        played = {"environment": environment, "memory": memory}
+        if self.config.normalize_rewards:
+            played["returns"], rollout["reward"] = normalize_rewards(
+                state["returns"],
+                rollout["reward"],
+                rollout["discount"],
+                rollout["done"],
+                rollout["task"],
+                self.config.discount,
+            )
+        return played, rollout
 
     def loss(self, trainable, batch):
         """The PPO loss of a batch of whole sequences.
@@ -183,9 +214,18 @@ class Learner:
             "clip_fraction": losses.clip_fraction(log_ratio, config.clip_epsilon),
         }
 
-    def _training_batch(self, rollout, memory):
-        """The rollout as whole sequences, batch first, with advantages; `memory` is the state
-        from which each is replayed."""
+    def training_batch(self, rollout, memory):
+        """Returns a rollout as whole sequences with advantages.
+
+        Args:
+            rollout: Dict of tensors `(time, num_envs, ...)`, as of `rollout`.
+            memory: Flat list of tensors `(num_envs, ...)`, the memory before the first step, from
+                which the sequences are replayed.
+
+        Returns:
+            Dict of tensors `(num_envs, time, ...)`, a batch as `loss` takes it; the advantages are
+            those of the whole rollout, normalised by task if they are to be.
+        """
         config = self.config
         advantage = generalized_advantages(
             config.reward_scale * rollout["reward"],
@@ -205,8 +245,19 @@ class Learner:
         batch = {name: ops.swapaxes(tensor, 0, 1) for name, tensor in time_major.items()}
         return batch | {"memory": memory}
 
-    def _update(self, trainable, optimizer, batch, key):
-        """Epochs of minibatches; each minibatch is a random subset of the environments."""
+    def update(self, trainable, optimizer, batch, key):
+        """Trains for epochs of minibatches; each of these is a random subset of the environments.
+
+        Args:
+            trainable: List of tensors, one for each trainable variable of the policy.
+            optimizer: List of tensors, one for each variable of the optimizer.
+            batch: Dict of tensors, as of `training_batch`.
+            key: Key of `keras_s5rl.random`.
+
+        Returns:
+            `(trainable, optimizer, metrics)`: both lists after the last step, and a dict of float32
+            scalars, means over all minibatches.
+        """
         config, batch = self.config, dict(batch)
         rows = random.permutation(key, config.envs_per_device, batch=(config.num_epochs,))
         rows = ops.reshape(rows, (-1, config.envs_per_device // config.num_minibatches))
@@ -235,11 +286,4 @@ class Learner:
 
     def _weights(self, trainable):
         """A scope in which the policy's variables have these values."""
-        variables = self.policy.trainable_variables
-        return keras.StatelessScope(state_mapping=list(zip(variables, trainable, strict=True)))
-
-
-def copy_values(variables):
-    """Returns the values of Keras variables as tensors of their own, from which torch records no
-    gradients."""
-    return [ops.copy(ops.stop_gradient(variable.value)) for variable in variables]
+        return values_in_place(self.policy.trainable_variables, trainable)

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs.autoreset import select_envs
+from keras_s5rl.models.weights import detached_values, values_in_place
 from keras_s5rl.ppo.host_memory import check_memory, memory_errors_named
 
 
@@ -68,8 +69,7 @@ def compile_play(environment, policy, start, sizes, record=lambda state, reward,
         zeros = ops.zeros((num_episodes,), dtype="float32")
         carry = (state, policy.get_initial_state(num_episodes), active, zeros, zeros)
         keys = random.split(key, environment.max_episode_steps)
-        variables = zip(policy.variables, weights, strict=True)
-        with keras.StatelessScope(state_mapping=list(variables)):
+        with values_in_place(policy.variables, weights):
             carry, records = backend.scan(lambda c, k: step(c, k, sample), carry, keys)
         return carry[3], carry[4], records
 
@@ -99,8 +99,7 @@ def compile_play(environment, policy, start, sizes, record=lambda state, reward,
 
     def play(player, source, key, deterministic):
         nonlocal is_checked
-        # Without gradients: torch would keep the graph of a whole episode for them.
-        weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in player.variables]
+        weights = detached_values(player.variables)
         arguments = weights, source, key, ops.convert_to_tensor(not deterministic)
         with memory_errors_named(sizes):
             if not is_checked:

@@ -10,6 +10,7 @@ from keras_s5rl import backend, random
 from keras_s5rl.envs import Environment
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.spaces import check_supported, null_value
+from keras_s5rl.models.weights import detached_values, values_in_place
 from keras_s5rl.training.arguments import check_count, check_env_args, check_policy
 from keras_s5rl.training.evaluation import summarize
 from keras_s5rl.training.views import plain_arguments, view_for
@@ -158,8 +159,7 @@ def _actor(policy, view, deterministic, key):
     """Returns `act(observations, previous_action, is_first, memory, step) -> action, memory`."""
 
     def program(weights, key, state, memory, step):
-        variables = zip(policy.variables, weights, strict=True)
-        with keras.StatelessScope(state_mapping=list(variables)):
+        with values_in_place(policy.variables, weights):
             return policy.act(
                 view.observation(state),
                 state["is_first"],
@@ -174,8 +174,7 @@ def _actor(policy, view, deterministic, key):
 
     shown = str(view.env.observation_space), str(view.env.action_space), view.previous_action
     compiled = policy.programs.get(("gymnasium", *shown, deterministic), compile_program)
-    # Without gradients: torch would keep the graph of a whole episode for them.
-    weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in policy.variables]
+    weights = detached_values(policy.variables)
 
     def act(observations, previous_action, is_first, memory, step):
         state = {

@@ -7,41 +7,74 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import backend
-from keras_s5rl.ppo.learner import copy_values
+from keras_s5rl.models.weights import copy_values
 from keras_s5rl.training.checks import NonFiniteLossError, check_finite
 from keras_s5rl.training.learner_state import state_from_arrays, state_to_arrays
-from keras_s5rl.training.metrics import EpisodeRecord
 from keras_s5rl.training.signals import signals_deferred
 
 
 class Loop:
-    """Runs a learner's iteration again and again.
+    """Runs a learner's iteration again and again; it knows no algorithm.
 
-    However a call of `run` ends, the policy's weights, its optimizer, the learner's state and the
+    A learner is a pure function of one state, a nested structure of tensors that holds everything
+    on which the next iteration depends:
+
+    - `initial_state(key)` returns the first state;
+    - `iterate(state)` returns `(state, metrics)`: the next state, and a dict of tensors that are
+      finite unless the training has diverged;
+    - `compile(state)`, if it has that, returns `iterate` as a compiled function of such states.
+      By default `iterate` is compiled as a whole.
+
+    However a call of `run` ends, the model's weights, its optimizer, the learner's state and the
     number of updates belong together afterwards: an update has happened as a whole, or it has not.
 
     Args:
-        learner: `keras_s5rl.ppo.learner.Learner`.
-        state: Its first state.
+        learner: The learner.
+        state: Its first state, a dict.
+        model: Keras model of the callbacks. The loop stops where its `stop_training` is true.
+        variables: Dict, for entries of the state that are lists of tensors: the Keras variables
+            that these are the values of. Callbacks see them, and may change them.
+        statistics: `keras_s5rl.training.metrics.UpdateRecord`, which makes the metrics of an update
+            of what the iteration returns.
 
     Attributes:
         update: Updates so far.
         state: The learner's state after them.
+
+    Example:
+
+    >>> from keras import ops
+    >>> import keras
+    >>> from keras_s5rl import random
+    >>> from keras_s5rl.training.hooks import Hooks
+    >>> from keras_s5rl.training.loop import Loop
+    >>> from keras_s5rl.training.metrics import UpdateRecord
+    >>> class Halving:
+    ...     def initial_state(self, key):
+    ...         return {"value": ops.ones(())}
+    ...     def iterate(self, state):
+    ...         return {"value": state["value"] / 2}, {"value": state["value"]}
+    >>> learner, model = Halving(), keras.Sequential([keras.Input((1,))])
+    >>> loop = Loop(learner, learner.initial_state(random.key(0)), model, {}, UpdateRecord(1))
+    >>> loop.run(Hooks(model, [], None, log_every=1, num_updates=3), last_update=3)
+    >>> loop.update, float(loop.state["value"])
+    (3, 0.125)
     """
 
-    def __init__(self, learner, state):
+    def __init__(self, learner, state, model, variables, statistics):
         self.learner = learner
-        self.policy = learner.policy
+        self.model = model
         self.update = 0
         self.state = state
-        config = learner.config
-        self._episodes = EpisodeRecord.empty(config.num_envs, config.episodes_kept)
+        self._variables = variables
+        self._statistics = statistics
+        self._program = None
         self._recorded = 0  # the last update whose metrics were handed on
 
     @property
     def will_compile(self):
         """Whether the next update compiles."""
-        return not self.learner.is_compiled and keras.backend.backend() != "torch"
+        return self._program is None and keras.backend.backend() != "torch"
 
     def run(self, hooks, last_update, record=None, checkpoint=None, checkpoint_every=None):
         """Trains to an update.
@@ -59,7 +92,7 @@ class Loop:
         self._recorded = self.update
         try:
             with hooks:
-                while self.update < last_update and not self.policy.stop_training:
+                while self.update < last_update and not getattr(self.model, "stop_training", False):
                     self._update(hooks, record)
                     if checkpoint is not None and self.update % checkpoint_every == 0:
                         checkpoint()
@@ -74,7 +107,7 @@ class Loop:
             raise
 
     def _settle(self, hooks):
-        """Takes over what callbacks did to the policy, or gives it what it was not given yet."""
+        """Takes over what callbacks did to the model, or gives it what it was not given yet."""
         if hooks.watched:
             self.read_weights()
         else:
@@ -90,7 +123,7 @@ class Loop:
             error.add_note(f"No checkpoint of update {self.update} could be written: {failure}")
 
     def _update(self, hooks, record):
-        """One update with its hooks: callbacks see the policy as it is, and may change it."""
+        """One update with its hooks: callbacks see the model as it is, and may change it."""
         hooks.before_update(self.update)
         if hooks.watched:
             self.read_weights()
@@ -102,16 +135,15 @@ class Loop:
     def _iterate(self, hooks, record):
         """One update: runs the compiled iteration, and hands its metrics on."""
         started = time.monotonic()
-        state, tensors = self.learner(self.state)
+        if self._program is None:
+            self._program = self._compile()
+        state, tensors = self._program(self.state)
         values = {name: _plain(tensors[name]) for name in sorted(tensors)}
         update = self.update + 1
         check_finite(values, update)
-        del values["weights"]
-        steps = self.learner.config.steps_per_update
-        seconds = time.monotonic() - started
-        episodes, metrics = self._episodes.after(values, seconds, update, update * steps, steps)
+        statistics, metrics = self._statistics.after(values, time.monotonic() - started, update)
         with signals_deferred():
-            self.state, self.update, self._episodes = state, update, episodes
+            self.state, self.update, self._statistics = state, update, statistics
             if hooks.watched:
                 self.write_back()
             if record is not None:
@@ -119,37 +151,36 @@ class Loop:
             self._recorded = update
         return metrics
 
+    def _compile(self):
+        if hasattr(self.learner, "compile"):
+            return self.learner.compile(self.state)
+        return backend.compile(self.learner.iterate)
+
     def write_back(self):
-        """Gives the policy and its optimizer the learner's weights, as copies."""
+        """Gives the Keras variables their values in the learner's state, as copies."""
         with signals_deferred():
-            for variables, name in self._variable_lists():
+            for name, variables in self._variables.items():
                 for variable, value in zip(variables, self.state[name], strict=True):
                     variable.assign(ops.copy(backend.devices.on_default(value)))
 
     def read_weights(self):
         """Takes over what was done to the weights, the learning rate and the like from outside."""
         self.state = self.state | {
-            name: copy_values(variables) for variables, name in self._variable_lists()
+            name: copy_values(variables) for name, variables in self._variables.items()
         }
-
-    def _variable_lists(self):
-        return (
-            (self.policy.trainable_variables, "trainable"),
-            (self.policy.optimizer.variables, "optimizer"),
-        )
 
     def restore(self, checkpoint):
         """Goes back, or forth, to a checkpoint: a dict `update, arrays` and the metadata."""
-        config = self.learner.config
         state = state_from_arrays(checkpoint["arrays"], self.state)
-        episodes = EpisodeRecord.from_metadata(checkpoint, config.num_envs, config.episodes_kept)
+        statistics = self._statistics.restored(checkpoint)
         with signals_deferred():
-            self.state, self.update, self._episodes = state, checkpoint["update"], episodes
+            self.state, self.update = state, checkpoint["update"]
+            self._statistics = statistics
             self.write_back()
 
     def snapshot(self):
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
-        return self.update, state_to_arrays(self.state), self._episodes.to_metadata()
+        return self.update, state_to_arrays(self.state), self._statistics.to_metadata()
 
 
 def _plain(tensor):

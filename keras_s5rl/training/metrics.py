@@ -7,10 +7,57 @@ import numpy as np
 from keras_s5rl.runs import RunError
 
 _OF_EPISODES = ("episodes", "episode_returns", "episode_lengths")
+_CHECKED_ALONE = ("weights",)  # whether they are finite matters, how large they are does not
 
 
-class EpisodeRecord:
-    """What a training remembers from update to update beside the learner's state.
+class UpdateRecord:
+    """What a training remembers from update to update beside the learner's state: its time.
+
+    An object is never changed: an update makes a new one.
+
+    Args:
+        steps_per_update: Positive integer, environment steps (or examples) of an update.
+        wall_time_s: Seconds trained so far, compiling included.
+    """
+
+    def __init__(self, steps_per_update, wall_time_s=0.0):
+        self.steps_per_update = steps_per_update
+        self.wall_time_s = wall_time_s
+
+    def after(self, values, seconds, update):
+        """Returns the record after one more update, and the metrics of that update.
+
+        Args:
+            values: Dict of finite numbers and arrays from the iteration.
+            seconds: Number, how long the update took.
+            update: Integer, updates so far.
+
+        Returns:
+            `(record, metrics)`: the next record, and a dict in the order in which metrics are
+            written.
+        """
+        record = type(self)(self.steps_per_update, self.wall_time_s + seconds)
+        return record, {**record._progress(seconds, update), **values}
+
+    def _progress(self, seconds, update):
+        return {
+            "update": update,
+            "env_steps": update * self.steps_per_update,
+            "wall_time_s": self.wall_time_s,
+            "steps_per_s": self.steps_per_update / seconds,
+        }
+
+    def restored(self, metadata):
+        """Returns the record that `to_metadata` wrote down."""
+        return type(self)(self.steps_per_update, metadata["wall_time_s"])
+
+    def to_metadata(self):
+        """Returns the record as a dict of plain values."""
+        return {"wall_time_s": self.wall_time_s}
+
+
+class EpisodeRecord(UpdateRecord):
+    """The record of a training in environments, with their latest episodes.
 
     Of each environment it keeps the latest episodes that ended, a hundred or more of all
     environments together, and averages the means of the environments. An update's own episodes
@@ -19,9 +66,8 @@ class EpisodeRecord:
     episode under way is does not depend on those that ended before it. Therefore, too, nothing is
     said before every environment has ended an episode.
 
-    An object is never changed: an update makes a new one.
-
     Args:
+        steps_per_update: Positive integer, environment steps of an update.
         returns: float64 array `(num_envs, kept)`, returns of the latest episodes, newest first.
         lengths: float64 array of that shape, their lengths in steps.
         count: int array `(num_envs,)`, how many of these there are so far.
@@ -30,28 +76,35 @@ class EpisodeRecord:
         wall_time_s: Seconds trained so far, compiling included.
     """
 
-    def __init__(self, returns, lengths, count, mmer=None, wall_time_s=0.0):
+    def __init__(self, steps_per_update, returns, lengths, count, mmer=None, wall_time_s=0.0):
+        super().__init__(steps_per_update, wall_time_s)
         self.returns = returns
         self.lengths = lengths
         self.count = count
         self.mmer = mmer
-        self.wall_time_s = wall_time_s
 
     @classmethod
-    def empty(cls, num_envs, num_kept, mmer=None, wall_time_s=0.0):
+    def empty(cls, num_envs, num_kept, steps_per_update, mmer=None, wall_time_s=0.0):
         """Returns the record of `num_envs` environments before an episode has ended."""
         zeros = np.zeros((num_envs, num_kept))
-        return cls(zeros, zeros, np.zeros(num_envs, "int64"), mmer, wall_time_s)
+        count = np.zeros(num_envs, "int64")
+        return cls(steps_per_update, zeros, zeros, count, mmer, wall_time_s)
 
     @classmethod
-    def from_metadata(cls, metadata, num_envs, num_kept):
+    def of_config(cls, config):
+        """Returns the first record of a training with a `PPOConfig`."""
+        return cls.empty(config.num_envs, config.episodes_kept, config.steps_per_update)
+
+    def restored(self, metadata):
         """Returns the record that `to_metadata` wrote down; one of before returns were kept begins
         without any.
 
         Raises:
             RunError: If it is of other environments.
         """
-        record = cls.empty(num_envs, num_kept, metadata["mmer"], metadata["wall_time_s"])
+        num_envs, num_kept = self.returns.shape
+        start = metadata["mmer"], metadata["wall_time_s"]
+        record = self.empty(num_envs, num_kept, self.steps_per_update, *start)
         episodes = metadata.get("latest_episodes")
         if episodes is None:
             return record
@@ -69,7 +122,12 @@ class EpisodeRecord:
         for array, rows in zip((returns, lengths), pairs, strict=True):
             for env, row in enumerate(rows):
                 array[env, : len(row)] = row
-        return cls(returns, lengths, count, record.mmer, record.wall_time_s)
+        return record._with(returns, lengths, count)
+
+    def _with(self, returns, lengths, count):
+        return EpisodeRecord(
+            self.steps_per_update, returns, lengths, count, self.mmer, self.wall_time_s
+        )
 
     def to_metadata(self):
         """Returns the record as a dict of plain values."""
@@ -79,7 +137,7 @@ class EpisodeRecord:
         }
         return {"mmer": self.mmer, "wall_time_s": self.wall_time_s, "latest_episodes": kept}
 
-    def after(self, values, seconds, update, env_steps, steps_per_update):
+    def after(self, values, seconds, update):
         """Returns the record after one more update, and the metrics of that update.
 
         Args:
@@ -87,8 +145,6 @@ class EpisodeRecord:
                 `episode_returns` and `episode_lengths` as of `keras_s5rl.ppo.ended_episodes`.
             seconds: Number, how long the update took.
             update: Integer, updates so far.
-            env_steps: Integer, environment steps so far.
-            steps_per_update: Integer.
 
         Returns:
             `(record, metrics)`: an `EpisodeRecord`, and a dict in the order in which metrics are
@@ -103,16 +159,14 @@ class EpisodeRecord:
             if record.count.min() == record.returns.shape[1]:
                 best = return_mean if self.mmer is None else max(self.mmer, return_mean)
                 record.mmer = best
+        left_out = (*_OF_EPISODES, *_CHECKED_ALONE)
         return record, {
-            "update": update,
-            "env_steps": env_steps,
-            "wall_time_s": record.wall_time_s,
-            "steps_per_s": steps_per_update / seconds,
+            **record._progress(seconds, update),
             "episode_return_mean": return_mean,
             "episode_length_mean": length_mean,
             "episodes": episodes,
             "mmer": record.mmer,
-            **{name: value for name, value in values.items() if name not in _OF_EPISODES},
+            **{name: value for name, value in values.items() if name not in left_out},
         }
 
     def _with_episodes(self, ended, returns, lengths):
@@ -129,7 +183,7 @@ class EpisodeRecord:
 
         count = np.minimum(self.count + new, kept)
         returns, lengths = shift(returns, self.returns), shift(lengths, self.lengths)
-        return EpisodeRecord(returns, lengths, count, self.mmer, self.wall_time_s)
+        return self._with(returns, lengths, count)
 
     def _mean(self, values):
         counted = np.arange(values.shape[1]) < self.count[:, None]

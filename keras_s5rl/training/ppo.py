@@ -36,6 +36,7 @@ from keras_s5rl.training.evaluation import compile_episodes, summarize
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.keys import EVALUATION, TRAINING
 from keras_s5rl.training.loop import Loop
+from keras_s5rl.training.metrics import EpisodeRecord
 from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
 from keras_s5rl.training.views import agent_view, env_key, name_of, resolved_args
@@ -342,7 +343,13 @@ class PPO:
         autoreset = envs.AutoReset(self.environment)
         learner = Learner(autoreset, self.policy, optimizer, self.config, self.env_args)
         state = learner.initial_state(random.fold_in(self._key, TRAINING))
-        self._loop, self._total_steps = Loop(learner, state), total_steps
+        variables = {
+            "trainable": self.policy.trainable_variables,
+            "optimizer": optimizer.variables,
+        }
+        statistics = EpisodeRecord.of_config(self.config)
+        self._loop = Loop(learner, state, self.policy, variables, statistics)
+        self._total_steps = total_steps
 
     def snapshot(self):
         """Returns the whole state of the training: `(update, arrays, metadata)`."""

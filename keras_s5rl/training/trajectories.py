@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs.autoreset import select_envs
+from keras_s5rl.models.weights import detached_values, values_in_place
 
 
 @dataclasses.dataclass
@@ -48,8 +49,7 @@ def play_trajectories(environment, policy, num_episodes, key, deterministic=True
 
     def step(weights, state, memory, active, key):
         policy_key, step_key = ops.unstack(random.split(key), 2)
-        variables = zip(policy.variables, weights, strict=True)
-        with keras.StatelessScope(state_mapping=list(variables)):
+        with values_in_place(policy.variables, weights):
             observation, is_first = environment.observation(state), state["is_first"]
             action, memory = policy.act(observation, is_first, memory, deterministic, policy_key)
         draws = environment.draw_step(step_key, num_episodes)
@@ -60,8 +60,7 @@ def play_trajectories(environment, policy, num_episodes, key, deterministic=True
         return state, memory, active, action, reward
 
     compiled_step = backend.compile(step)
-    # Without gradients: torch would keep the graph of a whole episode for them.
-    weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in policy.variables]
+    weights = detached_values(policy.variables)
     initial_key, steps_key = ops.unstack(random.split(key), 2)
     state, memory = backend.compile(start)(initial_key), policy.get_initial_state(num_episodes)
     active = ops.ones((num_episodes,), dtype="bool")

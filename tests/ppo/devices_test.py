@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.models.weights import values_in_place
 from keras_s5rl.ppo import losses
 from keras_s5rl.ppo.ended_episodes import ended_episodes
 from keras_s5rl.ppo.reward_normalization import normalize_rewards
@@ -29,7 +30,7 @@ def iteration_of_the_whole(learner, state):
     ]
     rollouts, ends, memories = [], [], []
     for device, (environment, memory) in enumerate(parts):
-        with learner._weights(state["trainable"]):
+        with values_in_place(learner.policy.trainable_variables, state["trainable"]):
             end, memory, rollout = collect_rollout(
                 learner.environment,
                 learner.policy,
@@ -69,7 +70,7 @@ def iteration_of_the_whole(learner, state):
             "square": ops.stack([returns["square"]] * 2),
             "weight": ops.stack([returns["weight"]] * 2),
         }
-    batch = learner._training_batch(rollout, memory)
+    batch = learner.training_batch(rollout, memory)
 
     half = config.num_envs // 2
     orders = [
@@ -109,11 +110,13 @@ def iteration_of_the_whole(learner, state):
 )
 def test_two_devices_do_what_one_does_with_the_environments_of_both(env, settings):
     learner = make_learner(env, **SETTINGS, **settings, num_devices=2)
-    state, _ = learner(learner.initial_state(random.key(2)))  # amid episodes
+    state = learner.initial_state(random.key(2))
+    iterate = learner.compile(state)
+    state, _ = iterate(state)  # amid episodes
     before = to_numpy(keras.tree.map_structure(backend.devices.on_default, state))
     oracle = backend.compile(lambda state: iteration_of_the_whole(learner, state))
     whole, expected = oracle(before)
-    state, metrics = learner(state)
+    state, metrics = iterate(state)
     metrics, expected = to_numpy(metrics), to_numpy(expected)
     assert metrics["episodes"].shape == (SMALL["num_envs"],) and metrics["episodes"].sum() > 0
     for name in sorted(metrics):

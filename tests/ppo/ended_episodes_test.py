@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.ppo.ended_episodes import ended_episodes
-from tests.ppo.learner_test import Countdown, make_learner, to_numpy
+from tests.ppo.learner_test import Countdown, make_learner, run_once, to_numpy
 
 
 @pytest.mark.parametrize("kept", [1, 3, 20])
@@ -29,7 +29,7 @@ def test_each_environment_tells_its_latest_episodes_as_a_plain_loop_does(kept):
 
 def test_first_episodes_that_are_cut_off_to_stagger_them_are_not_told():
     learner = make_learner(Countdown(), num_steps=7, stagger_starts=True, num_envs=64)
-    _, metrics = learner(learner.initial_state(random.key(0)))
+    _, metrics = run_once(learner, learner.initial_state(random.key(0)))
     metrics = to_numpy(metrics)
     lengths = metrics["episode_lengths"]
     assert lengths.shape == (64, 2) and set(lengths.flat) == {0, 5, 7}

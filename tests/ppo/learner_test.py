@@ -75,6 +75,10 @@ def make_learner(env="PositionOnlyCartPoleEasy", memory="s5", seed=3, **settings
     return Learner(envs.AutoReset(view), policy, optimizer, config)
 
 
+def run_once(learner, state):
+    return learner.compile(state)(state)
+
+
 def to_numpy(structure):
     return keras.tree.map_structure(ops.convert_to_numpy, structure)
 
@@ -200,7 +204,7 @@ def test_an_epoch_takes_every_environment_of_a_device_once(num_devices, monkeypa
     monkeypatch.setattr(backend, "gradient_step", count)
     monkeypatch.setattr(learner, "loss", lambda values, batch: (ops.zeros(()), batch["id"]))
     batch = {"id": ops.arange(num_envs, dtype="int32"), "advantage": ops.zeros((num_envs, 2))}
-    (counts,), _, _ = learner._update([ops.zeros(num_envs)], [], batch, random.key(0))
+    (counts,), _, _ = learner.update([ops.zeros(num_envs)], [], batch, random.key(0))
     np.testing.assert_array_equal(counts, np.full(num_envs, 3.0))
     assert set(seen) == {(2 // num_devices,)}
 
@@ -209,7 +213,7 @@ def test_metrics_count_the_episodes_and_returns_are_those_of_the_environment():
     learner = make_learner(
         Countdown(), num_steps=35, stagger_starts=False, reward_scale=100.0, num_envs=32
     )
-    state, metrics = learner(learner.initial_state(random.key(0)))
+    state, metrics = run_once(learner, learner.initial_state(random.key(0)))
     metrics = to_numpy(metrics)
     # 35 steps hold 7 episodes of 5 or 5 of 7: always whole ones only where no kind is mixed, so at
     # least 5 an environment.
@@ -240,7 +244,7 @@ def test_metrics_count_the_episodes_and_returns_are_those_of_the_environment():
 
 def test_policy_loss_of_normalized_advantages_is_0_while_the_weights_are_the_old_ones():
     learner = make_learner(num_epochs=1, num_minibatches=1, learning_rate=1e-12)
-    _, metrics = learner(learner.initial_state(random.key(0)))
+    _, metrics = run_once(learner, learner.initial_state(random.key(0)))
     assert float(metrics["policy_loss"]) == pytest.approx(0, abs=1e-6)
     assert float(metrics["approx_kl"]) == pytest.approx(0, abs=1e-6)
     assert float(metrics["entropy"]) == pytest.approx(np.log(2), rel=1e-3)
@@ -251,8 +255,9 @@ def test_with_normalized_rewards_nothing_depends_on_the_size_of_the_rewards_of_a
     for factor in (1.0, 64.0):
         learner = make_learner(TwoTasks(factor), normalize_rewards=True, reward_scale=1.0)
         state = learner.initial_state(random.key(0))
+        iterate = learner.compile(state)
         for _ in range(2):
-            state, metrics = learner(state)
+            state, metrics = iterate(state)
         results.append((metrics["loss"], state["trainable"], state["returns"]["square"]))
     (loss, weights, square), (other_loss, other_weights, other_square) = map(to_numpy, results)
     np.testing.assert_allclose(other_loss, loss, rtol=1e-4)
@@ -263,7 +268,7 @@ def test_with_normalized_rewards_nothing_depends_on_the_size_of_the_rewards_of_a
 
 def test_an_environment_without_tasks_has_its_rewards_normalized_as_one():
     learner = make_learner(Countdown(), normalize_rewards=True, reward_scale=1.0, num_steps=35)
-    state, _ = learner(learner.initial_state(random.key(0)))
+    state, _ = run_once(learner, learner.initial_state(random.key(0)))
     assert state["returns"]["square"].shape == (1,)
     assert float(state["returns"]["weight"][0]) == pytest.approx(0.01 * 8 * 35, rel=1e-5)
 
@@ -274,17 +279,10 @@ def test_advantages_are_normalized_in_each_task_on_request():
 
     @backend.compile
     def batch_of(state):
-        environment, memory, rollout = collect_rollout(
-            learner.environment,
-            learner.policy,
-            state["environment"],
-            state["memory"],
-            state["key"],
-            learner.config,
-        )
-        return learner._training_batch(rollout, state["memory"]), rollout["task"]
+        _, rollout = learner.rollout(state, state["key"])
+        return learner.training_batch(rollout, state["memory"]), rollout["task"]
 
-    batch, task = to_numpy(batch_of({k: state[k] for k in ("environment", "memory", "key")}))
+    batch, task = to_numpy(batch_of(state))
     for number in (0, 1):
         own = batch["advantage"][np.swapaxes(task, 0, 1) == number]
         assert own.mean() == pytest.approx(0.0, abs=1e-5) and own.std() == pytest.approx(1.0, 1e-4)
@@ -294,7 +292,7 @@ def test_equal_states_give_equal_bits_and_the_key_moves_on():
     learner = make_learner(memory="gru")
     results = []
     for _ in range(2):
-        state, metrics = learner(learner.initial_state(random.key(5)))
+        state, metrics = run_once(learner, learner.initial_state(random.key(5)))
         results.append(to_numpy((state, metrics)))
     keras.tree.map_structure(np.testing.assert_array_equal, *results)
     before = to_numpy(learner.initial_state(random.key(5)))
@@ -309,7 +307,7 @@ def test_equal_states_give_equal_bits_and_the_key_moves_on():
 def test_no_tensor_of_a_state_records_gradients():
     learner = make_learner(memory="mlp")
     state = learner.initial_state(random.key(0))
-    tensors = keras.tree.flatten((state, learner(state)))
+    tensors = keras.tree.flatten((state, run_once(learner, state)))
     assert not any(tensor.requires_grad for tensor in tensors)
 
 
@@ -317,9 +315,10 @@ def test_the_update_raises_the_probability_of_rewarded_actions():
     # Action 1 earns 2 and action 0 earns 1: within a few updates the policy prefers 1.
     learner = make_learner(Countdown(), learning_rate=1e-2, anneal_learning_rate=False)
     state = learner.initial_state(random.key(0))
+    iterate = learner.compile(state)
     first = last = None
     for _ in range(15):
-        state, metrics = learner(state)
+        state, metrics = iterate(state)
         last = float(ops.sum(metrics["episode_returns"]) / ops.sum(metrics["episode_lengths"]))
         first = last if first is None else first
     assert first < 1.7 < 1.9 < last

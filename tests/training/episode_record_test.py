@@ -78,7 +78,7 @@ def as_values(ended, returns, lengths):
 @pytest.mark.parametrize(("num_envs", "kept"), [(1, 5), (3, 1), (4, 3)])
 def test_means_and_mmer_are_those_of_a_plain_loop_through_saving_and_loading(num_envs, kept):
     generator = np.random.default_rng(num_envs)
-    record, plain = EpisodeRecord.empty(num_envs, kept), PlainLoop(num_envs, kept)
+    record, plain = EpisodeRecord.empty(num_envs, kept, 10), PlainLoop(num_envs, kept)
     seen = 0
     for update in range(1, 60):
         ended = generator.poisson(generator.choice([0.0, 0.4, 2.5]), num_envs)
@@ -86,10 +86,9 @@ def test_means_and_mmer_are_those_of_a_plain_loop_through_saving_and_loading(num
         for rows in (returns, lengths):  # the iteration leaves 0 where fewer ended
             rows[np.arange(kept) >= ended[:, None]] = 0.0
         metadata = json.loads(json.dumps(record.to_metadata()))
-        record = EpisodeRecord.from_metadata(metadata, num_envs, kept)
-        record, metrics = record.after(
-            as_values(ended, returns, lengths), 2.0, update, 10 * update, 10
-        )
+        record = EpisodeRecord.empty(num_envs, kept, 10).restored(metadata)
+        record, metrics = record.after(as_values(ended, returns, lengths), 2.0, update)
+        assert metrics["env_steps"] == 10 * update and metrics["steps_per_s"] == 5.0
         expected = plain.after(ended, returns, lengths)
         for name, value in zip(("return", "length"), expected, strict=True):
             found = metrics[f"episode_{name}_mean"]
@@ -101,14 +100,14 @@ def test_means_and_mmer_are_those_of_a_plain_loop_through_saving_and_loading(num
 
 
 def test_a_record_is_not_changed_by_an_update():
-    record = EpisodeRecord.empty(2, 2)
+    record = EpisodeRecord.empty(2, 2, 8)
     before = json.dumps(record.to_metadata())
-    record.after(as_values([2, 1], np.ones((2, 2)), np.ones((2, 2))), 1.0, 1, 8, 8)
+    record.after(as_values([2, 1], np.ones((2, 2)), np.ones((2, 2))), 1.0, 1)
     assert json.dumps(record.to_metadata()) == before
 
 
 def test_a_checkpoint_of_before_the_window_keeps_its_mmer_and_starts_an_empty_one():
-    record = EpisodeRecord.from_metadata({"mmer": 0.5, "wall_time_s": 3.0}, 4, 2)
+    record = EpisodeRecord.empty(4, 2, 8).restored({"mmer": 0.5, "wall_time_s": 3.0})
     assert (record.mmer, record.wall_time_s, record.count.tolist()) == (0.5, 3.0, [0] * 4)
 
 
@@ -125,23 +124,28 @@ def test_a_checkpoint_of_before_the_window_keeps_its_mmer_and_starts_an_empty_on
 def test_a_window_of_another_form_is_refused(episodes):
     metadata = {"mmer": None, "wall_time_s": 0.0, "latest_episodes": episodes}
     with pytest.raises(RunError, match="The checkpoint should hold"):
-        EpisodeRecord.from_metadata(metadata, 2, 2)
+        EpisodeRecord.empty(2, 2, 8).restored(metadata)
 
 
 @pytest.fixture(scope="module")
 def lucky():
     """The metrics of a training with early luck, and what its iterations returned."""
-    returned, run = [], Learner.__call__
+    returned, compile_iteration = [], Learner.compile
 
-    def note(learner, state):
-        state, tensors = run(learner, state)
-        names = ("episodes", "episode_returns", "episode_lengths")
-        returned.append([ops.convert_to_numpy(tensors[name]) for name in names])
-        return state, tensors
+    def compile_and_note(learner, state):
+        run = compile_iteration(learner, state)
+
+        def note(state):
+            state, tensors = run(state)
+            names = ("episodes", "episode_returns", "episode_lengths")
+            returned.append([ops.convert_to_numpy(tensors[name]) for name in names])
+            return state, tensors
+
+        return note
 
     agent = PPO(EarlyLuck(), memory="mlp", config=small_config(learning_rate=1e-9))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Learner, "__call__", note)
+        patch.setattr(Learner, "compile", compile_and_note)
         history = agent.fit(120 * STEPS, log_every=1, verbose=False).history
     return agent, history, returned
 

@@ -120,23 +120,27 @@ def test_what_a_callback_did_before_it_raised_counts():
 @pytest.mark.parametrize("watched", [False, True])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_interrupted_iteration_has_not_happened(moment, watched, whole, monkeypatch):
-    run = Learner.__call__
+    interruptions, compile_iteration = ["once"], Learner.compile
 
-    def interrupt(learner, state):
-        if agent.update == 2 and moment == "before":
-            raise KeyboardInterrupt
-        results = run(learner, state)
-        if agent.update == 2:
-            raise KeyboardInterrupt
-        return results
+    def compile_interrupted(learner, state):
+        run = compile_iteration(learner, state)
+
+        def interrupt(state):
+            if agent.update == 2 and interruptions and moment == "before":
+                raise KeyboardInterrupt(interruptions.pop())
+            results = run(state)
+            if agent.update == 2 and interruptions:
+                raise KeyboardInterrupt(interruptions.pop())
+            return results
+
+        return interrupt
 
     agent, callbacks = new_agent(), [keras.callbacks.Callback()] if watched else []
-    monkeypatch.setattr(Learner, "__call__", interrupt)
+    monkeypatch.setattr(Learner, "compile", compile_interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(agent, 5, *callbacks)
     assert agent.update == 2 and state_of(agent) == whole[2]
     assert_belongs_together(agent)
-    monkeypatch.undo()
     fit(agent, 5, *callbacks)
     assert state_of(agent) == whole[5]
 
