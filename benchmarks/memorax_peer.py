@@ -25,12 +25,13 @@ from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.autoreset import select_envs
 
 
-def measure_training(memory, config, repeats):
+def measure_training(memory, config, memory_args, repeats):
     """Measures memorax's PPO on RepeatPreviousEasy.
 
     Args:
         memory: String, `s5` or `gru`.
         config: Dict, arguments of the package's `PPOConfig`; memorax gets the same settings.
+        memory_args: Dict with `state_size`.
         repeats: Positive integer, updates timed after the first two.
 
     Returns:
@@ -38,7 +39,7 @@ def measure_training(memory, config, repeats):
     """
     config = OurConfig(**config)
     steps = config.steps_per_update
-    agent = _agent(memory, config)
+    agent = _agent(memory, config, memory_args["state_size"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of int64, which JAX does not have by default
         # Not compiled: XLA takes many minutes and gigabytes over the initial weights of S5.
@@ -139,7 +140,7 @@ class Gated(nn.Module):
         return self.model.initialize_carry(key, input_shape)
 
 
-def _agent(memory, config):
+def _agent(memory, config, state_size):
     env = envs.AgentView(envs.make("RepeatPreviousEasy"))
     optimizer = optax.chain(
         optax.clip_by_global_norm(config.max_grad_norm),
@@ -148,7 +149,7 @@ def _agent(memory, config):
 
     def network(head):
         encoder = networks.MLP(features=(*config.encoder_sizes, config.width))
-        torso = _stack(memory, config.num_layers, config.width, config.state_size)
+        torso = _stack(memory, config.num_layers, config.width, state_size)
         return networks.Network(networks.FeatureExtractor(encoder), torso, head)
 
     settings = PPOConfig(
@@ -160,9 +161,9 @@ def _agent(memory, config):
         gae_lambda=config.gae_lambda,
         num_minibatches=config.num_minibatches,
         update_epochs=config.num_epochs,
-        normalize_advantage=config.normalize_advantages,
+        normalize_advantage=config.normalize_advantages == "minibatch",
         clip_coef=config.clip_epsilon,
-        clip_vloss=config.clip_value_loss,
+        clip_vloss=config.value_clip is not None,
         ent_coef=config.entropy_coefficient,
         vf_coef=config.value_coefficient,
     )

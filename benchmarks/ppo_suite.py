@@ -21,22 +21,24 @@ from benchmarks.process_readings import peak_memory_gib, seconds_since_process_s
 from benchmarks.roofline import matrix_entries, peaks_note, product_numbers
 from benchmarks.timing import rates
 
-_SMALL = {"num_envs": 64, "num_steps": 128, "width": 64, "state_size": 64, "num_layers": 2}
-_LARGE = {"num_envs": 16, "num_steps": 256, "width": 256, "state_size": 256, "num_layers": 4}
+_SMALL = {"num_envs": 64, "num_steps": 128, "width": 64, "num_layers": 2}
+_LARGE = {"num_envs": 16, "num_steps": 256, "width": 256, "num_layers": 4}
 _SAME = {
     "num_epochs": 4,
     "num_minibatches": 4,
     "encoder_sizes": (64,),
     "head_sizes": (64,),
-    "anneal_learning_rate": False,  # so that a second `fit` may go on
+    "anneal_learning_rate": False,  # so that a second `fit` goes on as the first
+    "reward_scale": 10.0,
 }
 _BFLOAT16 = "mixed_bfloat16"
 
 CASES = {
-    "small": {"memory": "s5", "config": {**_SMALL, **_SAME}},
-    "large": {"memory": "s5", "config": {**_LARGE, **_SAME}},
+    "small": {"memory": "s5", "memory_args": {"state_size": 64}, "config": {**_SMALL, **_SAME}},
+    "large": {"memory": "s5", "memory_args": {"state_size": 256}, "config": {**_LARGE, **_SAME}},
     "large_bfloat16": {
         "memory": "s5",
+        "memory_args": {"state_size": 256},
         "config": {**_LARGE, **_SAME, "dtype_policy": _BFLOAT16},
     },
     "small_gru": {"memory": "gru", "config": {**_SMALL, **_SAME}},
@@ -46,7 +48,7 @@ CASES = {
 }
 CASES |= {
     f"{name}_two_devices": {
-        "memory": CASES[name]["memory"],
+        **CASES[name],
         "config": {**CASES[name]["config"], "num_devices": 2},
     }
     for name in ("small", "large", "large_bfloat16", "small_gru")
@@ -75,13 +77,15 @@ COLUMNS = {
 }
 
 
-def measure(memory, config, repeats):
+def measure(memory, config, repeats, memory_args=None):
     """Measures one case; to be called in a process of its own, before Keras is imported.
 
     Args:
         memory: String, the memory of the agent.
         config: Dict, arguments of `PPOConfig`.
         repeats: Positive integer, updates timed after the first two.
+        memory_args: Dict of the memory's own settings, or `None` for their defaults. Defaults to
+            `None`.
 
     Returns:
         Dict: `parameters`; `import_s`, seconds to import the package with Keras and its backend;
@@ -96,7 +100,9 @@ def measure(memory, config, repeats):
     from keras_s5rl import PPO, PPOConfig
 
     import_s = time.perf_counter() - clock
-    agent = PPO("RepeatPreviousEasy", memory=memory, config=PPOConfig(**config))
+    agent = PPO(
+        "RepeatPreviousEasy", memory=memory, config=PPOConfig(**config), memory_args=memory_args
+    )
     steps = agent.config.steps_per_update
 
     def steps_per_s(num_updates):
@@ -120,7 +126,7 @@ def measure(memory, config, repeats):
             seconds=1.0,
             is_bfloat16=agent.config.dtype_policy == _BFLOAT16,
         ),
-        "settings": {"env": agent.env, "memory": memory, **config},
+        "settings": {"env": agent.env, "memory": memory, **config, **(memory_args or {})},
     }
 
 
@@ -137,7 +143,8 @@ def measure_peer(peer, memory, beside, repeats):
     clock = time.perf_counter()
     adapter = peers.load(peer)
     import_s = time.perf_counter() - clock
-    result = adapter.measure_training(memory, CASES[beside]["config"], repeats)
+    case = CASES[beside]
+    result = adapter.measure_training(memory, case["config"], case["memory_args"], repeats)
     return {**result, "import_s": import_s}
 
 

@@ -39,13 +39,14 @@ class _Clock(BaseCallback):
         return True
 
 
-def measure_training(memory, config, repeats):
+def measure_training(memory, config, memory_args, repeats):
     """Measures RecurrentPPO on popgym's RepeatPreviousEasy.
 
     Args:
         memory: String, `lstm`.
         config: Dict, arguments of the package's `PPOConfig`; RecurrentPPO gets the same sizes, but
             one layer: its LSTM has `width` units and no more than one layer by default.
+        memory_args: Dict, of which an LSTM takes nothing.
         repeats: Positive integer, updates timed after the first two.
 
     Returns:

@@ -17,7 +17,6 @@ SIZES = {
     "num_envs": 8,
     "num_steps": 16,
     "width": 16,
-    "state_size": 16,
     "num_layers": 1,
     "encoder_sizes": (16,),
     "head_sizes": (16,),

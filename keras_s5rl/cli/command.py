@@ -19,7 +19,7 @@ class UsageError(ValueError):
     """A mistake on the command line."""
 
 
-def run(main, define_flags, argv=None):
+def run(main, define_flags, argv=None, more=None):
     """Runs a command and returns its exit status.
 
     0: done. 1: it failed. 2: a mistake in flags or settings, told in one line on the standard error
@@ -30,14 +30,19 @@ def run(main, define_flags, argv=None):
         main: Function of the parsed `absl.flags.FlagValues`; returns an exit status or `None`.
         define_flags: Function that defines the command's flags on a `FlagValues`.
         argv: List of strings, the program's name first. Defaults to `sys.argv`.
+        more: What defines further flags by what the others say, such as
+            `keras_s5rl.cli.memory_flags.MemoryFlags`, or `None`. Defaults to `None`.
     """
     console.open_standard_descriptors()
     argv = list(sys.argv if argv is None else argv)
-    values = flags.FlagValues()
-    flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
-    define_flags(values)
+    values = _flag_values(define_flags)
     try:
-        _parse(values, argv)
+        arguments = find_flagfiles(argv[1:])
+        if more is not None:
+            first = _flag_values(define_flags)
+            _parse(first, [argv[0], *arguments], known_only=True)
+            arguments = more.define(values, first, arguments)
+        _parse(values, [argv[0], *arguments], more)
         if values.help:
             shown = console.write(_help(values, pathlib.Path(argv[0]).name), sys.stdout)
             return 0 if shown else 1
@@ -52,6 +57,13 @@ def run(main, define_flags, argv=None):
         return 130
     finally:
         console.drop_unwritten()
+
+
+def _flag_values(define_flags):
+    values = flags.FlagValues()
+    flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
+    define_flags(values)
+    return values
 
 
 def print_error(error):
@@ -211,19 +223,20 @@ def _help(values, program):
     lines = [f"{program} --flag=value ... [--flagfile=FILE]", ""]
     for flags_of_module in values.flags_by_module_dict().values():
         for flag in flags_of_module:
-            default = "" if flag.default is None else f"={flag.default}"
-            lines.append(f"  --{flag.name}{default}")
+            default = flag.default
+            if isinstance(default, tuple):
+                default = ",".join(map(str, default))
+            lines.append(f"  --{flag.name}" + ("" if default is None else f"={default}"))
             lines += textwrap.wrap(flag.help, 92, initial_indent=8 * " ", subsequent_indent=8 * " ")
     return "\n".join(lines)
 
 
-def _parse(values, argv):
-    arguments = find_flagfiles(argv[1:])
+def _parse(values, argv, more=None, known_only=False):
     try:
-        rest = values([argv[0], *arguments])
+        rest = values(argv, known_only)
     except (flags.Error, ValueError) as error:  # ValueError: --noflag=value
-        raise UsageError(_reason(values, error, argv)) from None
-    if len(rest) > 1:
+        raise UsageError(_reason(values, error, argv, more)) from None
+    if len(rest) > 1 and not known_only:
         raise UsageError(f"Flags begin with two dashes, --name=value. Received: {rest[1]}")
     _check_strings(values)
 
@@ -270,8 +283,11 @@ def find_flagfile(path):
     return str(preset)
 
 
-def _reason(values, error, argv):
+def _reason(values, error, argv, more):
     """What absl says, with what was received; plainer where a value is not of the flag's type."""
+    explained = ""
+    if isinstance(error, flags.UnrecognizedFlagError) and more is not None:
+        explained = f" {more.explain(error.flagname)}."
     if isinstance(error, flags.IllegalFlagValueError):
         name, _, received = str(error).removeprefix("flag --").partition("=")
         if name in values:
@@ -282,4 +298,6 @@ def _reason(values, error, argv):
             received = received.partition(": ")[0]
             return f"`{name}` ({meaning}) should be {expected}. Received: {name}={received}"
     received = getattr(error, "flagvalue", None) or " ".join(argv[1:])
-    return f"{str(error).rstrip(' .')}. Received: {received}"
+    message = str(error).replace(" ?", "?").rstrip(" .")
+    end = "" if message.endswith("?") else "."
+    return f"{message}{end}{explained} Received: {received}"

@@ -1,4 +1,4 @@
-"""Flags of whole numbers and of sizes."""
+"""Flags of whole numbers, of sizes, and of numbers that may be none."""
 
 import decimal
 
@@ -51,6 +51,21 @@ class _SizesSerializer(flags.ArgumentSerializer):
         return ",".join(map(str, value))
 
 
+class _NumberOrNone(flags.ArgumentParser):
+    """Takes what another parser of numbers takes, and `none`."""
+
+    def __init__(self, parser):
+        self._parser = parser
+
+    def parse(self, argument):
+        if isinstance(argument, str) and argument.lower() == "none":
+            return "none"
+        return self._parser.parse(argument)
+
+    def flag_type(self):
+        return f"{self._parser.flag_type()} or none"
+
+
 def define_integer(name, default, help, flag_values, lower_bound=None, upper_bound=None):
     """Defines a flag of a whole number, which may be in scientific notation."""
     parser = _WholeNumber(lower_bound, upper_bound)
@@ -60,3 +75,18 @@ def define_integer(name, default, help, flag_values, lower_bound=None, upper_bou
 def define_sizes(name, default, help, flag_values):
     """Defines a flag of positive integers with commas between them."""
     flags.DEFINE(_Sizes(), name, default, help, flag_values, _SizesSerializer())
+
+
+def define_optional_integer(name, default, help, flag_values):
+    """Defines a flag of a whole number or `none`."""
+    _define_optional(_WholeNumber(), name, default, help, flag_values)
+
+
+def define_optional_number(name, default, help, flag_values):
+    """Defines a flag of a number or `none`."""
+    _define_optional(flags.FloatParser(), name, default, help, flag_values)
+
+
+def _define_optional(parser, name, default, help, flag_values):
+    parser = _NumberOrNone(parser)
+    flags.DEFINE(parser, name, default, help, flag_values, flags.ArgumentSerializer())

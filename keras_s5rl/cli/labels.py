@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+from keras_s5rl.models import memory_settings, registered_memories
 from keras_s5rl.ppo.config import PPOConfig
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(PPOConfig)}
@@ -13,8 +14,9 @@ def label_runs(configs):
 
     Labels name the environment if the runs differ in it, the memory if they do or do not differ in
     the environment, and the arguments of the environment that not all have. A run whose policy does
-    not see its previous action says so beside runs whose does. Other settings of the algorithm are
-    named, unless they have their default, where runs would have the same label without.
+    not see its previous action says so beside runs whose does. Other settings of the algorithm and
+    of the memory are named, unless they have their default, where runs would have the same label
+    without.
 
     Args:
         configs: List of dicts, the settings of each run, as its config.json holds them.
@@ -28,16 +30,27 @@ def label_runs(configs):
             if any(other.get("env_args", {}).get(name) != value for other in configs):
                 parts.append(_assignment(name, value))
         labels.append(", ".join(parts))
-    labels = _told_apart(labels, configs, "observe_previous_action", everywhere=True)
+    labels = _told_apart(labels, configs, _DEFAULTS, "observe_previous_action", everywhere=True)
     for name in _DEFAULTS:
-        labels = _told_apart(labels, configs, name)
+        labels = _told_apart(labels, configs, _DEFAULTS, name)
+    memory_args = [config.get("memory_args", {}) for config in configs]
+    for name in dict.fromkeys(name for given in memory_args for name in given):
+        labels = _told_apart(labels, memory_args, _memory_defaults(configs), name)
     return labels
 
 
-def _told_apart(labels, configs, name, everywhere=False):
+def _memory_defaults(configs):
+    """The defaults of the settings of the memories; runs of one label have the same memory."""
+    defaults = {}
+    for memory in {config["memory"] for config in configs} & set(registered_memories()):
+        defaults |= {name: setting.default for name, setting in memory_settings(memory).items()}
+    return defaults
+
+
+def _told_apart(labels, configs, defaults, name, everywhere=False):
     """Adds a setting to the labels of runs that differ in it from others of the same label, or from
     any other."""
-    default = json.loads(json.dumps(_DEFAULTS[name]))  # JSON has no tuples
+    default = json.loads(json.dumps(defaults.get(name)))  # JSON has no tuples
     values = [config.get(name, default) for config in configs]
     named = []
     for label, value in zip(labels, values, strict=True):

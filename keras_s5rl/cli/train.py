@@ -8,10 +8,17 @@ from absl import flags
 
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
-from keras_s5rl.cli.config_flags import config_from_flags, define_config_flags
 from keras_s5rl.cli.flag_types import define_integer
+from keras_s5rl.cli.memory_flags import MemoryFlags
 from keras_s5rl.cli.run_reports import write_evaluation
-from keras_s5rl.runs import RunDirectory, RunError, WriteError
+from keras_s5rl.cli.setting_flags import (
+    config_from_flags,
+    define_config_flags,
+    memory_args_from_flags,
+)
+from keras_s5rl.models.memories import check_memory
+from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.runs import RunDirectory, WriteError
 
 _EVALUATION_EPISODES = 256
 _CAPTURE_LOOPS = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"
@@ -21,7 +28,7 @@ _SCHEDULE = ("total_steps", "checkpoint_every", "log_every")  # what may differ 
 
 def main(argv=None):
     """Runs the command; returns its exit status."""
-    return command.run(train, define_flags, argv)
+    return command.run(train, define_flags, argv, MemoryFlags(_memory_of))
 
 
 def define_flags(values):
@@ -53,6 +60,26 @@ def define_flags(values):
     define_config_flags(values)
 
 
+def _memory_of(values):
+    """Returns the name of the memory that the flags name, or that the run to resume has; makes
+    ready what has to be so before the memory's own flags are defined."""
+    recorded = _recorded_settings(values) if values.resume else None
+    num_devices = config_from_flags(values, recorded).num_devices
+    command.select_backend(_flag_or_recorded("backend", values, recorded), num_devices)
+    # Here is the place of `--import`: KERAS_BACKEND is set, and a module may register the memory.
+    memory = _flag_or_recorded("memory", values, recorded)
+    try:
+        check_memory(memory)
+    except ValueError as error:
+        raise UsageError(error) from None
+    return memory
+
+
+def _flag_or_recorded(name, values, recorded):
+    """The value of a flag, or where it was not given that of the run to resume."""
+    return recorded[name] if recorded and not values[name].present else values[name].value
+
+
 def train(values):
     with _Signals() as signals:
         return _train(values, signals)
@@ -63,13 +90,13 @@ def _train(values, signals):
     recorded = _recorded_settings(values) if values.resume else None
     config = config_from_flags(values, recorded)
     settings = {
-        name: recorded[name] if recorded and not values[name].present else values[name].value
-        for name in ("env", "memory", "seed", "backend", *_SCHEDULE)
+        name: _flag_or_recorded(name, values, recorded)
+        for name in ("env", "memory", "seed", *_SCHEDULE)
     }
     env_args = parse_env_args(values.env_args)
     if recorded and values.env_args is None:
         env_args = recorded["env_args"]
-    command.select_backend(settings["backend"], config.num_devices)
+    memory_args = memory_args_from_flags(values, settings["memory"], recorded)
     if values.cuda_graphs:
         _capture_loops()
 
@@ -79,7 +106,9 @@ def _train(values, signals):
     try:
         check_devices(config)
         _check_cuda_graphs(values)
-        agent = PPO(settings["env"], env_args, settings["memory"], config, settings["seed"])
+        agent = PPO(
+            settings["env"], env_args, settings["memory"], config, settings["seed"], memory_args
+        )
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
     run_dir = values.run_dir or _new_run_dir(settings)
@@ -173,8 +202,10 @@ def _recorded_settings(values):
     if values.run_dir is None:
         raise UsageError("`run_dir` should name the run to resume. Received: run_dir=None")
     try:
-        return RunDirectory.open(values.run_dir).read_config(values.accept_edited_config)
-    except RunError as error:
+        recorded = RunDirectory.open(values.run_dir).read_config(values.accept_edited_config)
+        PPOConfig.from_settings(recorded)
+        return recorded
+    except ValueError as error:  # a RunError, or a setting that is not what it should be
         raise UsageError(error) from None
 
 

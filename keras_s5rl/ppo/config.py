@@ -1,91 +1,36 @@
 """The settings of PPO and of its network; needs the standard library only."""
 
 import dataclasses
-import math
+from typing import Any
+
+from keras_s5rl.models import settings
+from keras_s5rl.models.settings import Setting
 
 
-def _setting(default, help, check, expected):
+def _field(setting: Setting) -> Any:
     """A dataclass field with what the command line and the error messages need to know about it."""
-    metadata = {"help": help, "check": check, "expected": expected}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=setting.default, metadata={"setting": setting})
 
 
-def _is_integer(value):
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_seed(value):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
 
 
-def _is_number(value):
-    if _is_integer(value):
-        return abs(value) < 2**1023  # it becomes a float
-    return isinstance(value, float) and math.isfinite(value)
-
-
-def _is_count(value):
-    return _is_integer(value) and 0 < value < 2**63
-
-
-def _is_name(value):
-    return isinstance(value, str) and value != ""
-
-
-def _count(default, help):
-    return _setting(default, help, _is_count, "a positive integer")
-
-
-def _positive(default, help):
-    return _setting(default, help, lambda v: _is_number(v) and v > 0, "a positive number")
-
-
-def _non_negative(default, help):
-    return _setting(default, help, lambda v: _is_number(v) and v >= 0, "a number of 0 or more")
-
-
-def _fraction(default, help):
-    return _setting(default, help, lambda v: _is_number(v) and 0 <= v <= 1, "a number from 0 to 1")
-
-
-def _number(default, help):
-    return _setting(default, help, _is_number, "a finite number")
-
-
-def _flag(default, help):
-    return _setting(default, help, lambda v: isinstance(v, bool), "True or False")
-
-
-def _choice(default, help, options):
-    return _setting(default, help, lambda v: v in options, f"one of {options}")
-
-
-def _sizes(default, help):
-    def check(value):
-        return isinstance(value, tuple) and all(map(_is_count, value))
-
-    return _setting(default, help, check, "a tuple of positive integers")
-
-
-NORMS = (None, "pre", "post")
-BLOCK_ACTIVATIONS = ("full_glu", "half_glu1", "half_glu2", "gelu")
+_NAME = settings.name("", "")
+_COUNT = settings.count(1, "")
 # The settings of a run beside those of `PPOConfig`: the check of each, and what it should be.
 RUN_SETTINGS = {
-    "env": (_is_name, "the name of an environment"),
+    "env": (_NAME.check, "the name of an environment"),
     "env_args": (lambda v: isinstance(v, dict), "a JSON object"),
-    "memory": (_is_name, "the name of a memory"),
-    "backend": (_is_name, "the name of a Keras backend"),
-    "seed": (lambda v: _is_integer(v) and 0 <= v < 2**32, "an integer from 0 to 2**32 - 1"),
-    "num_seeds": (_is_count, "a positive integer"),
-    "total_steps": (_is_count, "a positive integer"),
-    "checkpoint_every": (_is_count, "a positive integer"),
-    "log_every": (_is_count, "a positive integer"),
+    "memory": (_NAME.check, "the name of a memory"),
+    "memory_args": (lambda v: isinstance(v, dict), "a JSON object"),
+    "backend": (_NAME.check, "the name of a Keras backend"),
+    "seed": (_is_seed, "an integer from 0 to 2**32 - 1"),
+    "num_seeds": (_COUNT.check, _COUNT.expected),
+    "total_steps": (_COUNT.check, _COUNT.expected),
+    "checkpoint_every": (_COUNT.check, _COUNT.expected),
+    "log_every": (_COUNT.check, _COUNT.expected),
 }
-# Settings that runs written by earlier versions lack; nothing that they trained depends on them.
-LATER_SETTINGS = (
-    "context_length",
-    "num_heads",
-    "observe_previous_action",
-    "normalize_advantages_per_task",
-    "normalize_rewards",
-    "num_devices",
-)
 # Settings that a run may go on with another value of: its state has the same shape with any.
 OVERRIDABLE_SETTINGS = (
     "num_epochs",
@@ -96,16 +41,16 @@ OVERRIDABLE_SETTINGS = (
     "discount",
     "gae_lambda",
     "clip_epsilon",
-    "clip_value_loss",
+    "value_clip",
     "value_coefficient",
     "entropy_coefficient",
     "max_grad_norm",
     "normalize_advantages",
-    "normalize_advantages_per_task",
     "treat_truncation_as_termination",
     "reward_scale",
 )
 _EPISODES_KEPT = 100  # at least, of all environments together, for the mean of their returns
+ADVANTAGE_GROUPS = ("minibatch", "task", "none")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
 
 
@@ -132,104 +77,125 @@ class PPOConfig:
       tables 2-4.
     """
 
-    num_envs: int = _count(64, "environments stepped side by side")
-    num_steps: int = _count(128, "steps of one environment in a rollout")
-    num_devices: int = _count(
-        1,
-        "devices that train together, each with its share of the environments; on a CPU, cores",
+    num_envs: int = _field(settings.count(64, "environments stepped side by side"))
+    num_steps: int = _field(settings.count(128, "steps of one environment in a rollout"))
+    num_devices: int = _field(
+        settings.count(
+            1,
+            "devices that train together, each with its share of the environments; on a CPU, cores",
+        )
     )
-    num_epochs: int = _count(4, "passes over a rollout")
-    num_minibatches: int = _count(
-        4, "minibatches in a pass, each a subset of the environments over the whole rollout"
+    num_epochs: int = _field(settings.count(4, "passes over a rollout"))
+    num_minibatches: int = _field(
+        settings.count(
+            4, "minibatches in a pass, each a subset of the environments over the whole rollout"
+        )
     )
-    learning_rate: float = _positive(2e-3, "step size of Adam")
-    anneal_learning_rate: bool = _flag(True, "lower the learning rate linearly to 0 at total_steps")
-    adam_epsilon: float = _positive(1e-8, "epsilon of Adam")
-    discount: float = _fraction(0.99, "factor on the value of the next step (gamma)")
-    gae_lambda: float = _fraction(0.95, "decay of generalised advantage estimation (lambda)")
-    clip_epsilon: float = _positive(0.2, "clipping range of the probability ratio")
-    clip_value_loss: bool = _flag(
-        False, "clip the change of the value by clip_epsilon in the value loss"
+    learning_rate: float = _field(settings.positive(2e-3, "step size of Adam"))
+    anneal_learning_rate: bool = _field(
+        settings.flag(True, "lower the learning rate linearly to 0 at total_steps")
     )
-    value_coefficient: float = _non_negative(0.5, "weight of the value loss")
-    entropy_coefficient: float = _non_negative(0.0, "weight of the entropy bonus, in nats")
-    max_grad_norm: float = _positive(0.5, "global norm to which gradients are clipped")
-    normalize_advantages: bool = _flag(
-        True, "give the advantages of each minibatch mean 0 and variance 1"
+    adam_epsilon: float = _field(settings.positive(1e-8, "epsilon of Adam"))
+    discount: float = _field(
+        settings.fraction(0.99, "factor on the value of the next step (gamma)")
     )
-    normalize_advantages_per_task: bool = _flag(
-        False,
-        "instead give those of each task of the environment mean 0 and variance 1 in each rollout",
+    gae_lambda: float = _field(
+        settings.fraction(0.95, "decay of generalised advantage estimation (lambda)")
     )
-    normalize_rewards: bool = _flag(
-        False,
-        "divide rewards by the running size of discounted returns, those of each task by its own",
+    clip_epsilon: float = _field(settings.positive(0.2, "clipping range of the probability ratio"))
+    value_clip: float | None = _field(
+        settings.optional(
+            settings.positive(
+                0.2,
+                "clipping range of the change of the value in the value loss, in units of scaled "
+                "returns; none does not clip",
+            )
+        )
     )
-    treat_truncation_as_termination: bool = _flag(
-        False, "do not bootstrap where a time limit ends an episode"
+    value_coefficient: float = _field(settings.non_negative(0.5, "weight of the value loss"))
+    entropy_coefficient: float = _field(
+        settings.non_negative(0.0, "weight of the entropy bonus, in nats")
     )
-    reward_scale: float = _positive(
-        10.0, "factor on rewards, for learning only; 10 suits returns within -1 and 1, as POPGym's"
+    max_grad_norm: float = _field(
+        settings.positive(0.5, "global norm to which gradients are clipped")
     )
-    stagger_starts: bool = _flag(
-        False, "cut the first episodes at random lengths, so that environments get out of phase"
+    normalize_advantages: str = _field(
+        settings.choice(
+            "minibatch",
+            "give the advantages of each minibatch, or those of each task of the environment in "
+            "each rollout, mean 0 and variance 1",
+            ADVANTAGE_GROUPS,
+        )
     )
-    initial_log_std: float = _number(
-        -0.5,
-        "log standard deviation of continuous actions at the start, in units of half the range of "
-        "the action (nats)",
+    normalize_rewards: bool = _field(
+        settings.flag(
+            False,
+            "divide rewards by the running size of discounted returns, those of each task by its "
+            "own",
+        )
     )
-    min_log_std: float = _number(-5.0, "smallest log standard deviation, in the same units (nats)")
+    treat_truncation_as_termination: bool = _field(
+        settings.flag(False, "do not bootstrap where a time limit ends an episode")
+    )
+    reward_scale: float = _field(
+        settings.positive(
+            1.0,
+            "factor on rewards, for learning only; 10 suits returns within -1 and 1, as POPGym's",
+        )
+    )
+    stagger_starts: bool = _field(
+        settings.flag(
+            False,
+            "cut the first episodes at random lengths, so that environments get out of phase",
+        )
+    )
+    initial_log_std: float = _field(
+        settings.number(
+            -0.5,
+            "log standard deviation of continuous actions at the start, in units of half the range "
+            "of the action (nats)",
+        )
+    )
+    min_log_std: float = _field(
+        settings.number(-5.0, "smallest log standard deviation, in the same units (nats)")
+    )
 
-    width: int = _count(64, "features between the layers of the memory")
-    state_size: int = _count(
-        64, "real state entries of each S5 layer: half as many complex numbers"
+    width: int = _field(settings.count(64, "features between the layers of the memory"))
+    num_layers: int = _field(settings.count(2, "layers of the memory"))
+    activation: str = _field(
+        settings.name(
+            "leaky_relu",
+            "activation of encoder, heads and mlp memory (a Keras name)",
+            "the name of a Keras activation",
+        )
     )
-    num_layers: int = _count(2, "layers of the memory")
-    norm: str | None = _choice(
-        "pre", "layer normalisation before or after each S5 block, or none", NORMS
+    encoder_sizes: tuple[int, ...] = _field(
+        settings.sizes((64,), "units of the dense layers before the memory")
     )
-    activation: str = _setting(
-        "leaky_relu",
-        "activation of encoder, heads and mlp memory (a Keras name)",
-        lambda v: isinstance(v, str) and v != "",
-        "the name of a Keras activation",
+    head_sizes: tuple[int, ...] = _field(
+        settings.sizes((64,), "units of the hidden layers of the actor and of the critic")
     )
-    block_activation: str = _choice("full_glu", "gate of each S5 block", BLOCK_ACTIVATIONS)
-    clip_eigenvalues: bool = _flag(
-        True, "keep the real parts of S5's eigenvalues below -1e-4, so that no state grows"
+    observe_previous_action: bool = _field(
+        settings.flag(
+            True, "show the policy its previous action; without, mlp is a memoryless baseline"
+        )
     )
-    dt_min: float = _positive(1e-3, "smallest initial time step of S5")
-    dt_max: float = _positive(1e-1, "largest initial time step of S5")
-    encoder_sizes: tuple[int, ...] = _sizes((64,), "units of the dense layers before the memory")
-    head_sizes: tuple[int, ...] = _sizes(
-        (64,), "units of the hidden layers of the actor and of the critic"
-    )
-    context_length: int = _count(
-        128, "steps that a step of the attention memory sees in each layer, itself among them"
-    )
-    num_heads: int = _count(4, "heads of the attention memory; they divide width")
-    observe_previous_action: bool = _flag(
-        True, "show the policy its previous action; False with memory=mlp is a memoryless floor"
-    )
-    dtype_policy: str = _choice(
-        "float32", "Keras dtype policy; states and recurrence are always float32", DTYPE_POLICIES
+    dtype_policy: str = _field(
+        settings.choice(
+            "float32",
+            "Keras dtype policy; states and recurrence are always float32",
+            DTYPE_POLICIES,
+        )
     )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, list):  # a JSON file has no tuples
-                value = tuple(value)
-                object.__setattr__(self, field.name, value)
-            if field.type is float and _is_integer(value) and _is_number(value):
-                object.__setattr__(self, field.name, float(value))
-            if not field.metadata["check"](value):
-                raise ValueError(
-                    f"`{field.name}` ({field.metadata['help']}) should be "
-                    f"{field.metadata['expected']}. "
-                    f"Received: {field.name}={value!r}"
-                )
+            value = field.metadata["setting"].checked(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+        self._check_sizes()
+        self._check_contradictions()
+
+    def _check_sizes(self):
         if self.num_envs % self.num_minibatches:
             raise ValueError(
                 "`num_envs` should be a multiple of `num_minibatches`: a minibatch is a subset of "
@@ -243,40 +209,35 @@ class PPOConfig:
                 f"num_devices={self.num_devices}, num_envs={self.num_envs}, "
                 f"num_minibatches={self.num_minibatches}"
             )
-        if self.state_size % 2:
-            raise ValueError(
-                "`state_size` should be even: conjugate pairs of states are kept as one complex "
-                "number. "
-                f"Received: state_size={self.state_size}"
-            )
-        if self.dt_min > self.dt_max:
-            raise ValueError(
-                "`dt_min` should not be larger than `dt_max`. "
-                f"Received: dt_min={self.dt_min}, dt_max={self.dt_max}"
-            )
-
         if self.min_log_std > self.initial_log_std:
             raise ValueError(
                 "`min_log_std` should not be larger than `initial_log_std`. Received: "
                 f"min_log_std={self.min_log_std}, initial_log_std={self.initial_log_std}"
             )
 
+    def _check_contradictions(self):
+        if self.normalize_rewards and self.reward_scale != 1.0:
+            raise ValueError(
+                "`reward_scale` multiplies what `normalize_rewards` divides: leave one of them "
+                f"out. Received: reward_scale={self.reward_scale}, normalize_rewards=True"
+            )
+        if self.treat_truncation_as_termination and self.stagger_starts:
+            raise ValueError(
+                "`stagger_starts` cuts the first episodes, which "
+                "`treat_truncation_as_termination` would take for failures: leave one of them out. "
+                "Received: stagger_starts=True, treat_truncation_as_termination=True"
+            )
+
     @classmethod
     def from_settings(cls, settings):
         """Returns the configuration in the settings of a run, as its config.json holds them.
-
-        A setting that the run's version did not have yet gets its default.
 
         Raises:
             ValueError: If a setting is missing, or is not what it should be; settings of the run
                 that do not belong to the configuration, such as `env`, are checked, too.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        missing = [
-            name
-            for name in (*RUN_SETTINGS, *names)
-            if name not in settings and name not in LATER_SETTINGS
-        ]
+        missing = [name for name in (*RUN_SETTINGS, *names) if name not in settings]
         if missing:
             raise ValueError(
                 f"`config.json` should hold every setting of the run; {', '.join(missing)} are not "
@@ -288,7 +249,7 @@ class PPOConfig:
                     f"`{name}` in config.json should be {expected}. "
                     f"Received: {name}={settings[name]!r}"
                 )
-        return cls(**{name: settings[name] for name in names if name in settings})
+        return cls(**{name: settings[name] for name in names})
 
     @property
     def steps_per_update(self):
@@ -298,7 +259,7 @@ class PPOConfig:
     @property
     def needs_tasks(self):
         """Whether learning tells apart the tasks from which an environment draws its episodes."""
-        return self.normalize_advantages_per_task or self.normalize_rewards
+        return self.normalize_advantages == "task" or self.normalize_rewards
 
     @property
     def envs_per_minibatch(self):

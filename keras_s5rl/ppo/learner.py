@@ -58,7 +58,7 @@ class Learner:
         self.optimizer = optimizer
         self.config = config
         self._num_tasks = max(1, len(environment.env.tasks))
-        names = ("num_envs", "num_steps", "width", "state_size", "num_layers")
+        names = ("num_envs", "num_steps", "width", "num_layers")
         self._sizes = {name: getattr(config, name) for name in names} | {"env_args": env_args}
 
     def initial_state(self, key):
@@ -200,7 +200,7 @@ class Learner:
             value,
             batch["value"],
             batch["value_target"],
-            config.clip_epsilon if config.clip_value_loss else None,
+            config.value_clip,
         )
         entropy = ops.mean(distribution.entropy(parameters))
         loss = policy_loss + config.value_coefficient * value_loss
@@ -237,7 +237,7 @@ class Learner:
             config.gae_lambda,
         )
         value_target = advantage + rollout["value"]
-        if config.normalize_advantages_per_task:
+        if config.normalize_advantages == "task":
             advantage = losses.normalize_groups(advantage, rollout["task"], self._num_tasks)
         names = ("observation", "reset", "action", "log_prob", "value")
         time_major = {name: rollout[name] for name in names}
@@ -263,7 +263,7 @@ class Learner:
         rows = ops.reshape(rows, (-1, config.envs_per_device // config.num_minibatches))
         # Normalised before the loop: devices wait for each other once, not in every minibatch.
         advantage = ops.take(batch.pop("advantage"), rows, axis=0)
-        if config.normalize_advantages and not config.normalize_advantages_per_task:
+        if config.normalize_advantages == "minibatch":
             advantage = losses.normalize(advantage)
 
         def minibatch_step(carry, inputs):

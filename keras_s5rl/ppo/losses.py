@@ -29,24 +29,24 @@ def policy_loss(log_ratio, advantage, clip_epsilon):
     return -ops.mean(ops.minimum(ratio * advantage, clipped * advantage))
 
 
-def value_loss(value, old_value, value_target, clip_epsilon=None):
+def value_loss(value, old_value, value_target, value_clip=None):
     """Half the mean squared error of the critic.
 
-    With `clip_epsilon`, the larger of the errors of the value and of the value kept within
-    `clip_epsilon` of the old one.
+    With `value_clip`, the larger of the errors of the value and of the value kept within
+    `value_clip` of the old one.
 
     Args:
         value: float32 tensor of any shape, the critic now.
         old_value: float32 tensor of the same shape, the critic when the rollout was made.
         value_target: float32 tensor of the same shape, advantage plus old value.
-        clip_epsilon: Positive number, or `None` for no clipping. Defaults to `None`.
+        value_clip: Positive number, or `None` for no clipping. Defaults to `None`.
 
     Returns:
         float32 scalar.
     """
     error = ops.square(value - value_target)
-    if clip_epsilon is not None:
-        clipped = old_value + ops.clip(value - old_value, -clip_epsilon, clip_epsilon)
+    if value_clip is not None:
+        clipped = old_value + ops.clip(value - old_value, -value_clip, value_clip)
         error = ops.maximum(error, ops.square(clipped - value_target))
     return 0.5 * ops.mean(error)
 

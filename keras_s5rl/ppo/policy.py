@@ -3,22 +3,8 @@
 from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.models import ActorCritic, distribution_for, make_memory
 
-MEMORY_SETTINGS = (
-    "width",
-    "state_size",
-    "num_layers",
-    "norm",
-    "activation",
-    "block_activation",
-    "clip_eigenvalues",
-    "dt_min",
-    "dt_max",
-    "context_length",
-    "num_heads",
-)
 
-
-def make_policy(environment, memory, config, seed):
+def make_policy(environment, memory, config, seed, memory_args=None):
     """Returns a new policy for an environment.
 
     Args:
@@ -26,16 +12,26 @@ def make_policy(environment, memory, config, seed):
         memory: String, a registered memory.
         config: `PPOConfig`.
         seed: Integer, from which all initial weights are drawn.
+        memory_args: Dict of the memory's own settings, or `None` for their defaults. Defaults to
+            `None`.
 
     Returns:
         `keras_s5rl.models.ActorCritic`, built.
     """
     memory_seed, policy_seed = derive_seeds(seed, 2)
-    settings = {name: getattr(config, name) for name in MEMORY_SETTINGS}
+    memory_layer = make_memory(
+        memory,
+        memory_args,
+        width=config.width,
+        num_layers=config.num_layers,
+        activation=config.activation,
+        dtype=config.dtype_policy,
+        seed=memory_seed,
+    )
     return ActorCritic(
         environment.observation_space.shape[0],
         distribution_for(environment.action_space),
-        make_memory(memory, seed=memory_seed, dtype=config.dtype_policy, **settings),
+        memory_layer,
         encoder_sizes=config.encoder_sizes,
         head_sizes=config.head_sizes,
         activation=config.activation,

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from keras_s5rl.runs.files import RunError, plain, read_json, sync_folder, write_json_atomically
 from keras_s5rl.runs.lock import RunLock
-
-FORMAT_VERSION = 2  # version 1, without a checksum, is read, too
+from keras_s5rl.runs.migrations import FORMAT_VERSION, migrate
 
 
 class RunDirectory:
@@ -187,7 +186,8 @@ class RunDirectory:
         return self.path / "in_context.png"
 
     def read_config(self, accept_edited: bool = False) -> dict:
-        """Returns the settings that `create` was given, as JSON holds them (tuples are lists).
+        """Returns the settings that `create` was given, as JSON holds them (tuples are lists);
+        those of an earlier format as this one has them.
 
         Args:
             accept_edited: whether contents that do not match their checksum are taken as they are.
@@ -199,11 +199,11 @@ class RunDirectory:
         """
         config = read_json(self.config_path)
         version, checksum = config.get("format_version"), config.pop("checksum", None)
-        if version not in (1, FORMAT_VERSION):
+        if version not in range(1, FORMAT_VERSION + 1):
             raise RunError(
-                f"config.json must have `format_version` {FORMAT_VERSION} or 1. Read this run with "
-                f"the version of keras_s5rl that wrote it. Received: format_version={version!r} in "
-                f"{str(self.config_path)!r}"
+                f"config.json must have a `format_version` from 1 to {FORMAT_VERSION}. Read this "
+                "run with the version of keras_s5rl that wrote it. Received: "
+                f"format_version={version!r} in {str(self.config_path)!r}"
             )
         had_none = version == 1 and checksum is None
         if not (had_none or accept_edited or checksum == _checksum(config)):
@@ -213,7 +213,7 @@ class RunDirectory:
                 f"(`accept_edited_config=True`). Received: run_dir={str(self.path)!r}"
             )
         del config["format_version"]
-        return config
+        return migrate(config, version)
 
     def write_config(self, config: dict) -> None:
         """Writes config.json anew, whole or not at all, with `format_version` and `checksum`."""

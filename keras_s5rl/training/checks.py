@@ -73,11 +73,11 @@ def check_spaces(policy, view, name):
 
 def check_tasks(config, view, name):
     """Raises a ValueError if advantages are asked for per task of an environment without tasks."""
-    if config.normalize_advantages_per_task and not view.tasks:
+    if config.normalize_advantages == "task" and not view.tasks:
         raise ValueError(
-            "`normalize_advantages_per_task` needs an environment that draws its episodes from "
-            "several tasks, such as projected_control. Received: "
-            f"normalize_advantages_per_task=True with env={name}"
+            "`normalize_advantages` should be 'minibatch' or 'none': advantages per task need an "
+            "environment that draws its episodes from several tasks, such as projected_control. "
+            f"Received: normalize_advantages='task' with env={name}"
         )
 
 

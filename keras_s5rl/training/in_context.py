@@ -62,7 +62,7 @@ def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=No
     >>> from keras_s5rl import PPO, PPOConfig
     >>> from keras_s5rl.training import evaluate_in_context
     >>> env_args = {"num_trials": 3, "trial_steps": 10}
-    >>> config = PPOConfig(width=16, state_size=16, num_layers=1)
+    >>> config = PPOConfig(width=16, num_layers=1)
     >>> agent = PPO("projected_cartpole", env_args=env_args, config=config)
     >>> report = evaluate_in_context(agent, num_contexts=4)
     >>> len(report["scores"][0]["trained"]["trial_return_mean"])
@@ -77,7 +77,9 @@ def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=No
     _check_has_trials(agent.environment.env, agent.env)
     policies = {
         "trained": agent.policy,
-        "fresh": make_policy(agent.environment, agent.memory, agent.config, agent.seed),
+        "fresh": make_policy(
+            agent.environment, agent.memory, agent.config, agent.seed, agent.memory_args
+        ),
     }
     tiers, skipped = _tiers(agent, env_args)
     scores = []

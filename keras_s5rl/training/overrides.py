@@ -6,7 +6,7 @@ settings of the run hold the new values. A checkpoint says how many of them it w
 
 import numpy as np
 
-from keras_s5rl.ppo.config import LATER_SETTINGS, OVERRIDABLE_SETTINGS, PPOConfig
+from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS, PPOConfig
 from keras_s5rl.runs import RunError
 
 _FREE_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend")
@@ -23,15 +23,14 @@ def changed_settings(config, settings, override):
     Raises:
         RunError: If another setting differs, or one does and `override` is false.
     """
-    later = PPOConfig.from_settings(config)
+    PPOConfig.from_settings(config)
     free, overridable = _FREE_SETTINGS, OVERRIDABLE_SETTINGS
     if settings["anneal_learning_rate"]:  # the schedule ends at total_steps
         free = [name for name in free if name != "total_steps"]
         overridable = ("total_steps", *overridable)
     changed = {}
     for name, value in settings.items():
-        recorded = config[name] if name not in LATER_SETTINGS else getattr(later, name)
-        recorded, value = _plain(recorded), _plain(value)
+        recorded, value = _plain(config[name]), _plain(value)
         if name in free or recorded == value:
             continue
         if not (override and name in overridable):
@@ -102,7 +101,10 @@ def apply_overrides(checkpoint, config):
 
 
 def _plain(value):
-    return list(value) if isinstance(value, tuple) else value  # JSON has no tuples
+    """A value as JSON has it, without tuples."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return list(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _is_override(entry):

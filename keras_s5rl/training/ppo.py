@@ -8,7 +8,7 @@ import keras
 
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.arguments import check_boolean
-from keras_s5rl.models import check_memory
+from keras_s5rl.models import resolve_memory_args
 from keras_s5rl.models.programs import Programs
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
@@ -49,11 +49,14 @@ class PPO:
         env: String, a registered environment, or an object with the methods of
             `keras_s5rl.envs.Environment`.
         env_args: Dict of keyword arguments of the environment, or `None`. Defaults to `None`.
-        memory: String, a registered memory: `"s5"`, `"gru"`, `"lstm"` or `"mlp"`. Defaults to
+        memory: String, a registered memory, such as `"s5"`, `"gru"` or `"attention"`. Defaults to
             `"s5"`.
         config: `PPOConfig`, or `None` for its defaults. Defaults to `None`.
         seed: Integer from 0 to 2**32 - 1; equal seeds give equal runs, bit for bit.
             Defaults to `0`.
+        memory_args: Dict of settings that are the memory's own, such as `{"state_size": 128}`, or
+            `None` for their defaults; `keras_s5rl.models.memory_settings` lists them. Defaults to
+            `None`.
 
     Attributes:
         policy: `keras_s5rl.models.ActorCritic`. However a `fit` ends (by an exception too), its
@@ -68,8 +71,8 @@ class PPO:
     Example:
 
     >>> from keras_s5rl import PPO, PPOConfig
-    >>> config = PPOConfig(num_envs=8, num_steps=16, width=16, state_size=16)
-    >>> agent = PPO("RepeatPreviousEasy", config=config)
+    >>> config = PPOConfig(num_envs=8, num_steps=16, width=16)
+    >>> agent = PPO("RepeatPreviousEasy", config=config, memory_args={"state_size": 16})
     >>> history = agent.fit(total_steps=256, verbose=False)
     >>> report = agent.evaluate(num_episodes=4)
     >>> len(report["returns"])
@@ -79,10 +82,10 @@ class PPO:
     - Schulman et al., "Proximal policy optimization algorithms", 2017.
     """
 
-    def __init__(self, env, env_args=None, memory="s5", config=None, seed=0):
+    def __init__(self, env, env_args=None, memory="s5", config=None, seed=0, memory_args=None):
         check_env_args(env_args)
         check_config(config)
-        check_memory(memory)
+        self.memory_args = resolve_memory_args(memory, memory_args)
         self.env = name_of(env)
         self.env_args = dict(env_args or {})
         self.memory = memory
@@ -95,9 +98,10 @@ class PPO:
         with memory_errors_named({"env_args": env_args}):
             self.environment = self.view(env, self.env_args)
         check_tasks(self.config, self.environment, self.env)
-        sizes = ("width", "state_size", "num_layers", "encoder_sizes", "head_sizes")
-        with memory_errors_named({name: getattr(self.config, name) for name in sizes}):
-            self.policy = make_policy(self.environment, memory, self.config, seed)
+        sizes = ("width", "num_layers", "encoder_sizes", "head_sizes")
+        sizes = {name: getattr(self.config, name) for name in sizes}
+        with memory_errors_named({**sizes, "memory_args": self.memory_args}):
+            self.policy = make_policy(self.environment, memory, self.config, seed, self.memory_args)
         self.policy.stop_training = False
         self.programs = Programs()
         self._total_steps = None
@@ -137,6 +141,7 @@ class PPO:
             "env": self.env,
             "env_args": self.env_args,
             "memory": self.memory,
+            "memory_args": self.memory_args,
             "backend": keras.backend.backend(),
             "seed": self.seed,
             "num_seeds": 1,
@@ -328,6 +333,7 @@ class PPO:
             settings["memory"],
             PPOConfig.from_settings(settings),
             settings["seed"],
+            settings["memory_args"],
         )
         agent._prepare(settings["total_steps"])
         restore(agent._loop.restore)

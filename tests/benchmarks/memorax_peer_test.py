@@ -19,7 +19,11 @@ CONFIG = {**ppo_suite.CASES["small"]["config"], **SIZES}
 
 @pytest.mark.parametrize("memory", ["s5", "gru"])
 def test_training_reports_the_numbers_of_the_table(memory, monkeypatch):
-    monkeypatch.setitem(ppo_suite.CASES, "tiny", {"memory": "s5", "config": CONFIG})
+    monkeypatch.setitem(
+        ppo_suite.CASES,
+        "tiny",
+        {"memory": "s5", "memory_args": {"state_size": 8}, "config": CONFIG},
+    )
     result = ppo_suite.measure_peer("memorax", memory, beside="tiny", repeats=2)
     of_products = {"gflop_per_s", "of_peak", "of_bfloat16_peak"}
     assert set(ppo_suite.COLUMNS) - of_products <= set(result)

@@ -69,7 +69,7 @@ class Agent:
     weights = [keras.Variable(keras.ops.zeros(shape), name=name) for shape, name in (kernel, bias)]
     policy = types.SimpleNamespace(trainable_weights=weights)
 
-    def __init__(self, env, memory, config):
+    def __init__(self, env, memory, config, memory_args):
         self.config = types.SimpleNamespace(
             steps_per_update=100, num_epochs=config.num_epochs, dtype_policy=config.dtype_policy
         )
@@ -109,14 +109,15 @@ def test_a_policy_in_bfloat16_stands_under_the_peak_of_bfloat16_products(timed_a
 
 
 def test_a_peer_is_measured_in_the_configuration_of_the_case_beside_it(monkeypatch):
-    def measure_training(memory, config, repeats):
-        return {"memory": memory, "config": config, "repeats": repeats}
+    def measure_training(memory, config, memory_args, repeats):
+        return {"memory": memory, "config": config, "sizes": memory_args, "repeats": repeats}
 
     adapter = types.SimpleNamespace(measure_training=measure_training)
     monkeypatch.setattr(peers, "load", {"memorax": adapter}.get)
     result = ppo_suite.measure_peer(**ppo_suite.PEER_CASES["large_memorax_gru"], repeats=3)
     assert result.pop("import_s") >= 0
-    assert result == {"memory": "gru", "config": ppo_suite.CASES["large"]["config"], "repeats": 3}
+    expected = {"config": ppo_suite.CASES["large"]["config"], "sizes": {"state_size": 256}}
+    assert result == {"memory": "gru", "repeats": 3, **expected}
 
 
 def test_the_note_tells_how_the_peers_compare_and_what_they_ran():

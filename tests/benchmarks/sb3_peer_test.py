@@ -12,7 +12,9 @@ pytestmark = pytest.mark.filterwarnings("default")  # its own
 
 def test_training_reports_the_numbers_of_the_table(monkeypatch):
     config = {**ppo_suite.CASES["small"]["config"], **SIZES}
-    monkeypatch.setitem(ppo_suite.CASES, "tiny", {"memory": "s5", "config": config})
+    monkeypatch.setitem(
+        ppo_suite.CASES, "tiny", {"memory": "s5", "memory_args": {}, "config": config}
+    )
     result = ppo_suite.measure_peer("sb3-contrib", "lstm", beside="tiny", repeats=2)
     of_products = {"gflop_per_s", "of_peak", "of_bfloat16_peak"}
     assert set(ppo_suite.COLUMNS) - of_products <= set(result)
@@ -43,6 +45,6 @@ def test_an_update_lasts_from_one_rollout_to_the_next(monkeypatch):
     monkeypatch.setattr(sb3_peer, "DummyVecEnv", lambda envs: None)
     monkeypatch.setattr(sb3_peer.time, "perf_counter", lambda: next(times))
     config = {**ppo_suite.CASES["small"]["config"], **SIZES}
-    result = sb3_peer.measure_training("lstm", config, repeats=2)
+    result = sb3_peer.measure_training("lstm", config, {}, repeats=2)
     assert [result[f"steps_per_s_{n}"] for n in ("min", "max")] == [STEPS / 2, STEPS / 1]
     assert result["compile_s"] == 10 - 1.5

@@ -60,12 +60,13 @@ def mistake(capsys, folder, command, *arguments):
         ("--num_envs=9", "`num_minibatches`"),
         ("--num_minibatches=3", "`num_minibatches`"),
         ("--num_devices=3", "`num_devices` should divide"),
-        ("--state_size=15", "even"),
-        ("--dt_min=1", "`dt_max`"),
+        ("--state_size=15", "multiple of 2"),
+        ("--dt_min=1", "`dt_max` should be not below `dt_min`"),
         ("--encoder_sizes=64,0", "`encoder_sizes`"),
         ("--head_sizes=64;64", "commas"),
         ("--activation=wavy", "activation='wavy'"),
         ("--norm=batch", "'pre'"),
+        ("--value_clip=0", "a positive number, or None"),
         ("--block_activation=relu", "'full_glu'"),
         ("--dtype_policy=float8", "'float32'"),
         ("--num_seeds=2", "`num_seeds` should be 1"),
@@ -94,7 +95,7 @@ NUMBERS = [f for f in dataclasses.fields(PPOConfig) if f.type in (int, float)]
 @pytest.mark.parametrize("field", NUMBERS, ids=lambda field: field.name)
 def test_a_number_out_of_its_range_is_told_in_one_line(field, capsys, empty_folder):
     wrong = ["-1", "nan", "inf", "text", ""]
-    if field.metadata["expected"].startswith("a positive"):
+    if field.metadata["setting"].expected.startswith("a positive"):
         wrong.append("0")
     if field.name.endswith("log_std"):
         wrong.remove("-1")

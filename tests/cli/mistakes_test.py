@@ -23,7 +23,13 @@ def runs(tmp_path_factory):
     """A run that was started and no more, and what is no run, in a folder of their own."""
     folder = tmp_path_factory.mktemp("mistakes")
     settings = {
-        **{"env": "RepeatPreviousEasy", "env_args": {}, "memory": "mlp", "backend": "jax"},
+        **{
+            "env": "RepeatPreviousEasy",
+            "env_args": {},
+            "memory": "mlp",
+            "memory_args": {},
+            "backend": "jax",
+        },
         **{"seed": 0, "num_seeds": 1, "total_steps": 256, "checkpoint_every": 1, "log_every": 1},
         **dataclasses.asdict(small_config()),
     }
@@ -128,9 +134,14 @@ TRAIN = [
     ("--num_envs=9", "`num_envs` should be a multiple of `num_minibatches`"),
     ("--num_minibatches=16", "`num_envs` should be a multiple of `num_minibatches`"),
     ("--num_devices=3", "`num_devices` should divide"),
-    ("--state_size=7", "`state_size` should be even"),
-    ("--dt_min=0.5", "`dt_min` should not be larger than `dt_max`"),
+    ("--state_size=7", "should be a positive multiple of 2"),
+    ("--dt_min=0.5", "`dt_max` should be not below `dt_min`"),
     ("--min_log_std=1", "`min_log_std` should not be larger"),
+    ("--reward_scale=2 --normalize_rewards", "`reward_scale` multiplies what"),
+    ("--stagger_starts --treat_truncation_as_termination", "`stagger_starts` cuts the first"),
+    ("--normalize_advantages=task", "`normalize_advantages` should be 'minibatch' or 'none'"),
+    ("--normalize_advantages", "Missing value"),
+    ("--memory=mlp --state_size=4", "`state_size` is a setting of lru, s5. The settings of the"),
     # Texts.
     ("--backend=", "`backend` (Keras backend, one of jax, tensorflow, torch) should not be empty"),
     ("--backend= ", "should not be empty"),
@@ -146,7 +157,7 @@ TRAIN = [
     ("--activation=", "`activation`"),
     ("--activation=wavy", "should be the name of a Keras activation"),
     ("--norm=", "`norm`"),
-    ("--norm=None", "should be one of (None, 'pre', 'post')"),
+    ("--norm=batch", "should be one of ('pre', 'post'), or None"),
     ("--block_activation=glu", "`block_activation`"),
     ("--dtype_policy=bfloat16", "`dtype_policy`"),
     # JSON.
@@ -284,10 +295,16 @@ def test_benchmark_tells_a_mistake(flags, expected, mistake):
 
 
 WRONG = [None, [], {}, "", -1.5, [[1]], {"a": {"b": []}}, 10**400]
-RIGHT = {"env_args": [{}], "norm": [None], "encoder_sizes": [[]], "head_sizes": [[]]}
+RIGHT = {
+    "env_args": [{}],
+    "memory_args": [{}],
+    "value_clip": [None],
+    "encoder_sizes": [[]],
+    "head_sizes": [[]],
+}
 RIGHT |= {"initial_log_std": [-1.5], "min_log_std": [-1.5], "overrides": [[]]}
 NAMES = [
-    *("env", "env_args", "memory", "backend", "seed", "num_seeds", "total_steps"),
+    *("env", "env_args", "memory", "memory_args", "backend", "seed", "num_seeds", "total_steps"),
     *("checkpoint_every", "log_every", "overrides"),
     *(field.name for field in dataclasses.fields(PPOConfig)),
 ]
@@ -303,7 +320,9 @@ def test_a_value_of_a_wrong_type_in_config_json_is_named(name, runs, tmp_path, c
     if name != "overrides":  # which pictures have no use for
         commands.append((plot, [f"--output={tmp_path / 'c.png'}"]))
     for value in WRONG:
-        if value in RIGHT.get(name, []) or (name == "env_args" and isinstance(value, dict)):
+        if value in RIGHT.get(name, []) or (
+            name in ("env_args", "memory_args") and isinstance(value, dict)
+        ):
             continue
         (tmp_path / "run" / "config.json").write_text(json.dumps({**good, name: value}))
         for module, more in commands:

@@ -4,30 +4,28 @@ import pytest
 from keras import ops
 
 from keras_s5rl import random
-from keras_s5rl.layers import S5
 from keras_s5rl.models import (
     ActorCritic,
     Categorical,
     DiagonalGaussian,
     load_policy,
     make_memory,
-    register_memory,
-    registered_memories,
 )
-from keras_s5rl.ppo.config import PPOConfig
-from keras_s5rl.ppo.policy import MEMORY_SETTINGS
 
 MEMORIES = ["s5", "gru", "lstm", "lru", "mingru", "mlp"]
 BATCH, TIME, SIZE = 3, 9, 5
-CONFIG = PPOConfig(width=8, state_size=8, context_length=4, num_heads=2)
-SETTINGS = {name: getattr(CONFIG, name) for name in MEMORY_SETTINGS}
+MEMORY_ARGS = {
+    "s5": {"state_size": 8},
+    "lru": {"state_size": 8},
+    "attention": {"context_length": 4, "num_heads": 2},
+}
 
 
 def make_policy(memory="s5", distribution=None, seed=1, dtype="float32"):
     return ActorCritic(
         SIZE,
         distribution or Categorical(3),
-        make_memory(memory, seed=seed, dtype=dtype, **SETTINGS),
+        make_memory(memory, MEMORY_ARGS.get(memory), width=8, num_layers=2, seed=seed, dtype=dtype),
         encoder_sizes=(8,),
         head_sizes=(8,),
         seed=seed,
@@ -195,20 +193,3 @@ def test_equal_seeds_give_equal_weights_and_layers_differ():
     )
     kernels = [w for w in first.get_weights() if w.shape == (8, 8)]
     assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
-
-
-def test_unknown_memories_name_the_nearest_and_own_ones_can_be_registered():
-    with pytest.raises(ValueError, match="one of .*did you mean 'gru'.*Received: memory='grru'"):
-        make_memory("grru")
-    register_memory(
-        "one_s5", lambda state_size, seed, **settings: S5(state_size, seed=seed, return_state=True)
-    )
-    assert "one_s5" in registered_memories()
-    policy = make_policy("one_s5")
-    observations, resets = sequence()
-    state = policy.get_initial_state(BATCH)
-    assert [tuple(s.shape) for s in state] == [(BATCH, 2, 4)]
-    _, _, final_state = policy(observations, resets=resets)
-    for t in range(TIME):
-        _, _, state = policy.step(observations[:, t], resets[:, t], state)
-    assert_close(state, final_state)

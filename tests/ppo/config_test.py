@@ -2,14 +2,15 @@ import dataclasses
 
 import pytest
 
-from keras_s5rl.ppo.config import LATER_SETTINGS, RUN_SETTINGS, PPOConfig
+from keras_s5rl.ppo.config import RUN_SETTINGS, PPOConfig
 
 FIELDS = {field.name: field for field in dataclasses.fields(PPOConfig)}
 
 
 def test_every_setting_says_what_it_means_and_what_it_expects():
     for field in FIELDS.values():
-        assert field.metadata["help"] and field.metadata["expected"]
+        setting = field.metadata["setting"]
+        assert setting.help and setting.expected and setting.type == field.type
 
 
 def test_defaults_pass_their_own_checks_and_the_object_is_frozen():
@@ -36,12 +37,13 @@ def test_a_value_of_the_wrong_type_is_named_with_what_was_expected(name, value):
         ("discount", 1.1),
         ("gae_lambda", -0.1),
         ("entropy_coefficient", -1e-3),
-        ("norm", "layer"),
-        ("block_activation", "glu"),
+        ("value_clip", 0),
+        ("value_clip", True),
+        ("value_clip", "none"),
+        ("normalize_advantages", True),
+        ("normalize_advantages", None),
         ("encoder_sizes", (64, 0)),
         ("head_sizes", 64),
-        ("context_length", 0),
-        ("num_heads", 0),
         ("dtype_policy", "bfloat16"),
         ("activation", ""),
     ],
@@ -56,10 +58,6 @@ def test_sizes_that_do_not_divide_are_refused():
         PPOConfig(num_envs=6, num_minibatches=4)
     with pytest.raises(ValueError, match="`num_devices` should divide.*num_devices=2"):
         PPOConfig(num_envs=12, num_minibatches=4, num_devices=2)
-    with pytest.raises(ValueError, match="`state_size` should be even"):
-        PPOConfig(state_size=5)
-    with pytest.raises(ValueError, match="`dt_min` should not be larger"):
-        PPOConfig(dt_min=0.2)
     with pytest.raises(ValueError, match="`min_log_std` should not be larger"):
         PPOConfig(min_log_std=0.0)
 
@@ -70,18 +68,28 @@ def test_lists_of_a_json_file_become_tuples_and_integers_become_floats():
     assert isinstance(config.discount, float)
 
 
-def test_the_settings_of_a_run_come_back_and_those_it_did_not_have_yet_get_defaults():
-    config = PPOConfig(width=12, num_heads=3, context_length=5)
-    run = {"env": "E", "env_args": {}, "memory": "s5", "backend": "jax", "seed": 0, "num_seeds": 1}
+def test_settings_that_multiply_or_contradict_each_other_are_refused():
+    both = {"reward_scale": 10.0, "normalize_rewards": True}
+    with pytest.raises(
+        ValueError, match="leave one of them out. Received: reward_scale=10.0, norm"
+    ):
+        PPOConfig(**both)
+    both = {"stagger_starts": True, "treat_truncation_as_termination": True}
+    with pytest.raises(ValueError, match="leave one of them out. Received: stagger_starts=True"):
+        PPOConfig(**both)
+
+
+def test_the_settings_of_a_run_come_back():
+    config = PPOConfig(width=12, value_clip=1)
+    run = {"env": "E", "env_args": {}, "memory": "s5", "memory_args": {}, "backend": "jax"}
+    run |= {"seed": 0, "num_seeds": 1}
     run |= {"total_steps": 1, "checkpoint_every": 1, "log_every": 1}
     assert set(run) == set(RUN_SETTINGS)
     settings = {**run, **dataclasses.asdict(config)}
     assert PPOConfig.from_settings(settings) == config
-    older = {name: value for name, value in settings.items() if name not in LATER_SETTINGS}
-    assert PPOConfig.from_settings(older) == PPOConfig(width=12)
-    del older["width"], older["memory"]
+    del settings["width"], settings["memory"]
     with pytest.raises(ValueError, match="`config.json` .*; memory, width are not there"):
-        PPOConfig.from_settings(older)
+        PPOConfig.from_settings(settings)
 
 
 def test_updates_are_counted_in_whole_rollouts():

@@ -82,7 +82,7 @@ def iteration_of_the_whole(learner, state):
         for minibatch in np.split(np.arange(half), 2):
             rows = ops.concatenate([order[epoch][minibatch] for order in orders])
             taken = keras.tree.map_structure(lambda x, rows=rows: ops.take(x, rows, axis=0), batch)
-            if not config.normalize_advantages_per_task:
+            if config.normalize_advantages != "task":
                 taken["advantage"] = losses.normalize(taken["advantage"][None])[0]
             trainable, optimizer, loss, metrics, norm = backend.gradient_step(
                 lambda values, taken=taken: learner.loss(values, taken),
@@ -104,7 +104,7 @@ def iteration_of_the_whole(learner, state):
         ("PositionOnlyCartPoleEasy", {"memory": "s5"}),
         (
             TwoTasks(64.0),
-            {"memory": "mlp", "normalize_rewards": True, "normalize_advantages_per_task": True},
+            {"memory": "mlp", "normalize_rewards": True, "normalize_advantages": "task"},
         ),
     ],
 )

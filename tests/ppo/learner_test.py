@@ -14,12 +14,16 @@ SMALL = {
     "num_envs": 8,
     "num_steps": 24,
     "width": 8,
-    "state_size": 8,
     "num_layers": 2,
-    "context_length": 16,
     "encoder_sizes": (8,),
     "head_sizes": (8,),
     "stagger_starts": True,
+    "reward_scale": 10.0,
+}
+MEMORY_ARGS = {
+    "s5": {"state_size": 8},
+    "lru": {"state_size": 8},
+    "attention": {"context_length": 16},
 }
 
 
@@ -69,7 +73,7 @@ class TwoTasks(Countdown):
 def make_learner(env="PositionOnlyCartPoleEasy", memory="s5", seed=3, **settings):
     config = PPOConfig(**SMALL | settings)
     view = envs.AgentView(envs.make(env) if isinstance(env, str) else env)
-    policy = make_policy(view, memory, config, seed)
+    policy = make_policy(view, memory, config, seed, MEMORY_ARGS.get(memory))
     optimizer = make_optimizer(config, 10_000)
     optimizer.build(policy.trainable_variables)
     return Learner(envs.AutoReset(view), policy, optimizer, config)
@@ -274,7 +278,7 @@ def test_an_environment_without_tasks_has_its_rewards_normalized_as_one():
 
 
 def test_advantages_are_normalized_in_each_task_on_request():
-    learner = make_learner(TwoTasks(64.0), normalize_advantages_per_task=True)
+    learner = make_learner(TwoTasks(64.0), normalize_advantages="task")
     state = learner.initial_state(random.key(0))
 
     @backend.compile

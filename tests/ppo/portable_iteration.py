@@ -34,20 +34,23 @@ CONFIG = PPOConfig(
     num_epochs=4,
     num_minibatches=2,
     width=8,
-    state_size=8,
     num_layers=1,
-    context_length=16,
-    num_heads=2,
     encoder_sizes=(8,),
     head_sizes=(8,),
     stagger_starts=True,
+    reward_scale=10.0,
 )
+MEMORY_ARGS = {
+    "s5": {"state_size": 8},
+    "lru": {"state_size": 8},
+    "attention": {"context_length": 16, "num_heads": 2},
+}
 
 
 def make_learner(case):
     env, memory = CASES[case]
     view = envs.AgentView(envs.make(env))
-    policy = make_policy(view, memory, CONFIG, seed=3)
+    policy = make_policy(view, memory, CONFIG, 3, MEMORY_ARGS.get(memory))
     optimizer = make_optimizer(CONFIG, 100 * CONFIG.steps_per_update)
     optimizer.build(policy.trainable_variables)
     return learner_module.Learner(envs.AutoReset(view), policy, optimizer, CONFIG)

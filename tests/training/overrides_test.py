@@ -12,10 +12,10 @@ from tests.small_runs import STEPS, metrics_of, small_config
 
 OTHER = {
     **{"num_epochs": 2, "num_minibatches": 2, "learning_rate": 1e-4, "adam_epsilon": 1e-5},
-    **{"discount": 0.9, "gae_lambda": 0.8, "clip_epsilon": 0.1, "clip_value_loss": True},
+    **{"discount": 0.9, "gae_lambda": 0.8, "clip_epsilon": 0.1, "value_clip": 0.5},
     **{"value_coefficient": 0.25, "entropy_coefficient": 0.01, "max_grad_norm": 0.1},
-    **{"normalize_advantages": False, "normalize_advantages_per_task": True},
-    **{"treat_truncation_as_termination": True, "reward_scale": 1.0},
+    **{"normalize_advantages": "none"},
+    **{"treat_truncation_as_termination": True, "reward_scale": 5.0},
 }
 
 
@@ -44,9 +44,8 @@ def optimizer(folder):
 def test_settings_are_overridden_and_said(tmp_path, anneal):
     folder = tmp_path / "run"
     agent(anneal_learning_rate=anneal).fit(4 * STEPS, run_dir=folder, verbose=False)
-    other = {n: v for n, v in OTHER.items() if n != "normalize_advantages_per_task"}
-    other["anneal_learning_rate"] = not anneal
-    assert set(OTHER) | {"anneal_learning_rate"} == set(OVERRIDABLE_SETTINGS)
+    other = {**OTHER, "anneal_learning_rate": not anneal}
+    assert set(other) == set(OVERRIDABLE_SETTINGS)
     old = config_of(folder)
     with pytest.raises(RunError, match="give `--override`"):
         resume(folder, 4, override=False, **{**other, "num_epochs": 1, "num_minibatches": 4})

@@ -1,0 +1,15 @@
+"""The memory gru: Keras' GRU cells, with resets."""
+
+from typing import Any
+
+from keras_s5rl.models.memories.cells import stack_cells
+from keras_s5rl.models.memories.registry import register_memory
+
+
+def build(*, activation: str, **stack_arguments: Any) -> Any:
+    import keras
+
+    return stack_cells(keras.layers.GRUCell, **stack_arguments)
+
+
+register_memory("gru", build)
