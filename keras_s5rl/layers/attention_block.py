@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_s5rl.layers.checks import check_dropout, check_positive_integers, refuse_step_scale
 from keras_s5rl.layers.dense import Dense
+from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.row_normalization import RowNormalization
 from keras_s5rl.layers.sequence_layer import SequenceLayer
@@ -16,7 +17,7 @@ from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class AttentionBlock(SequenceLayer):
+class AttentionBlock(DerivingLayer, SequenceLayer):
     """A pre-norm transformer block in which each step sees a window of its episode.
 
         z_t = u_t + W_o attention(norm(u))_t        y_t = z_t + W_2 gelu(W_1 norm(z_t) + b_1) + b_2
@@ -178,6 +179,7 @@ class AttentionBlock(SequenceLayer):
         step_scale: Tensor | None = None,
         reverse: bool = False,
         training: bool | None = None,
+        derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         refuse_step_scale(self, step_scale)
         if 0 in inputs.shape[:2]:
@@ -195,7 +197,9 @@ class AttentionBlock(SequenceLayer):
             inputs = ops.take_along_axis(inputs, order[..., None], axis=1)
             episodes = ops.take_along_axis(episodes, order, axis=1)
 
-        query, *new = ops.split(rowwise(self._project, inputs), 3, axis=-1)
+        query, *new = ops.split(
+            rowwise(lambda rows: self._project(rows, derived), inputs), 3, axis=-1
+        )
         new = [ops.cast(steps, "float32") for steps in new]
         new.append(ops.ones(ops.shape(episodes), dtype="float32"))
         keys, values, valid = (
@@ -212,8 +216,12 @@ class AttentionBlock(SequenceLayer):
             drop=lambda weights: _drop(self.weight_dropout, weights, training),
         )
         attended = ops.reshape(attended, ops.shape(inputs))
-        outputs = inputs + rowwise(self.attention_output, attended)
-        outputs = outputs + rowwise(lambda rows: self._feed_forward(rows, training), outputs)
+        outputs = inputs + rowwise(
+            lambda rows: self.attention_output(rows, derived=derived), attended
+        )
+        outputs = outputs + rowwise(
+            lambda rows: self._feed_forward(rows, training, derived), outputs
+        )
         if mask is not None:
             outputs = ops.take_along_axis(outputs, place[..., None], axis=1)
         outputs = ops.swapaxes(outputs, 0, 1)
@@ -221,12 +229,15 @@ class AttentionBlock(SequenceLayer):
         states = [self._newest(steps, kept, num_valid) for steps in (keys, values, valid)]
         return ops.flip(outputs, axis=0) if reverse else outputs, states
 
-    def _project(self, rows: Tensor) -> Tensor:
-        return self.query_key_value(self.attention_norm(rows))
+    def _project(self, rows: Tensor, derived: DerivedWeights | None) -> Tensor:
+        return self.query_key_value(self.attention_norm(rows), derived=derived)
 
-    def _feed_forward(self, rows: Tensor, training: bool | None) -> Tensor:
-        hidden = self.feed_forward_hidden(self.feed_forward_norm(rows))
-        return self.feed_forward_output(_drop(self.hidden_dropout, hidden, training))
+    def _feed_forward(
+        self, rows: Tensor, training: bool | None, derived: DerivedWeights | None
+    ) -> Tensor:
+        hidden = self.feed_forward_hidden(self.feed_forward_norm(rows), derived=derived)
+        hidden = _drop(self.hidden_dropout, hidden, training)
+        return self.feed_forward_output(hidden, derived=derived)
 
     def _split_heads(self, steps: Tensor) -> Tensor:
         size = self.width // self.num_heads

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl.layers.checks import check_dtype, refuse_quantization
-from keras_s5rl.layers.derived_weights import DerivedWeights
+from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.ops import product
 from keras_s5rl.typing import Shape, Tensor
 
@@ -17,7 +17,7 @@ _WIDE = 128
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class Dense(DerivedWeights, keras.layers.Dense):
+class Dense(DerivingLayer, keras.layers.Dense):
     """`keras.layers.Dense`, computed by `keras_s5rl.ops.product`.
 
         y = activation(x W + b)
@@ -60,10 +60,17 @@ class Dense(DerivedWeights, keras.layers.Dense):
         """The kernel in the dtype that its product is computed in."""
         return ops.cast(self.kernel, self.compute_dtype)
 
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        return self._outputs(inputs, self._kernel_of_product(), self.bias)
+    def call(
+        self,
+        inputs: Tensor,
+        training: bool | None = None,
+        derived: DerivedWeights | None = None,
+    ) -> Tensor:
+        return self._outputs(inputs, self._kernel_of_product(derived), self.bias)
 
-    def call_in_parts(self, inputs: Tensor, parts: int) -> list[Tensor]:
+    def call_in_parts(
+        self, inputs: Tensor, parts: int, derived: DerivedWeights | None = None
+    ) -> list[Tensor]:
         """The outputs in equal parts.
 
         Wide parts are products of their own, which are as fast apart as together: together they
@@ -72,14 +79,16 @@ class Dense(DerivedWeights, keras.layers.Dense):
         Args:
             inputs: Tensor `(..., features)`.
             parts: Integer that divides `units`.
+            derived: `DerivedWeights` of a model that holds the layer, or `None`. Defaults to
+                `None`.
 
         Returns:
             List of `parts` tensors `(..., units / parts)`.
         """
         units = self.units // parts
         if min(units, self.kernel.shape[0]) < _WIDE:
-            return ops.split(self(inputs), parts, axis=-1)
-        kernel, bias = self._kernel_of_product(), self.bias
+            return ops.split(self(inputs, derived=derived), parts, axis=-1)
+        kernel, bias = self._kernel_of_product(derived), self.bias
         columns = [slice(part * units, (part + 1) * units) for part in range(parts)]
         return [
             self._outputs(inputs, kernel[:, where], None if bias is None else bias[where])
@@ -94,23 +103,25 @@ class Dense(DerivedWeights, keras.layers.Dense):
             outputs = self.activation(outputs)
         return ops.cast(outputs, self.compute_dtype)
 
-    def _kernel_of_product(self) -> Tensor:
-        held = self.held_weights
-        return ops.convert_to_tensor(self.kernel) if held is None else held
+    def _kernel_of_product(self, derived: DerivedWeights | None) -> Tensor:
+        return ops.convert_to_tensor(self.kernel) if derived is None else derived.of(self)
 
 
-def run_side_by_side(layers: Sequence[Dense], inputs: Tensor) -> list[Tensor]:
+def run_side_by_side(
+    layers: Sequence[Dense], inputs: Tensor, derived: DerivedWeights | None = None
+) -> list[Tensor]:
     """The outputs of layers that read the same inputs, from one product: one wide product is faster
     than several narrow ones, forward and in its gradients.
 
     Args:
         layers: List of built `Dense` layers with bias, one activation and one dtype policy.
         inputs: Tensor `(..., features)`.
+        derived: `DerivedWeights` of a model that holds the layers, or `None`. Defaults to `None`.
 
     Returns:
         List of tensors `(..., units)`, one for each layer.
     """
-    kernel = ops.concatenate([layer._kernel_of_product() for layer in layers], axis=1)
+    kernel = ops.concatenate([layer._kernel_of_product(derived) for layer in layers], axis=1)
     bias = ops.concatenate([ops.cast(layer.bias, "float32") for layer in layers], axis=0)
     outputs = product(ops.cast(inputs, layers[0].compute_dtype), kernel)
     outputs = layers[0].activation(outputs + bias)

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_s5rl.layers.checks import check_features, check_positive_integers, refuse_step_scale
-from keras_s5rl.layers.derived_weights import DerivedWeights
+from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.layers.initializers import Normal, derive_seeds
 from keras_s5rl.layers.ring_eigenvalues import RingEigenvalues, check_ring
 from keras_s5rl.layers.sequence_layer import SequenceLayer
@@ -17,7 +17,7 @@ from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class LRU(DerivedWeights, SequenceLayer):
+class LRU(DerivingLayer, SequenceLayer):
     """Linear recurrent unit (LRU) with resets.
 
     A diagonal, complex recurrence whose eigenvalues are trained as they are, with no continuous
@@ -170,12 +170,12 @@ class LRU(DerivedWeights, SequenceLayer):
         step_scale: Tensor | None = None,
         reverse: bool = False,
         training: bool | None = None,
+        derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         refuse_step_scale(self, step_scale)
         if inputs.shape[0] == 0:
             return inputs, states
-        held = self.held_weights
-        decay, kernel, readout = self._derive() if held is None else held
+        decay, kernel, readout = self._derive() if derived is None else derived.of(self)
         history = linear_recurrence_time_major(
             decay,
             real_to_planes(inputs, kernel),

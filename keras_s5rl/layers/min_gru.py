@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_s5rl.layers.checks import check_features, check_positive_integers, refuse_step_scale
-from keras_s5rl.layers.derived_weights import DerivedWeights
+from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.layers.initializers import Normal, derive_seeds
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, product
@@ -15,7 +15,7 @@ from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class MinGRU(DerivedWeights, SequenceLayer):
+class MinGRU(DerivingLayer, SequenceLayer):
     """Minimal gated recurrent unit (minGRU) with resets.
 
     The gate and the candidate of a GRU, read from the input alone. What is left is a linear
@@ -144,12 +144,13 @@ class MinGRU(DerivedWeights, SequenceLayer):
         step_scale: Tensor | None = None,
         reverse: bool = False,
         training: bool | None = None,
+        derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         refuse_step_scale(self, step_scale)
         if inputs.shape[0] == 0:
             return ops.zeros((0, ops.shape(inputs)[1], self.units), inputs.dtype), states
         # One real plane, on the last axis but one.
-        kernel = self.kernel if self.held_weights is None else self.held_weights
+        kernel = self.kernel if derived is None else derived.of(self)
         products = (product(inputs, kernel) + self.bias)[:, :, None]
         gate, candidate = products[..., : self.units], products[..., self.units :]
         history = linear_recurrence_time_major(

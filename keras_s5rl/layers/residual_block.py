@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_s5rl.layers.checks import check_choice, check_dropout, check_features
 from keras_s5rl.layers.dense import Dense
+from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer, hand_on
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.inner_layer import check_inner_layer
 from keras_s5rl.layers.row_normalization import RowNormalization
@@ -19,7 +20,7 @@ _NORMS = (None, "pre", "post")
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class ResidualBlock(SequenceLayer):
+class ResidualBlock(DerivingLayer, SequenceLayer):
     """A residual block around any layer over time: normalisation, non-linearity, gate.
 
         z = norm(u) if norm == "pre" else u
@@ -181,11 +182,19 @@ class ResidualBlock(SequenceLayer):
         step_scale: Tensor | None = None,
         reverse: bool = False,
         training: bool | None = None,
+        derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         hidden, states = self._inner().run(
-            self._enter(inputs), states, resets, mask, step_scale, reverse, training
+            self._enter(inputs),
+            states,
+            resets,
+            mask,
+            step_scale,
+            reverse,
+            training,
+            **hand_on(derived, self._inner()),
         )
-        return self._leave(inputs, hidden, training), states
+        return self._leave(inputs, hidden, training, derived), states
 
     def run_last(
         self,
@@ -195,30 +204,41 @@ class ResidualBlock(SequenceLayer):
         step_scale: Tensor | None = None,
         reverse: bool = False,
         training: bool | None = None,
+        derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         hidden, states = self._inner().run_last(
-            self._enter(inputs), states, resets, step_scale, reverse, training
+            self._enter(inputs),
+            states,
+            resets,
+            step_scale,
+            reverse,
+            training,
+            **hand_on(derived, self._inner()),
         )
-        return self._leave(inputs[0 if reverse else -1], hidden, training), states
+        return self._leave(inputs[0 if reverse else -1], hidden, training, derived), states
 
     def _enter(self, inputs: Tensor) -> Tensor:
         hidden = rowwise(self.layer_norm, inputs) if self.norm == "pre" else inputs
         return ops.cast(hidden, self._inner().compute_dtype)
 
-    def _leave(self, inputs: Tensor, hidden: Tensor, training: bool | None) -> Tensor:
+    def _leave(
+        self, inputs: Tensor, hidden: Tensor, training: bool | None, derived: DerivedWeights | None
+    ) -> Tensor:
         hidden = ops.cast(hidden, self.compute_dtype)
-        outputs = inputs + rowwise(lambda rows: self._activate(rows, training), hidden)
+        outputs = inputs + rowwise(lambda rows: self._activate(rows, training, derived), hidden)
         return rowwise(self.layer_norm, outputs) if self.norm == "post" else outputs
 
-    def _activate(self, rows: Tensor, training: bool | None) -> Tensor:
+    def _activate(
+        self, rows: Tensor, training: bool | None, derived: DerivedWeights | None
+    ) -> Tensor:
         hidden = self._drop(ops.gelu(rows), training)
         if self.activation == "gelu":
             return hidden
         if self.activation == "full_glu":
-            value, gate = self.gate.call_in_parts(hidden, 2)
+            value, gate = self.gate.call_in_parts(hidden, 2, derived)
         else:
             value = hidden if self.activation == "half_glu1" else rows
-            gate = self.gate(hidden)
+            gate = self.gate(hidden, derived=derived)
         return self._drop(value * ops.sigmoid(gate), training)
 
     def _drop(self, rows: Tensor, training: bool | None) -> Tensor:

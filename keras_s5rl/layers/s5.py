@@ -13,7 +13,7 @@ from keras_s5rl.layers.checks import (
     check_number,
     check_positive_integers,
 )
-from keras_s5rl.layers.derived_weights import DerivedWeights
+from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.layers.discretization import DISCRETIZATIONS
 from keras_s5rl.layers.flax_import import layer_from_flax
 from keras_s5rl.layers.initializers import (
@@ -33,7 +33,7 @@ _LARGEST_REAL_PART = -1e-4
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class S5(DerivedWeights, SequenceLayer):
+class S5(DerivingLayer, SequenceLayer):
     """Simplified structured state-space layer (S5) with resets.
 
     A linear state-space model in continuous time, `x' = Lambda x + B u`, diagonal and complex, is
@@ -261,9 +261,10 @@ class S5(DerivedWeights, SequenceLayer):
         step_scale: Tensor | None = None,
         reverse: bool = False,
         training: bool | None = None,
+        derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        results, states = self._solve(inputs, states, resets, mask, step_scale, reverse)
-        return self._read_out(results, inputs), states
+        results, states = self._solve(inputs, states, resets, mask, step_scale, reverse, derived)
+        return self._read_out(results, inputs, derived), states
 
     def run_last(
         self,
@@ -273,10 +274,12 @@ class S5(DerivedWeights, SequenceLayer):
         step_scale: Tensor | None = None,
         reverse: bool = False,
         training: bool | None = None,
+        derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        results, states = self._solve(inputs, states, resets, None, step_scale, reverse)
+        results, states = self._solve(inputs, states, resets, None, step_scale, reverse, derived)
         last = 0 if reverse else -1
-        return self._read_out([result[last] for result in results], inputs[last]), states
+        results = [result[last] for result in results]
+        return self._read_out(results, inputs[last], derived), states
 
     def _solve(
         self,
@@ -286,9 +289,10 @@ class S5(DerivedWeights, SequenceLayer):
         mask: Tensor | None,
         step_scale: Tensor | None,
         reverse: bool,
+        derived: DerivedWeights | None,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The states at all steps, for each direction, and those after the last step."""
-        decay, drive = self._drive(inputs, step_scale)
+        decay, drive = self._drive(inputs, step_scale, derived)
         results = [
             linear_recurrence_time_major(
                 decay, drive, state, resets, mask, backwards, self.implementation
@@ -298,13 +302,15 @@ class S5(DerivedWeights, SequenceLayer):
         lasts = (0, -1) if reverse else (-1, 0)
         return results, [result[last] for result, last in zip(results, lasts, strict=False)]
 
-    def _drive(self, inputs: Tensor, step_scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _drive(
+        self, inputs: Tensor, step_scale: Tensor | None, derived: DerivedWeights | None
+    ) -> tuple[Tensor, Tensor]:
         """The decay `(2, P)`, or one a step, and what is taken in `(time, batch, 2, P)`."""
         if step_scale is not None:
             decay, gain = self._discretize(step_scale[..., None])
             kernel = ops.transpose(self.B, (2, 0, 1))  # (H, 2, P)
             return decay, multiply(gain, real_to_planes(inputs, kernel))
-        decay, kernel = self._derive_drive() if self.held_weights is None else self.held_weights[:2]
+        decay, kernel = self._derive_drive() if derived is None else derived.of(self)[:2]
         return decay, real_to_planes(inputs, kernel)
 
     def _derive_drive(self) -> tuple[Tensor, Tensor]:
@@ -320,10 +326,12 @@ class S5(DerivedWeights, SequenceLayer):
         decay, gain = DISCRETIZATIONS[self.discretization]((real, imag), length)
         return ops.stack(decay, axis=-2), ops.stack(gain, axis=-2)
 
-    def _read_out(self, results: list[Tensor], inputs: Tensor) -> Tensor:
+    def _read_out(
+        self, results: list[Tensor], inputs: Tensor, derived: DerivedWeights | None
+    ) -> Tensor:
         """`2 Re(C x) + D u`."""
         states = results[0] if self.single_state else ops.concatenate(results, axis=-1)
-        kernel = self._derive_readout() if self.held_weights is None else self.held_weights[2]
+        kernel = self._derive_readout() if derived is None else derived.of(self)[2]
         outputs = planes_to_real(states, kernel, self.compute_dtype) + scale(inputs, self.D)
         return ops.cast(outputs, self.compute_dtype)
 

@@ -19,6 +19,7 @@ from keras_s5rl.layers.checks import (
     check_shape,
     refuse_quantization,
 )
+from keras_s5rl.layers.derived_weights import DerivedWeights, hand_on
 from keras_s5rl.layers.held_outputs import hold_outputs
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
@@ -147,7 +148,13 @@ class SequenceLayer(CarriedStates):
         )
         return outputs[0 if reverse else -1], states
 
-    def step(self, inputs: Tensor, reset: Tensor | None, state: Any) -> tuple[Tensor, Any]:
+    def step(
+        self,
+        inputs: Tensor,
+        reset: Tensor | None,
+        state: Any,
+        derived: DerivedWeights | None = None,
+    ) -> tuple[Tensor, Any]:
         """Runs one step: the same as a sequence of length 1.
 
         Args:
@@ -155,6 +162,8 @@ class SequenceLayer(CarriedStates):
             reset: Bool tensor `(batch,)`, or `None` for no resets. True where the input is the
                 first of a new episode.
             state: The state before the step, as `get_initial_state` gives it.
+            derived: `DerivedWeights` of this layer or of a model that holds it, for many steps with
+                the same weights; or `None`. Defaults to `None`.
 
         Returns:
             `(outputs, state)`: tensor `(batch, units)` and the state after the step, like `state`.
@@ -174,7 +183,8 @@ class SequenceLayer(CarriedStates):
             check_shape("reset", reset, "(batch,)", inputs.shape[:1])
             reset = reset[None]
         states = self._as_states(state, inputs.shape[0])
-        outputs, states = self.run(ops.cast(inputs, self.compute_dtype)[None], states, reset)
+        inputs = ops.cast(inputs, self.compute_dtype)[None]
+        outputs, states = self.run(inputs, states, reset, **hand_on(derived, self))
         return outputs[0], states[0] if self.single_state else states
 
     def get_initial_state(self, batch_size: int) -> Any:

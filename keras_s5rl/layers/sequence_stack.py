@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s5rl.layers.checks import check_booleans, check_features, check_positive_integers
 from keras_s5rl.layers.dense import Dense
+from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer, hand_on
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.inner_layer import check_inner_layer
 from keras_s5rl.layers.row_normalization import RowNormalization
@@ -17,7 +18,7 @@ from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class SequenceStack(SequenceLayer):
+class SequenceStack(DerivingLayer, SequenceLayer):
     """A dense encoder and layers over time, one after the other.
 
     Time is the leading axis inside: a batch is transposed once on its way in and once on its way
@@ -153,6 +154,7 @@ class SequenceStack(SequenceLayer):
         step_scale: Tensor | None = None,
         reverse: bool = False,
         training: bool | None = None,
+        derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         return self._run(
             False,
@@ -163,6 +165,7 @@ class SequenceStack(SequenceLayer):
             step_scale=step_scale,
             reverse=reverse,
             training=training,
+            derived=derived,
         )
 
     def run_last(
@@ -173,6 +176,7 @@ class SequenceStack(SequenceLayer):
         step_scale: Tensor | None = None,
         reverse: bool = False,
         training: bool | None = None,
+        derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         return self._run(
             True,
@@ -182,18 +186,27 @@ class SequenceStack(SequenceLayer):
             step_scale=step_scale,
             reverse=reverse,
             training=training,
+            derived=derived,
         )
 
     def _run(
-        self, last_only: bool, inputs: Tensor, states: list[Tensor], **arguments: Any
+        self,
+        last_only: bool,
+        inputs: Tensor,
+        states: list[Tensor],
+        derived: DerivedWeights | None,
+        **arguments: Any,
     ) -> tuple[Tensor, list[Tensor]]:
-        outputs = rowwise(self.encoder, inputs)
+        outputs = rowwise(lambda rows: self.encoder(rows, derived=derived), inputs)
         states, new_states = list(states), []
         for index, block in enumerate(self.blocks):
             run = block.run_last if last_only and index == len(self.blocks) - 1 else block.run
             count = len(block.state_shapes)
             outputs, block_states = run(
-                ops.cast(outputs, block.compute_dtype), states[:count], **arguments
+                ops.cast(outputs, block.compute_dtype),
+                states[:count],
+                **arguments,
+                **hand_on(derived, block),
             )
             del states[:count]
             new_states += block_states

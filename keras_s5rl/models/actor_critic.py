@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_s5rl import backend
 from keras_s5rl.layers.dense import Dense, run_side_by_side
+from keras_s5rl.layers.derived_weights import hand_on
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.models.act_arguments import (
     check_draw,
@@ -162,21 +163,28 @@ class ActorCritic(keras.Model):
         features, *state = outputs if isinstance(outputs, list | tuple) else (outputs,)
         return *self._decide(features), list(state)
 
-    def step(self, observation, reset, state):
+    def step(self, observation, reset, state, derived=None):
         """Runs the policy for one step.
 
         Args:
             observation: float32 tensor `(batch, observation_size)`.
             reset: bool tensor `(batch,)`: whether the observation is the first of a new episode.
             state: Flat list of tensors, batch first.
+            derived: `keras_s5rl.layers.derived_weights.DerivedWeights` of the policy, for many
+                steps with the same weights; or `None`. Defaults to `None`.
 
         Returns:
             `(action_parameters, value, state)`: float32 `(batch, parameters)`, float32 `(batch,)`,
             and the new flat list of states.
         """
-        features = _run(self.encoder, ops.convert_to_tensor(observation, dtype="float32"))
-        features, state = self.memory.step(features, reset, self._memory_state(state))
-        return *self._decide(features), [state] if self._state_is_one_tensor else list(state)
+        observation = ops.convert_to_tensor(observation, dtype="float32")
+        features = _run(self.encoder, observation, derived)
+        features, state = self.memory.step(
+            features, reset, self._memory_state(state), **hand_on(derived, self.memory)
+        )
+        return *self._decide(features, derived), [state] if self._state_is_one_tensor else list(
+            state
+        )
 
     def act(self, observation, reset, state, deterministic=True, key=None):
         """Chooses actions for one step, in a program that is compiled once for each batch size.
@@ -231,16 +239,16 @@ class ActorCritic(keras.Model):
     def _memory_state(self, state):
         return state[0] if self._state_is_one_tensor else list(state)
 
-    def _decide(self, features):
+    def _decide(self, features, derived=None):
         actor, critic, for_actor, for_critic = self.actor, self.critic, features, features
         if self.head_sizes:
-            for_actor, for_critic = run_side_by_side([actor[0], critic[0]], features)
+            for_actor, for_critic = run_side_by_side([actor[0], critic[0]], features, derived)
             actor, critic = actor[1:], critic[1:]
-        outputs = _run(actor, for_actor)
+        outputs = _run(actor, for_actor, derived)
         log_std = self.log_std
         if log_std is not None:
             log_std = ops.maximum(ops.convert_to_tensor(log_std), self.min_log_std)
-        value = _run(critic, for_critic)[..., 0]
+        value = _run(critic, for_critic, derived)[..., 0]
         return self.distribution.parameters(outputs, log_std), value
 
     def get_config(self):
@@ -311,10 +319,10 @@ def _build_layers(layers, shape):
     return shape
 
 
-def _run(layers, inputs):
+def _run(layers, inputs, derived=None):
     def run(rows):
         for layer in layers:
-            rows = layer(rows)
+            rows = layer(rows, derived=derived)
         return rows
 
     return rowwise(run, inputs)

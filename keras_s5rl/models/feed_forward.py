@@ -3,11 +3,12 @@
 import keras
 
 from keras_s5rl.layers.dense import Dense
+from keras_s5rl.layers.derived_weights import DerivingLayer
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class FeedForward(keras.layers.Layer):
+class FeedForward(DerivingLayer, keras.layers.Layer):
     """Dense layers behind the interface of a memory: no state, and resets change nothing.
 
     Args:
@@ -46,13 +47,13 @@ class FeedForward(keras.layers.Layer):
             layer.build(inputs_shape)
             inputs_shape = (*inputs_shape[:-1], self.width)
 
-    def call(self, inputs, initial_state=None, resets=None, mask=None, training=None):
+    def call(self, inputs, initial_state=None, resets=None, mask=None, training=None, derived=None):
         for layer in self.dense_layers:
-            inputs = layer(inputs)
+            inputs = layer(inputs, derived=derived)
         return inputs
 
-    def step(self, inputs, reset, state):
-        return self(inputs), []
+    def step(self, inputs, reset, state, derived=None):
+        return self(inputs, derived=derived), []
 
     def get_initial_state(self, batch_size):
         return []

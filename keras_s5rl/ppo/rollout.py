@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_s5rl import backend, random
-from keras_s5rl.layers.derived_weights import hold_derived_weights
+from keras_s5rl.layers.derived_weights import DerivedWeights
 
 
 def collect_rollout(environment, policy, environment_state, memory, key, config):
@@ -31,7 +31,7 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
         environment_state, memory = carry
         observation = environment.observation(environment_state)
         reset = environment_state["is_first"]
-        parameters, value, memory = policy.step(observation, reset, memory)
+        parameters, value, memory = policy.step(observation, reset, memory, derived)
         action = policy.distribution.sample(parameters, key)
         before = environment_state
         environment_state, transition = environment.step(environment_state, action)
@@ -49,7 +49,7 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
             "done": done,
             "cut": cut,
             "final_value": _final_value(
-                policy, transition["final_observation"], memory, cut, value
+                policy, transition["final_observation"], memory, cut, value, derived
             ),
             "episode_ended": transition["episode_ended"],
             "episode_return": transition["episode_return"],
@@ -62,8 +62,8 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
         return (environment_state, memory), outputs
 
     keys = random.split(key, config.num_steps)
-    with hold_derived_weights(policy):
-        carry, rollout = backend.scan(step, (environment_state, memory), keys)
+    derived = DerivedWeights(policy)
+    carry, rollout = backend.scan(step, (environment_state, memory), keys)
     environment_state, memory = carry
 
     # The critic behind the last step sees the next observation with its own reset flag; that memory
@@ -81,12 +81,12 @@ def _tasks(env, state, done):
     return env.info(state)["task"] if env.tasks else ops.zeros_like(done, dtype="int32")
 
 
-def _final_value(policy, final_observation, memory, cut, value):
+def _final_value(policy, final_observation, memory, cut, value, derived):
     """The critic at the final observations, worked out only in steps in which a time limit cut
     an episode."""
 
     def evaluate():
-        _, final_value, _ = policy.step(final_observation, ops.zeros_like(cut), memory)
+        _, final_value, _ = policy.step(final_observation, ops.zeros_like(cut), memory, derived)
         return final_value
 
     return backend.cond(ops.any(cut), evaluate, lambda: ops.zeros_like(value))

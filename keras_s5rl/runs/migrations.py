@@ -61,7 +61,7 @@ def _from_2_to_3(config: dict[str, Any]) -> dict[str, Any]:
         return config
     config = {**_LATER_IN_2, **config}
     memory = config.get("memory")
-    used = _ALL_MEMORY_SETTINGS_IN_2
+    used: tuple[str, ...] = _ALL_MEMORY_SETTINGS_IN_2
     if isinstance(memory, str):  # a memory of the user's own was given all of them
         used = _MEMORY_SETTINGS_IN_2.get(memory, used)
     of_memories = {name: config.pop(name) for name in _ALL_MEMORY_SETTINGS_IN_2 if name in config}

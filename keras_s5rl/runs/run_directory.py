@@ -202,7 +202,7 @@ class RunDirectory:
         """
         config = read_json(self.config_path)
         version, checksum = config.get("format_version"), config.pop("checksum", None)
-        if version not in range(1, FORMAT_VERSION + 1):
+        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             raise RunError(
                 f"config.json must have a `format_version` from 1 to {FORMAT_VERSION}. Read this "
                 "run with the version of keras_s5rl that wrote it. Received: "
