@@ -5,34 +5,55 @@ that `KERAS_BACKEND` can still be set after `import keras_s5rl`. It makes the en
 Gymnasium, by entry points that are imported when one is made.
 """
 
-import importlib
+from typing import TYPE_CHECKING
 
 import gymnasium
 
+from keras_s5rl import lazy
 from keras_s5rl.envs.registry import registered_envs
 from keras_s5rl.serializable import register_with_keras
 
 __version__ = "0.1.0"
 
-_ATTRIBUTES = {
-    "PPO": "keras_s5rl.training.ppo",
-    "PPOConfig": "keras_s5rl.ppo.config",
-    "load_policy": "keras_s5rl.models.actor_critic",
-}
-_SUBMODULES = {
+__all__ = [
+    "PPO",
+    "PPOConfig",
+    "__version__",
     "backend",
     "cli",
     "envs",
     "layers",
+    "load_policy",
     "models",
     "ops",
     "ppo",
     "random",
     "runs",
     "training",
-}
+]
 
-__all__ = sorted(["__version__", *_ATTRIBUTES, *_SUBMODULES])
+if TYPE_CHECKING:
+    from keras_s5rl import backend, cli, envs, layers, models, ops, ppo, random, runs, training
+    from keras_s5rl.models.actor_critic import load_policy
+    from keras_s5rl.ppo.config import PPOConfig
+    from keras_s5rl.training.ppo import PPO
+else:
+    __getattr__, __dir__ = lazy.attach(
+        __name__,
+        {"models.actor_critic": "load_policy", "ppo.config": "PPOConfig", "training.ppo": "PPO"},
+        submodules=[
+            "backend",
+            "cli",
+            "envs",
+            "layers",
+            "models",
+            "ops",
+            "ppo",
+            "random",
+            "runs",
+            "training",
+        ],
+    )
 
 for _env in registered_envs():
     gymnasium.register(
@@ -42,17 +63,4 @@ for _env in registered_envs():
         kwargs={"env": _env},
     )
 
-
 register_with_keras()
-
-
-def __getattr__(name):
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in _ATTRIBUTES:
-        return getattr(importlib.import_module(_ATTRIBUTES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return __all__

@@ -4,26 +4,34 @@ Names are looked up when they are first used (PEP 562): the names of the environ
 can be read without importing Keras.
 """
 
-import importlib
+from typing import TYPE_CHECKING
 
-_ATTRIBUTES = {
-    "AgentView": "keras_s5rl.envs.agent_view",
-    "AutoReset": "keras_s5rl.envs.autoreset",
-    "Environment": "keras_s5rl.envs.environment",
-    "check_environment": "keras_s5rl.envs.environment_check",
-    "make": "keras_s5rl.envs.registry",
-    "register_env": "keras_s5rl.envs.registry",
-    "registered_envs": "keras_s5rl.envs.registry",
-}
+from keras_s5rl import lazy
 
-__all__ = sorted(_ATTRIBUTES)
+__all__ = [
+    "AgentView",
+    "AutoReset",
+    "Environment",
+    "check_environment",
+    "make",
+    "register_env",
+    "registered_envs",
+]
 
-
-def __getattr__(name):
-    if name in _ATTRIBUTES:
-        return getattr(importlib.import_module(_ATTRIBUTES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return __all__
+if TYPE_CHECKING:
+    from keras_s5rl.envs.agent_view import AgentView
+    from keras_s5rl.envs.autoreset import AutoReset
+    from keras_s5rl.envs.environment import Environment
+    from keras_s5rl.envs.environment_check import check_environment
+    from keras_s5rl.envs.registry import make, register_env, registered_envs
+else:
+    __getattr__, __dir__ = lazy.attach(
+        __name__,
+        {
+            "agent_view": "AgentView",
+            "autoreset": "AutoReset",
+            "environment": "Environment",
+            "environment_check": "check_environment",
+            "registry": "make register_env registered_envs",
+        },
+    )
