@@ -16,12 +16,15 @@ Example:
 (3,)
 """
 
+from collections.abc import Sequence
+
 from keras_s5rl import backend
+from keras_s5rl.typing import Tensor
 
 _MAX_SEED = 2**32
 
 
-def key(seed):
+def key(seed: int) -> Tensor:
     """Returns the key of an integer seed.
 
     Args:
@@ -40,27 +43,27 @@ def key(seed):
     return backend.random.key(seed)
 
 
-def split(key, n=2):
+def split(key: Tensor, n: int = 2) -> Tensor:
     """Returns `n` independent keys made from one, as a uint32 tensor of shape `(n, 2)`."""
     return backend.random.split(key, n)
 
 
-def fold_in(key, data):
+def fold_in(key: Tensor, data: Tensor) -> Tensor:
     """Returns a new key of shape `(2,)` made from `key` and an integer."""
     return backend.random.fold_in(key, data)
 
 
-def bits(key, shape):
+def bits(key: Tensor, shape: Sequence[int]) -> Tensor:
     """Returns uniformly random 32-bit words, uint32 of `shape`."""
     return backend.random.bits(key, shape)
 
 
-def uniform(key, shape, minval=0.0, maxval=1.0):
+def uniform(key: Tensor, shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0) -> Tensor:
     """Returns draws from the uniform distribution on `[minval, maxval)`, float32 of `shape`."""
     return backend.random.uniform(key, shape, minval, maxval)
 
 
-def normal(key, shape):
+def normal(key: Tensor, shape: Sequence[int]) -> Tensor:
     """Returns draws from the standard normal distribution, float32 of `shape`.
 
     Those of TensorFlow and torch are within three units in the last place of JAX's on the CPU.
@@ -68,12 +71,12 @@ def normal(key, shape):
     return backend.random.normal(key, shape)
 
 
-def randint(key, shape, minval, maxval):
+def randint(key: Tensor, shape: Sequence[int], minval: Tensor, maxval: Tensor) -> Tensor:
     """Returns uniform draws from the integers `minval .. maxval - 1`, int32 of `shape`."""
     return backend.random.randint(key, shape, minval, maxval)
 
 
-def permutation(key, n, batch=()):
+def permutation(key: Tensor, n: int, batch: Sequence[int] = ()) -> Tensor:
     """Returns uniformly random orders of `0 .. n - 1`, int32 of shape `(*batch, n)`, one
     independent order a row."""
     return backend.random.permutation(key, n, tuple(batch))

@@ -6,6 +6,10 @@ class registers itself when its module is imported; until then a stand-in has it
 
 import importlib
 import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
 _CLASSES = {
     "keras_s5rl.layers.attention_block": ("AttentionBlock",),
@@ -39,21 +43,23 @@ _CLASSES = {
 class _StandIn:
     """A class that is imported when Keras makes an object of it."""
 
-    def __init__(self, module, name):
+    def __init__(self, module: str, name: str) -> None:
         self.module = module
         self.name = name
 
-    def from_config(self, config):
+    def from_config(self, config: dict[str, Any]) -> Any:
         return getattr(importlib.import_module(self.module), self.name).from_config(config)
 
 
 class _KerasImport:
     """A finder for `sys.meta_path` that calls a function once Keras has been imported."""
 
-    def __init__(self, function):
+    def __init__(self, function: Callable[[ModuleType], None]) -> None:
         self.function = function
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if name != "keras":
             return None
         others = (finder for finder in sys.meta_path if finder is not self)
@@ -62,23 +68,24 @@ class _KerasImport:
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
-            def exec_module(module):
+            def exec_module(module: ModuleType) -> None:
                 execute(module)
                 sys.meta_path.remove(self)
                 self.function(module)
 
-            spec.loader.exec_module = exec_module
+            # For this one import, of which the loader is the only way to hear when it is over.
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
-def _register(keras):
+def _register(keras: ModuleType) -> None:
     registered = keras.saving.get_custom_objects()
     for module, names in _CLASSES.items():
         for name in names:
             registered.setdefault(f"keras_s5rl>{name}", _StandIn(module, name))
 
 
-def register_with_keras():
+def register_with_keras() -> None:
     """Makes the classes of the package known to Keras, now or when Keras is imported."""
     if "keras" in sys.modules:
         _register(sys.modules["keras"])

@@ -38,6 +38,7 @@ these names runs on each of them.
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -52,7 +53,10 @@ if keras.backend.backend() not in _BACKENDS:
         "KERAS_BACKEND to one of them before importing keras. "
         f"Received: KERAS_BACKEND={keras.backend.backend()}"
     )
-_implementation = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
+if TYPE_CHECKING:
+    from keras_s5rl.backend import jax as _implementation  # the others have the same signatures
+else:
+    _implementation = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
 forks.watch(_implementation.is_running)
 

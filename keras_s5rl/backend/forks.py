@@ -1,14 +1,15 @@
 """Forks of a process whose backend runs: the child has its locks, but not its threads."""
 
 import os
+from collections.abc import Callable
 
 _is_orphaned = False
 
 
-def watch(is_running):
+def watch(is_running: Callable[[], bool]) -> None:
     """Notes at each fork from now on whether `is_running()` says that the backend runs already."""
 
-    def after_in_child():
+    def after_in_child() -> None:
         global _is_orphaned
         _is_orphaned = _is_orphaned or is_running()
 
@@ -16,7 +17,7 @@ def watch(is_running):
         os.register_at_fork(after_in_child=after_in_child)
 
 
-def check_not_orphaned():
+def check_not_orphaned() -> None:
     """Raises a RuntimeError in the child of a fork that came after the backend had started.
 
     The next computation would wait for ever there, for threads that only the parent has.

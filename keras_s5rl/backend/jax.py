@@ -1,24 +1,34 @@
 """The backend functions on JAX."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax._src import xla_bridge
 
-from keras_s5rl.backend import jax_devices as devices
-from keras_s5rl.backend import jax_random as random  # noqa: F401  one of the names of a backend
-from keras_s5rl.backend.jax_compilation_cache import use_compilation_cache  # noqa: F401
-from keras_s5rl.backend.jax_derivatives import custom_derivatives  # noqa: F401
-from keras_s5rl.backend.jax_kernels import product, scan_in_place  # noqa: F401
+from keras_s5rl.backend import jax_devices, jax_random
+from keras_s5rl.backend.jax_compilation_cache import use_compilation_cache as use_compilation_cache
+from keras_s5rl.backend.jax_derivatives import custom_derivatives as custom_derivatives
+from keras_s5rl.backend.jax_kernels import product as product
+from keras_s5rl.backend.jax_kernels import scan_in_place as scan_in_place
+from keras_s5rl.typing import Structure, Tensor
+
+# The names of a backend, beside the functions below and what is imported under its own name
+devices = jax_devices
+random = jax_random
 
 
-def compile(function, donate_argnums=()):
+def compile(
+    function: Callable[..., Any], donate_argnums: tuple[int, ...] = ()
+) -> Callable[..., Any]:
     """Returns `function` as one XLA program; the buffers of donated arguments are reused for its
     results."""
     return jax.jit(function, donate_argnums=donate_argnums)
 
 
-def memory_needed(program, *arguments):
+def memory_needed(program: Any, *arguments: Any) -> int | None:
     """Compiles a program of `compile` or `devices.compile` for these arguments, and returns the
     bytes of host memory that it will take to run it, beside the arguments.
 
@@ -31,18 +41,24 @@ def memory_needed(program, *arguments):
     return sizes - analysis.alias_size_in_bytes
 
 
-def ran_out_of_memory(error):
+def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory could not be allocated."""
     is_jax = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     return is_jax or isinstance(error, MemoryError)
 
 
-def abstract_call(function, *arguments):
+def abstract_call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Returns the shapes and dtypes of `function(*arguments)`: it is traced, and not compiled."""
     return jax.eval_shape(function, *arguments)
 
 
-def scan(function, carry, xs, length=None, reverse=False):
+def scan(
+    function: Callable[..., Any],
+    carry: Structure,
+    xs: Structure,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[Structure, Structure]:
     """Runs `carry, y_t = function(carry, x_t)` along the leading axis of the structure `xs`;
     returns `carry, ys`.
 
@@ -60,19 +76,19 @@ def scan(function, carry, xs, length=None, reverse=False):
     return carry, jax.tree.map(lambda *values: jnp.stack(values), *history)
 
 
-def cond(predicate, true_fn, false_fn):
+def cond(predicate: Tensor, true_fn: Callable[..., Any], false_fn: Callable[..., Any]) -> Any:
     """Returns `true_fn()` or `false_fn()`; only the chosen branch is run."""
     if _is_traced() or isinstance(predicate, jax.core.Tracer):
         return jax.lax.cond(predicate, true_fn, false_fn)
     return true_fn() if predicate else false_fn()
 
 
-def _is_traced():
+def _is_traced() -> bool:
     """Whether a program is being made here; otherwise JAX runs each operation by itself."""
     return isinstance(jnp.zeros(()), jax.core.Tracer)
 
 
-def value_and_gradients(function, values):
+def value_and_gradients(function: Callable[..., Any], values: Any) -> tuple[Any, Any]:
     """Returns `(value, auxiliary), gradients` of `function(values) -> (value, auxiliary)`.
 
     The value is a scalar tensor, `gradients` a list like `values`.
@@ -80,7 +96,12 @@ def value_and_gradients(function, values):
     return jax.value_and_grad(function, has_aux=True)(values)
 
 
-def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
+def gradient_step(
+    loss_fn: Callable[..., Any],
+    optimizer: Any,
+    trainable_values: Sequence[Tensor],
+    optimizer_values: Sequence[Tensor],
+) -> tuple[Sequence[Tensor], Sequence[Tensor], Tensor, Any, Tensor]:
     """One step of a Keras optimizer, as a pure function.
 
     Args:
@@ -103,7 +124,7 @@ def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
     return trainable_values, optimizer_values, loss, auxiliary, gradient_norm
 
 
-def host_call(function, like, *arguments):
+def host_call(function: Callable[..., Any], like: Any, *arguments: Tensor) -> Any:
     """Calls a function of numpy arrays on the host, from compiled code too.
 
     Args:
@@ -117,31 +138,31 @@ def host_call(function, like, *arguments):
         The results as tensors, in the structure of `like`.
     """
 
-    def call(*arrays):
+    def call(*arrays: Any) -> Any:
         return function(*[np.asarray(array) for array in arrays])
 
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
     return jax.pure_callback(call, shapes, *arguments, vmap_method="sequential")
 
 
-def is_running():
+def is_running() -> bool:
     """Returns whether JAX has started, with threads that a fork does not copy."""
     return xla_bridge.backends_are_initialized()
 
 
-def wait_until_ready(structure):
+def wait_until_ready(structure: Structure) -> Any:
     """Blocks until every tensor of `structure` has been computed; returns the structure."""
     return jax.block_until_ready(structure)
 
 
-def device_name():
+def device_name() -> str:
     """Returns the default device in words, such as `"cpu"` or `"gpu: NVIDIA H200"`."""
     device = jax.devices()[0]
     kind = device.device_kind
     return device.platform if kind == device.platform else f"{device.platform}: {kind}"
 
 
-def pallas_obstacle():
+def pallas_obstacle() -> str | None:
     """Says what the default device is if Pallas cannot compile kernels for it through Triton; else
     returns `None`. Triton wants an NVIDIA GPU of compute capability 8.0 (Ampere) or later."""
     device = jax.config.jax_default_device or jax.devices()[0]

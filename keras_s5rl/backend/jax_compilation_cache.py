@@ -11,7 +11,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 
 @functools.cache
-def use_compilation_cache():
+def use_compilation_cache() -> None:
     """Has JAX keep the programs that it compiles from now on, so that a second process with the
     same settings starts in seconds.
 
@@ -42,7 +42,7 @@ def use_compilation_cache():
     compilation_cache.reset_cache()  # JAX asks once, before its first program, for a folder
 
 
-def _processor():
+def _processor() -> str:
     """A short name for the instructions that the processor knows: home folders are shared by
     machines, and a program for one may not run on another."""
     try:

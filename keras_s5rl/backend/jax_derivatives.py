@@ -2,15 +2,23 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from keras_s5rl.typing import Tensor
 
-def custom_derivatives(function, tangent, gradient, differentiable_gradient=None):
+
+def custom_derivatives(
+    function: Callable[..., Any],
+    tangent: Callable[..., Any],
+    gradient: Callable[..., Any],
+    differentiable_gradient: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
     """Returns a function of tensors whose derivatives are written out.
 
     JAX's own `custom_vjp` has no forward mode, and its `linear_call` no derivative for what the map
@@ -38,11 +46,11 @@ def custom_derivatives(function, tangent, gradient, differentiable_gradient=None
     )
 
     @jax.custom_jvp
-    def differentiable(arguments, constants):
+    def differentiable(arguments: Tensor, constants: Tensor) -> Tensor:
         return function(arguments, constants)
 
     @differentiable.defjvp
-    def differentiate(primals, tangents):
+    def differentiate(primals: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
         (arguments, constants), (directions, _) = primals, tangents
         result = differentiable(arguments, constants)
         known = (*arguments, *constants, result)
@@ -54,15 +62,20 @@ def custom_derivatives(function, tangent, gradient, differentiable_gradient=None
     return lambda arguments, constants=(): differentiable(tuple(arguments), tuple(constants))
 
 
-def _tangent_map(tangent, gradient, differentiable_gradient, num_arguments):
+def _tangent_map(
+    tangent: Callable[..., Any],
+    gradient: Callable[..., Any],
+    differentiable_gradient: Callable[..., Any],
+    num_arguments: int,
+) -> "_LinearMap":
     """The map of `tangent`, whose transpose is that of `gradient`."""
 
-    def known(values):
+    def known(values: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
         *values, result = values
         return tuple(values[:num_arguments]), tuple(values[num_arguments:]), result
 
-    def compiled(function):
-        def call(operands, upstream):
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(operands: Tensor, upstream: Tensor) -> Tensor:
             return list(function(*known(operands), *upstream))
 
         return jax.jit(call)
@@ -87,9 +100,9 @@ class _LinearMap:
         transposed: Function without arguments that returns the transposed `_LinearMap`.
     """
 
-    run: Callable
-    differentiable: Callable
-    transposed: Callable
+    run: Callable[..., Any]
+    differentiable: Callable[..., Any]
+    transposed: Callable[[], "_LinearMap"]
 
 
 _linear_p = Primitive("linear_call_with_derivatives")
@@ -97,12 +110,12 @@ _linear_p.multiple_results = True
 
 
 @_linear_p.def_impl
-def _run(*operands, linear_map, num_known):
+def _run(*operands: Tensor, linear_map: _LinearMap, num_known: int) -> list[Tensor]:
     return linear_map.run(list(operands[:num_known]), list(operands[num_known:]))
 
 
 @_linear_p.def_abstract_eval
-def _abstract_results(*operands, linear_map, num_known):
+def _abstract_results(*operands: Tensor, linear_map: _LinearMap, num_known: int) -> list[Tensor]:
     shapes = [jax.ShapeDtypeStruct(operand.shape, operand.dtype) for operand in operands]
     results = jax.eval_shape(linear_map.run, shapes[:num_known], shapes[num_known:])
     return [jax.core.ShapedArray(result.shape, result.dtype) for result in results]
@@ -111,7 +124,9 @@ def _abstract_results(*operands, linear_map, num_known):
 mlir.register_lowering(_linear_p, mlir.lower_fun(_run, multiple_results=True))
 
 
-def _differentiate(primals, tangents, linear_map, num_known):
+def _differentiate(
+    primals: Sequence[Tensor], tangents: Sequence[Tensor], linear_map: _LinearMap, num_known: int
+) -> tuple[list[Tensor], list[Tensor]]:
     known, values = list(primals[:num_known]), list(primals[num_known:])
     bind = functools.partial(_linear_p.bind, linear_map=linear_map, num_known=num_known)
     results = bind(*known, *values)
@@ -121,7 +136,7 @@ def _differentiate(primals, tangents, linear_map, num_known):
     varying = [i for i in range(num_known) if not isinstance(tangents[i], ad.Zero)]
     if varying:
 
-        def of_varying(*varied):
+        def of_varying(*varied: Tensor) -> Tensor:
             replaced = list(known)
             for i, value in zip(varying, varied, strict=True):
                 replaced[i] = value
@@ -134,11 +149,13 @@ def _differentiate(primals, tangents, linear_map, num_known):
     return results, [functools.reduce(jnp.add, column) for column in zip(*parts, strict=True)]
 
 
-def _instantiated(tangents):
+def _instantiated(tangents: Sequence[Tensor]) -> list[Tensor]:
     return [ad.instantiate_zeros(tangent) for tangent in tangents]
 
 
-def _transpose(upstream, *operands, linear_map, num_known):
+def _transpose(
+    upstream: Sequence[Tensor], *operands: Tensor, linear_map: _LinearMap, num_known: int
+) -> list[Tensor | None]:
     transposed = linear_map.transposed()
     upstream = _instantiated(upstream)
     results = _linear_p.bind(
@@ -147,7 +164,9 @@ def _transpose(upstream, *operands, linear_map, num_known):
     return [None] * num_known + list(results)
 
 
-def _batch(operands, axes, linear_map, num_known):
+def _batch(
+    operands: Sequence[Tensor], axes: Sequence[int | None], linear_map: _LinearMap, num_known: int
+) -> tuple[list[Tensor], list[int]]:
     """One more axis in front of all values and results, and wherever what is known has one."""
     size = next(
         operand.shape[axis]
@@ -170,8 +189,8 @@ def _batch(operands, axes, linear_map, num_known):
     return results, [0] * len(results)
 
 
-def _batched(linear_map, known_axes):
-    def batch(function):
+def _batched(linear_map: _LinearMap, known_axes: list[int | None]) -> _LinearMap:
+    def batch(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda known, values: list(
             jax.vmap(lambda known, values: tuple(function(known, values)), (known_axes, 0))(
                 known, values

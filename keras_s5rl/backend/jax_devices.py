@@ -7,6 +7,8 @@ such as the gradient of a small kernel, to one core.
 
 import contextlib
 import contextvars
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,16 +16,20 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from keras_s5rl.typing import Structure, Tensor
+
 _AXIS = "devices"
 _is_shared = contextvars.ContextVar("is_shared", default=False)  # a program of several devices
 
 
-def count():
+def count() -> int:
     """Returns how many devices can run one program together."""
     return jax.local_device_count()
 
 
-def compile(function, num_devices, parts):
+def compile(
+    function: Callable[..., Any], num_devices: int, parts: Collection[str]
+) -> Callable[..., Any]:
     """Returns `function` as one program that several devices run together.
 
     Args:
@@ -39,15 +45,15 @@ def compile(function, num_devices, parts):
     """
     mesh = Mesh(np.array(jax.local_devices()[:num_devices]), (_AXIS,))
 
-    def run_part(state):
+    def run_part(state: dict[str, Any]) -> tuple[dict[str, Any], Tensor]:
         with _shared():
             state, results = function(_map_entries(state, parts, lambda x: x[0]))
         return _map_entries(state, parts, lambda x: x[None]), results
 
-    def specs(state):
+    def specs(state: dict[str, Any]) -> dict[str, Any]:
         return {name: PartitionSpec(_AXIS) if name in parts else PartitionSpec() for name in state}
 
-    def program(state):
+    def program(state: dict[str, Any]) -> Any:
         return jax.shard_map(
             run_part,
             mesh=mesh,
@@ -58,37 +64,38 @@ def compile(function, num_devices, parts):
 
     compiled = jax.jit(program)
 
-    def place(structure, spec):
+    def place(structure: Structure, spec: Any) -> Tensor:
         sharding = NamedSharding(mesh, spec)
         return jax.tree.map(lambda tensor: _placed(tensor, sharding), structure)
 
-    def placed(state):
+    def placed(state: dict[str, Any]) -> dict[str, Any]:
         # For a state from elsewhere, the first or one of a checkpoint, JAX would compile it anew.
         return {name: place(state[name], spec) for name, spec in specs(state).items()}
 
-    def call(state):
+    def call(state: dict[str, Any]) -> Any:
         return compiled(placed(state))
 
-    call.lower = lambda state: compiled.lower(placed(state))
+    # As programs of `jax.jit` have it, for `memory_needed`.
+    call.lower = lambda state: compiled.lower(placed(state))  # type: ignore[attr-defined]
     return call
 
 
-def index():
+def index() -> Tensor:
     """Returns the number of this device among those that run the program together, from 0."""
     return jax.lax.axis_index(_AXIS) if _is_shared.get() else 0
 
 
-def sum(structure):
+def sum(structure: Structure) -> Tensor:
     """Returns the sums of float32 tensors over the devices that run the program together."""
     return _join(jax.lax.psum, structure)
 
 
-def mean(structure):
+def mean(structure: Structure) -> Tensor:
     """Returns the means of float32 tensors over the devices that run the program together."""
     return _join(jax.lax.pmean, structure)
 
 
-def gather(structure):
+def gather(structure: Structure) -> Tensor:
     """Returns tensors whose leading axis joins those of the devices that run the program together,
     in their order."""
     if not _is_shared.get():
@@ -99,14 +106,14 @@ def gather(structure):
     return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), parts)
 
 
-def on_default(tensor):
+def on_default(tensor: Tensor) -> Tensor:
     """Returns a tensor that several devices share as one of the default device alone."""
     if len(tensor.sharding.device_set) == 1:
         return tensor
     return jnp.array(np.asarray(tensor))
 
 
-def _join(collective, structure):
+def _join(collective: Callable[..., Any], structure: Structure) -> Tensor:
     if not _is_shared.get():
         return structure
     # In one piece: devices wait for each other once.
@@ -114,7 +121,7 @@ def _join(collective, structure):
     return restore(collective(flat, _AXIS))
 
 
-def _placed(tensor, sharding):
+def _placed(tensor: Tensor, sharding: Any) -> Tensor:
     # For every tensor in every iteration: asking is quicker than leaving it to `device_put`.
     if tensor.sharding.num_devices == sharding.num_devices:
         return tensor
@@ -122,7 +129,7 @@ def _placed(tensor, sharding):
 
 
 @contextlib.contextmanager
-def _shared():
+def _shared() -> Iterator[None]:
     token = _is_shared.set(True)
     try:
         yield
@@ -130,7 +137,9 @@ def _shared():
         _is_shared.reset(token)
 
 
-def _map_entries(state, names, function):
+def _map_entries(
+    state: dict[str, Any], names: Collection[str], function: Callable[..., Any]
+) -> dict[str, Any]:
     return {
         name: jax.tree.map(function, value) if name in names else value
         for name, value in state.items()

@@ -2,12 +2,15 @@
 
 import functools
 import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from keras_s5rl.backend.jax_derivatives import custom_derivatives
+from keras_s5rl.typing import Structure, Tensor
 
 # Smaller kernels gain less from a copy of their operands than it costs.
 _WIDE_KERNEL = 128
@@ -15,7 +18,15 @@ _WIDE_KERNEL = 128
 _HINTS = os.environ.get("KERAS_S5RL_XLA_HINTS") != "0"
 
 
-def scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0):
+def scan_in_place(
+    function: Callable[..., Any],
+    carry: Structure,
+    values: Structure,
+    xs: Structure,
+    fixed: Structure = (),
+    reverse: bool = False,
+    axis: int = 0,
+) -> tuple[Structure, Structure]:
     """Runs `carry, values_t = function(carry, values_t, x_t, fixed)` along an axis of two
     structures.
 
@@ -40,8 +51,17 @@ def scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0):
     """
     length = jax.tree.leaves(values)[0].shape[axis]
 
-    def loop(carry, values, xs, fixed, at, put):
-        def body(index, state):
+    def loop(
+        carry: Structure,
+        values: Structure,
+        xs: Structure,
+        fixed: Structure,
+        at: Callable[..., Any],
+        put: Callable[..., Any],
+    ) -> tuple[Structure, Structure]:
+        def body(
+            index: Tensor, state: tuple[Tensor, Tensor, Tensor]
+        ) -> tuple[Tensor, Tensor, Tensor]:
             carry, current, values = state
             step = length - 1 - index if reverse else index
             carry, current = function(carry, current, at(xs, step), fixed)
@@ -54,17 +74,21 @@ def scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0):
         carry, _, values = jax.lax.fori_loop(0, length, body, (carry, first, values))
         return carry, values
 
-    def time_major(carry, values, xs, fixed):
+    def time_major(
+        carry: Structure, values: Structure, xs: Structure, fixed: Structure
+    ) -> tuple[Structure, Structure]:
         return loop(carry, values, xs, fixed, _at, _put)
 
-    def batch_major(carry, values, xs, fixed):
+    def batch_major(
+        carry: Structure, values: Structure, xs: Structure, fixed: Structure
+    ) -> tuple[Structure, Structure]:
         # One row after the other: rows lie far apart, and at powers of two they would push each
         # other out of the cache.
-        def run_row(row, state):
-            def at(structure, step):
+        def run_row(row: Tensor, state: Tensor) -> tuple[Structure, Structure]:
+            def at(structure: Structure, step: Tensor) -> Tensor:
                 return jax.tree.map(lambda x: _slice(x, (row, step), (1, 1))[:, 0], structure)
 
-            def put(structure, update, step):
+            def put(structure: Structure, update: Tensor, step: Tensor) -> Tensor:
                 return jax.tree.map(
                     lambda x, y: _update(x, y[:, None], (row, step)), structure, update
                 )
@@ -80,27 +104,27 @@ def scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0):
     return _as_one_kernel(batch_major if axis else time_major)(carry, values, xs, fixed)
 
 
-def _at(structure, step):
+def _at(structure: Structure, step: Tensor) -> Tensor:
     return jax.tree.map(lambda x: _slice(x, (step,), (1,))[0], structure)
 
 
-def _put(structure, update, step):
+def _put(structure: Structure, update: Tensor, step: Tensor) -> Tensor:
     return jax.tree.map(lambda x, y: _update(x, y[None], (step,)), structure, update)
 
 
-def _slice(array, starts, sizes):
+def _slice(array: Tensor, starts: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
     """A piece of the leading axes."""
     rest = array.ndim - len(starts)
     sizes = (*sizes, *array.shape[len(starts) :])
     return jax.lax.dynamic_slice(array, (*starts, *[0] * rest), sizes)
 
 
-def _update(array, piece, starts):
+def _update(array: Tensor, piece: Tensor, starts: Sequence[Tensor]) -> Tensor:
     """`array` with a piece of the leading axes written over."""
     return jax.lax.dynamic_update_slice(array, piece, (*starts, *[0] * (array.ndim - len(starts))))
 
 
-def product(rows, kernel):
+def product(rows: Tensor, kernel: Tensor) -> Tensor:
     """The product of `rows (n, k)` with `kernel (k, m)`, computed in the dtype of the rows.
 
     It is accumulated and returned in float32, and so is the gradient for the kernel, whose values
@@ -119,24 +143,30 @@ def product(rows, kernel):
 # of its own has operands that do lie row by row, copied where they did not.
 
 
-def _product(arguments, constants):
+def _product(arguments: Tensor, constants: Tensor) -> Tensor:
     rows, kernel = arguments
     return _laid_out_dot(rows, kernel.astype(rows.dtype), 0)
 
 
-def _product_tangent(arguments, constants, result, tangents):
+def _product_tangent(
+    arguments: Tensor, constants: Tensor, result: Tensor, tangents: Tensor
+) -> Tensor:
     (rows, kernel), (rows_tangent, kernel_tangent) = arguments, tangents
     return product(rows_tangent, kernel) + product(rows, kernel_tangent)
 
 
-def _product_gradient(arguments, constants, result, upstream):
+def _product_gradient(
+    arguments: Tensor, constants: Tensor, result: Tensor, upstream: Tensor
+) -> tuple[Structure, Structure]:
     rows, kernel = arguments
     upstream = upstream.astype(rows.dtype)
     for_rows = _laid_out_dot(upstream, kernel.astype(rows.dtype), 1).astype(rows.dtype)
     return for_rows, _laid_out_dot(rows.T, upstream, 0).astype(kernel.dtype)
 
 
-def _product_gradient_again(arguments, constants, result, upstream):
+def _product_gradient_again(
+    arguments: Tensor, constants: Tensor, result: Tensor, upstream: Tensor
+) -> tuple[Structure, Structure]:
     """`_product_gradient` of products that can be differentiated."""
     rows, kernel = arguments
     for_rows = product(upstream.astype(rows.dtype), kernel.T).astype(rows.dtype)
@@ -148,17 +178,17 @@ _laid_out_product = custom_derivatives(
 )
 
 
-def _laid_out_dot(left, right, axis):
+def _laid_out_dot(left: Tensor, right: Tensor, axis: int) -> Tensor:
     """The product of `left (n, k)` with `right`, whose k is on `axis`, in float32."""
 
-    def dot(left, right):
+    def dot(left: Tensor, right: Tensor) -> Tensor:
         contracted = ((1,), (axis,)), ((), ())
         return jax.lax.dot_general(left, right, contracted, preferred_element_type=jnp.float32)
 
     return _as_computation(dot)(left, right)
 
 
-def _as_one_kernel(function):
+def _as_one_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of elementwise operations and loops which XLA's CPU compiler makes one kernel.
 
     It is what XLA does by itself with the smallest loops.
@@ -168,20 +198,20 @@ def _as_one_kernel(function):
     return _as_computation(function, xla_cpu_small_call="true")
 
 
-def _as_computation(function, **attributes):
+def _as_computation(function: Callable[..., Any], **attributes: str) -> Callable[..., Any]:
     """The function as a computation that XLA calls and does not inline, with these attributes."""
     if not _HINTS:
         return function
     attributes = {"inlineable": "false", **attributes}
 
     @functools.wraps(function)
-    def without_attributes(*arguments):
+    def without_attributes(*arguments: Any) -> Any:
         with set_xla_metadata(**dict.fromkeys(attributes)):
             return function(*arguments)
 
     program = jax.jit(without_attributes)
 
-    def call(*arguments):
+    def call(*arguments: Any) -> Any:
         # Behind a barrier no operand is a constant: XLA aborts where it slices a large one
         # (BUILD_NOTES.md).
         arguments = jax.lax.optimization_barrier(arguments)

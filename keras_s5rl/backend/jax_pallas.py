@@ -20,6 +20,8 @@ The gradient is in `jax_pallas_adjoint`, what both are made of in `jax_pallas_pr
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,7 @@ from jax.experimental.pallas import triton as pltriton
 from keras_s5rl.backend.jax_pallas_program import (
     WARP,
     Plan,
+    Step,
     add,
     carry,
     feature_lanes,
@@ -39,6 +42,7 @@ from keras_s5rl.backend.jax_pallas_program import (
     take_through,
     walk_chunk,
 )
+from keras_s5rl.typing import Tensor
 
 _MULTIPROCESSORS = 132  # of an H100; an A100 has 108
 _WARPS_PER_MULTIPROCESSOR = 8
@@ -46,7 +50,7 @@ _TILE = 8
 _MAX_CHUNKS = 64
 
 
-def choose_plan(time, batch, features):
+def choose_plan(time: int, batch: int, features: int) -> Plan:
     """Chooses how to cut up the work. Reasoned for an H100, not yet measured.
 
     Args:
@@ -69,7 +73,15 @@ def choose_plan(time, batch, features):
     return Plan(block, _TILE, steps, pl.cdiv(time, steps))
 
 
-def solve(decay, inputs, initial_state, cuts=None, holds=None, reverse=False, interpret=False):
+def solve(
+    decay: Tensor,
+    inputs: Tensor,
+    initial_state: Tensor,
+    cuts: Tensor | None = None,
+    holds: Tensor | None = None,
+    reverse: bool = False,
+    interpret: bool = False,
+) -> Tensor:
     """Solves the recurrence, time-major: one kernel, or two where time is cut into chunks.
 
     Args:
@@ -88,7 +100,14 @@ def solve(decay, inputs, initial_state, cuts=None, holds=None, reverse=False, in
         return inputs
     time, batch, _, features = inputs.shape
 
-    def run(decay, inputs, initial_state, cuts, holds, copies):
+    def run(
+        decay: Tensor,
+        inputs: Tensor,
+        initial_state: Tensor,
+        cuts: Tensor | None,
+        holds: Tensor | None,
+        copies: int,
+    ) -> Any:
         plan = choose_plan(time, batch * copies, features)
         operands = recurrence(decay, inputs, cuts, holds)
         if plan.chunks > 1:
@@ -103,7 +122,7 @@ def solve(decay, inputs, initial_state, cuts=None, holds=None, reverse=False, in
     return with_copies(run)(decay, inputs, initial_state, cuts, holds)
 
 
-def with_copies(function):
+def with_copies(function: Callable[..., Any]) -> Callable[..., Any]:
     """Calls `function(*arrays, copies)` with the number of copies that `jax.vmap` makes of it.
 
     Many seeds fill a device together: time need not be cut as for one of them. Of two `vmap`s, one
@@ -111,11 +130,11 @@ def with_copies(function):
     """
 
     @jax.custom_batching.custom_vmap
-    def run(*arrays):
+    def run(*arrays: Any) -> Any:
         return function(*arrays, copies=1)
 
     @run.def_vmap
-    def run_copies(copies, batched, *arrays):
+    def run_copies(copies: int, batched: Any, *arrays: Any) -> Any:
         axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, tuple(batched))
         results = jax.vmap(functools.partial(function, copies=copies), axes)(*arrays)
         return results, jax.tree.map(lambda _: True, results)
@@ -123,13 +142,17 @@ def with_copies(function):
     return run
 
 
-def recurrence(decay, inputs, cuts, holds):
+def recurrence(
+    decay: Tensor, inputs: Tensor, cuts: Tensor | None, holds: Tensor | None
+) -> dict[str, Tensor]:
     """The arguments of a recurrence as a dict, without those that are `None`."""
     arrays = {"decay": decay, "inputs": inputs, "cuts": cuts, "holds": holds}
     return {name: array for name, array in arrays.items() if array is not None}
 
 
-def summarize(operands, plan, reverse, interpret, adjoint=False):
+def summarize(
+    operands: dict[str, Tensor], plan: Plan, reverse: bool, interpret: bool, adjoint: bool = False
+) -> dict[str, Tensor]:
     """The maps of all chunks but the last, as one kernel.
 
     Args:
@@ -153,11 +176,13 @@ def summarize(operands, plan, reverse, interpret, adjoint=False):
     return launch(kernel, operands, recurrence(maps, maps, cuts, None), plan, earlier, interpret)
 
 
-def linear_recurrence_states(refs, states, *, plan, features, reverse):
+def linear_recurrence_states(
+    refs: dict[str, Any], states: Tensor, *, plan: Plan, features: int, reverse: bool
+) -> None:
     """The kernel of `solve`."""
     lanes = feature_lanes(plan, features)
 
-    def advance(state, step):
+    def advance(state: list[Tensor], step: Step) -> Any:
         state = add(carry(step, state), step.inputs)
         store(states, state, step.lanes, step.index)
         return state
@@ -168,14 +193,22 @@ def linear_recurrence_states(refs, states, *, plan, features, reverse):
     walk_chunk(reader(refs, lanes, reverse), advance, state, plan, states.shape[0])
 
 
-def linear_recurrence_summary(refs, summaries, *, plan, features, reverse, adjoint):
+def linear_recurrence_summary(
+    refs: dict[str, Any],
+    summaries: dict[str, Any],
+    *,
+    plan: Plan,
+    features: int,
+    reverse: bool,
+    adjoint: bool,
+) -> None:
     """The kernel of `summarize`."""
     lanes = feature_lanes(plan, features)
     time, planes, _ = refs["inputs"].shape
     zero = [jnp.zeros(plan.block, "float32")] * planes
     one = [jnp.ones(plan.block, "float32"), *zero[1:]]
 
-    def advance(summary, step):
+    def advance(summary: Any, step: Step) -> Any:
         product, state, any_cut = summary
         product = carry(step, product)
         if adjoint:

@@ -11,6 +11,7 @@ that varies over time and write its gradient. For a constant decay each program 
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from jax.experimental import pallas as pl
 
 from keras_s5rl.backend.jax_pallas import choose_plan, recurrence, summarize, with_copies
 from keras_s5rl.backend.jax_pallas_program import (
+    Plan,
     add,
     carry,
     conjugate,
@@ -30,9 +32,19 @@ from keras_s5rl.backend.jax_pallas_program import (
     take_through,
     walk_chunk,
 )
+from keras_s5rl.typing import Tensor
 
 
-def adjoint(decay, states, initial_state, cuts, holds, reverse, upstream, interpret=False):
+def adjoint(
+    decay: Tensor,
+    states: Tensor,
+    initial_state: Tensor,
+    cuts: Tensor | None,
+    holds: Tensor | None,
+    reverse: bool,
+    upstream: Tensor,
+    interpret: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients for decay, inputs and initial state: one kernel, or two with chunks of time.
 
     Args:
@@ -48,7 +60,15 @@ def adjoint(decay, states, initial_state, cuts, holds, reverse, upstream, interp
     time, batch, planes, features = states.shape
     varying = decay.ndim == 4
 
-    def run(decay, states, initial_state, cuts, holds, upstream, copies):
+    def run(
+        decay: Tensor,
+        states: Tensor,
+        initial_state: Tensor,
+        cuts: Tensor | None,
+        holds: Tensor | None,
+        upstream: Tensor,
+        copies: int,
+    ) -> Any:
         plan = choose_plan(time, batch * copies, features)
         operands = recurrence(decay, upstream, cuts, holds)
         if plan.chunks > 1:
@@ -75,14 +95,22 @@ def adjoint(decay, states, initial_state, cuts, holds, reverse, upstream, interp
     return with_copies(run)(decay, states, initial_state, cuts, holds, upstream)
 
 
-def linear_recurrence_adjoint(refs, gradients, *, plan, features, reverse, varying):
+def linear_recurrence_adjoint(
+    refs: dict[str, Any],
+    gradients: dict[str, Any],
+    *,
+    plan: Plan,
+    features: int,
+    reverse: bool,
+    varying: bool,
+) -> None:
     """The kernel of `adjoint`; `reverse` is the direction it runs in."""
     lanes = feature_lanes(plan, features)
     time, planes, _ = refs["inputs"].shape
     initial_state = load(refs["initial_state"], lanes)
     read_step = reader(refs, lanes, reverse, conjugated=True)
 
-    def read(position, inside):
+    def read(position: Tensor, inside: Tensor) -> Any:
         step = read_step(position, inside)
         has_before = position + 1 < time
         before = step.index - 1 if reverse else step.index + 1
@@ -93,7 +121,7 @@ def linear_recurrence_adjoint(refs, gradients, *, plan, features, reverse, varyi
         ]
         return step, states
 
-    def advance(state, step):
+    def advance(state: Any, step: Any) -> Any:
         (carried, total), (step, states) = state, step
         adjoint = add(carried, step.inputs)
         store(gradients["inputs"], adjoint, step.lanes, step.index)

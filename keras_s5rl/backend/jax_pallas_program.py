@@ -4,13 +4,16 @@ A program sees all of time of one batch entry and one block of neighbouring feat
 count steps in the order in which they are run; the index of a step is its place in memory.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as pltriton
+
+from keras_s5rl.typing import Tensor
 
 WARP = 32  # threads
 
@@ -44,13 +47,20 @@ class Step(NamedTuple):
 
     index: jax.Array
     lanes: jax.Array
-    decay: list
-    inputs: list
+    decay: list[jax.Array]
+    inputs: list[jax.Array]
     cut: jax.Array | None
     hold: jax.Array
 
 
-def launch(kernel, operands, outputs, plan, chunks, interpret):
+def launch(
+    kernel: Callable[..., Any],
+    operands: Any,
+    outputs: Any,
+    plan: Plan,
+    chunks: int,
+    interpret: bool,
+) -> Any:
     """Runs `kernel(refs, output_refs)` for each block of features, batch entry and chunk.
 
     Args:
@@ -66,7 +76,7 @@ def launch(kernel, operands, outputs, plan, chunks, interpret):
     """
     _, batch, _, features = operands["inputs"].shape
 
-    def specs(arrays):
+    def specs(arrays: Any) -> Any:
         return jax.tree.map(lambda array: _block_spec(array, plan.block), arrays)
 
     return pl.pallas_call(
@@ -81,7 +91,7 @@ def launch(kernel, operands, outputs, plan, chunks, interpret):
     )(operands)
 
 
-def _block_spec(array, block):
+def _block_spec(array: Tensor, block: int) -> Any:
     """All of an array but for one batch entry and one block of features."""
     if array.dtype == jnp.bool_:  # flags have no features
         return pl.BlockSpec((array.shape[0], None), lambda feature, entry, chunk: (0, entry))
@@ -95,12 +105,12 @@ def _block_spec(array, block):
     )
 
 
-def feature_lanes(plan, features):
+def feature_lanes(plan: Plan, features: int) -> Tensor:
     """Which of the block's features exist: bool `(block,)`."""
     return pl.program_id(0) * plan.block + jnp.arange(plan.block) < features
 
 
-def load(ref, lanes, *index):
+def load(ref: Tensor, lanes: Tensor, *index: Any) -> list[Tensor]:
     """The planes at an index of the leading axes, as a list of `(block,)`; zero off the lanes."""
     return [
         pltriton.load(ref.at[(*index, np.int32(plane))], mask=lanes, other=0.0)
@@ -108,13 +118,15 @@ def load(ref, lanes, *index):
     ]
 
 
-def store(ref, values, lanes, *index):
+def store(ref: Tensor, values: list[Tensor], lanes: Tensor, *index: Any) -> None:
     """Writes a list of planes at an index of the leading axes."""
     for plane, value in enumerate(values):
         pltriton.store(ref.at[(*index, np.int32(plane))], value, mask=lanes)
 
 
-def reader(refs, lanes, reverse=False, conjugated=False):
+def reader(
+    refs: dict[str, Any], lanes: Tensor, reverse: bool = False, conjugated: bool = False
+) -> Callable[..., Any]:
     """Returns the function `(position, inside) -> Step` that reads a recurrence.
 
     A step that is not inside is one that holds the state and takes nothing in.
@@ -126,14 +138,14 @@ def reader(refs, lanes, reverse=False, conjugated=False):
         conjugated: Whether the decay is conjugated.
     """
 
-    def load_decay(lanes, *index):
+    def load_decay(lanes: Tensor, *index: Any) -> list[Tensor]:
         decay = load(refs["decay"], lanes, *index)
         return conjugate(decay) if conjugated else decay
 
     varying = len(refs["decay"].shape) == 3
     constant = None if varying else load_decay(lanes)
 
-    def read(position, inside):
+    def read(position: Tensor, inside: Tensor) -> Step:
         index = refs["inputs"].shape[0] - 1 - position if reverse else position
         here = lanes & inside
         cut, hold = None, ~inside
@@ -141,13 +153,21 @@ def reader(refs, lanes, reverse=False, conjugated=False):
             cut = pltriton.load(refs["cuts"].at[index], mask=inside, other=False)
         if "holds" in refs:
             hold = hold | pltriton.load(refs["holds"].at[index], mask=inside, other=False)
-        decay = load_decay(here, index) if varying else constant
+        decay = load_decay(here, index) if constant is None else constant
         return Step(index, here, decay, load(refs["inputs"], here, index), cut, hold)
 
     return read
 
 
-def walk(read, advance, state, start, stop, tiles, tile):
+def walk(
+    read: Callable[..., Any],
+    advance: Callable[..., Any],
+    state: Any,
+    start: Tensor,
+    stop: Tensor,
+    tiles: Tensor,
+    tile: int,
+) -> Any:
     """Advances a state over the positions from `start` on.
 
     All loads of a tile come before its first store, and wait for none of its states: the latency of
@@ -166,7 +186,7 @@ def walk(read, advance, state, start, stop, tiles, tile):
         The last state.
     """
 
-    def advance_tile(number, state):
+    def advance_tile(number: Tensor, state: Any) -> Any:
         first = start + number * tile
         positions = [first + offset for offset in range(tile)]
         for step in [read(position, position < stop) for position in positions]:
@@ -176,13 +196,17 @@ def walk(read, advance, state, start, stop, tiles, tile):
     return jax.lax.fori_loop(0, tiles, advance_tile, state)
 
 
-def walk_chunk(read, advance, state, plan, time):
+def walk_chunk(
+    read: Callable[..., Any], advance: Callable[..., Any], state: Any, plan: Plan, time: int
+) -> Any:
     """Advances a state over the program's chunk of time."""
     start = pl.program_id(2) * plan.steps
     return walk(read, advance, state, start, time, plan.steps // plan.tile, plan.tile)
 
 
-def take_through(summaries, state, lanes, plan):
+def take_through(
+    summaries: dict[str, Any], state: list[Tensor], lanes: Tensor, plan: Plan
+) -> list[Tensor]:
     """The state after the chunks before the program's own.
 
     Args:
@@ -196,14 +220,14 @@ def take_through(summaries, state, lanes, plan):
     """
     chunk = pl.program_id(2)
 
-    def advance(state, step):
+    def advance(state: list[Tensor], step: Step) -> list[Tensor]:
         return add(carry(step, state), step.inputs)
 
     tiles = pl.cdiv(chunk, plan.tile)
     return walk(reader(summaries, lanes), advance, state, 0, chunk, tiles, plan.tile)
 
 
-def carry(step, state):
+def carry(step: Step, state: list[Tensor]) -> list[Tensor]:
     """`decay * state`; the state itself where held, zero where cut, by selection."""
     carried = multiply(step.decay, state)
     carried = [jnp.where(step.hold, old, new) for old, new in zip(state, carried, strict=True)]
@@ -212,7 +236,7 @@ def carry(step, state):
     return carried
 
 
-def multiply(left, right):
+def multiply(left: list[Tensor], right: list[Tensor]) -> list[Tensor]:
     """The product of two numbers given as lists of planes, `[real]` or `[real, imaginary]`."""
     if len(left) == 1:
         return [left[0] * right[0]]
@@ -220,11 +244,11 @@ def multiply(left, right):
     return [left_re * right_re - left_im * right_im, left_re * right_im + left_im * right_re]
 
 
-def add(left, right):
+def add(left: list[Tensor], right: list[Tensor]) -> list[Tensor]:
     """The sum of two numbers given as lists of planes."""
     return [a + b for a, b in zip(left, right, strict=True)]
 
 
-def conjugate(planes):
+def conjugate(planes: list[Tensor]) -> list[Tensor]:
     """The conjugate of a number given as a list of planes."""
     return [planes[0], *(-plane for plane in planes[1:])]

@@ -1,10 +1,23 @@
 """`scan_in_place` where a backend has no loop in place: a scan, with time moved to the front."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_s5rl.typing import Structure, Tensor
 
-def scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0):
+
+def scan_in_place(
+    function: Callable[..., Any],
+    carry: Structure,
+    values: Structure,
+    xs: Structure,
+    fixed: Structure = (),
+    reverse: bool = False,
+    axis: int = 0,
+) -> tuple[Structure, Structure]:
     """Runs `carry, values_t = function(carry, values_t, x_t, fixed)` along an axis of two
     structures.
 
@@ -12,10 +25,10 @@ def scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0):
     """
     from keras_s5rl import backend  # which imports this module
 
-    def move_time(structure):
+    def move_time(structure: Structure) -> Tensor:
         return keras.tree.map_structure(lambda x: ops.swapaxes(x, 0, axis), structure)
 
-    def step(carry, inputs):
+    def step(carry: Structure, inputs: Tensor) -> Tensor:
         return function(carry, inputs["values"], inputs["xs"], fixed)
 
     inputs = {"values": move_time(values), "xs": move_time(xs)}

@@ -1,32 +1,41 @@
 """The backend functions on TensorFlow."""
 
 import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from keras_s5rl.backend import one_device as devices  # noqa: F401  a name of a backend
-from keras_s5rl.backend import threefry as random  # noqa: F401
-from keras_s5rl.backend.eager_programs import memory_needed, use_compilation_cache  # noqa: F401
-from keras_s5rl.backend.scan_along_axis import scan_in_place  # noqa: F401
+from keras_s5rl.backend import one_device, threefry
+from keras_s5rl.backend.eager_programs import memory_needed as memory_needed
+from keras_s5rl.backend.eager_programs import use_compilation_cache as use_compilation_cache
+from keras_s5rl.backend.scan_along_axis import scan_in_place as scan_in_place
+from keras_s5rl.typing import Structure, Tensor
 
-_TWINS = weakref.WeakKeyDictionary()
-_xla_functions = []  # those that are being traced, to become XLA programs
+# The names of a backend, beside the functions below and what is imported under its own name
+devices = one_device
+random = threefry
+
+_TWINS: weakref.WeakKeyDictionary[Any, tuple[Any, list[Any]]] = weakref.WeakKeyDictionary()
+_xla_functions: list[Callable[..., Any]] = []  # those that are being traced, to become XLA programs
 
 
 class _HostIsCalledError(BaseException):
     """Says that a function cannot become an XLA program; no error that the function may catch."""
 
 
-def compile(function, donate_argnums=()):
+def compile(
+    function: Callable[..., Any], donate_argnums: tuple[int, ...] = ()
+) -> Callable[..., Any]:
     """Returns `function` as one XLA program for each set of shapes; no argument is overwritten.
 
     XLA programs of TensorFlow cannot call the host: a function that does is compiled to a graph.
     """
 
-    def xla_function(*arguments):
+    def xla_function(*arguments: Any) -> Any:
         _xla_functions.append(xla_function)
         try:
             return function(*arguments)
@@ -40,7 +49,7 @@ def compile(function, donate_argnums=()):
         tf.function(function, autograph=False),
     ]
 
-    def call(*arguments):
+    def call(*arguments: Any) -> Any:
         if len(programs) == 2:
             try:
                 return programs[0](*arguments)
@@ -51,18 +60,24 @@ def compile(function, donate_argnums=()):
     return call
 
 
-def ran_out_of_memory(error):
+def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory could not be allocated."""
     return isinstance(error, tf.errors.ResourceExhaustedError | MemoryError)
 
 
-def abstract_call(function, *arguments):
+def abstract_call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Returns the shapes and dtypes of `function(*arguments)`: it is traced, and not compiled."""
     program = tf.function(function, autograph=False).get_concrete_function(*arguments)
     return program.structured_outputs
 
 
-def scan(function, carry, xs, length=None, reverse=False):
+def scan(
+    function: Callable[..., Any],
+    carry: Structure,
+    xs: Structure,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[Structure, Structure]:
     """Runs `carry, y_t = function(carry, x_t)` along the leading axis of the structure `xs`;
     returns `carry, ys`.
 
@@ -76,7 +91,7 @@ def scan(function, carry, xs, length=None, reverse=False):
         length = leaves[0].shape[0]
         length = tf.shape(leaves[0])[0] if length is None else length
 
-    def call(index, carry):
+    def call(index: Tensor, carry: Structure) -> Any:
         index = length - 1 - index if reverse else index
         x = tf.nest.pack_sequence_as(xs, [leaf[index] for leaf in leaves]) if leaves else None
         carry, y = function(carry, x)
@@ -94,7 +109,7 @@ def scan(function, carry, xs, length=None, reverse=False):
 
     structure = {}
 
-    def record(carry):
+    def record(carry: Structure) -> Any:
         _, structure["y"], values = call(0, carry)
         return values
 
@@ -104,7 +119,7 @@ def scan(function, carry, xs, length=None, reverse=False):
         for spec in specs
     ]
 
-    def body(index, carry, arrays):
+    def body(index: Tensor, carry: Structure, arrays: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         carry, _, values = call(index, carry)
         position = length - 1 - index if reverse else index
         arrays = [array.write(position, value) for array, value in zip(arrays, values, strict=True)]
@@ -121,19 +136,19 @@ def scan(function, carry, xs, length=None, reverse=False):
     return carry, None if y is None else tf.nest.pack_sequence_as(y, stacked)
 
 
-def product(rows, kernel):
+def product(rows: Tensor, kernel: Tensor) -> Tensor:
     """The product of `rows (n, k)` with `kernel (k, m)`, computed in the dtype of the rows and
     returned in float32."""
     outputs = keras.ops.matmul(rows, keras.ops.cast(kernel, rows.dtype))
     return keras.ops.cast(outputs, "float32")
 
 
-def cond(predicate, true_fn, false_fn):
+def cond(predicate: Tensor, true_fn: Callable[..., Any], false_fn: Callable[..., Any]) -> Any:
     """Returns `true_fn()` or `false_fn()`; only the chosen branch is run."""
     return tf.cond(predicate, true_fn, false_fn)
 
 
-def host_call(function, like, *arguments):
+def host_call(function: Callable[..., Any], like: Any, *arguments: Tensor) -> Any:
     """Calls a function of numpy arrays on the host, from compiled code too.
 
     Args:
@@ -149,7 +164,7 @@ def host_call(function, like, *arguments):
         raise _HostIsCalledError
     leaves = tf.nest.flatten(like)
 
-    def call(*arrays):
+    def call(*arrays: Any) -> Any:
         results = tf.nest.flatten(function(*arrays))
         return [
             np.asarray(result, leaf.dtype) for result, leaf in zip(results, leaves, strict=True)
@@ -164,7 +179,12 @@ def host_call(function, like, *arguments):
     return tf.nest.pack_sequence_as(like, results)
 
 
-def custom_derivatives(function, tangent, gradient, differentiable_gradient=None):
+def custom_derivatives(
+    function: Callable[..., Any],
+    tangent: Callable[..., Any],
+    gradient: Callable[..., Any],
+    differentiable_gradient: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
     """Returns a function of tensors whose gradient is written out.
 
     TensorFlow differentiates `gradient` where it needs the gradient of a gradient, or forward mode.
@@ -182,9 +202,9 @@ def custom_derivatives(function, tangent, gradient, differentiable_gradient=None
         Function `(arguments, constants=()) -> result`.
     """
 
-    def differentiable(arguments, constants=()):
+    def differentiable(arguments: Any, constants: Tensor = ()) -> Any:
         @tf.custom_gradient
-        def run(*arguments):
+        def run(*arguments: Any) -> Any:
             result = function(arguments, constants)
             return result, lambda upstream: gradient(arguments, constants, result, upstream)
 
@@ -193,7 +213,7 @@ def custom_derivatives(function, tangent, gradient, differentiable_gradient=None
     return differentiable
 
 
-def value_and_gradients(function, values):
+def value_and_gradients(function: Callable[..., Any], values: Any) -> tuple[Any, Any]:
     """Returns `(value, auxiliary), gradients` of `function(values) -> (value, auxiliary)`.
 
     The value is a scalar tensor, `gradients` a list like `values`.
@@ -205,7 +225,12 @@ def value_and_gradients(function, values):
     return results, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
-def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
+def gradient_step(
+    loss_fn: Callable[..., Any],
+    optimizer: Any,
+    trainable_values: Sequence[Tensor],
+    optimizer_values: Sequence[Tensor],
+) -> tuple[Sequence[Tensor], Sequence[Tensor], Tensor, Any, Tensor]:
     """One step of a Keras optimizer, as a pure function.
 
     Args:
@@ -230,7 +255,7 @@ def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
     return values[:num_trainable], values[num_trainable:], loss, auxiliary, gradient_norm
 
 
-def _twin(optimizer, trainable_values):
+def _twin(optimizer: Any, trainable_values: Sequence[Tensor]) -> tuple[Any, list[Any]]:
     """An optimizer like this one, on variables of its own, and these variables.
 
     On TensorFlow Keras' optimizers take their step in tf.Variables alone (`stateless_apply`
@@ -247,19 +272,19 @@ def _twin(optimizer, trainable_values):
     return _TWINS[optimizer]
 
 
-def is_running():
+def is_running() -> bool:
     """Returns whether TensorFlow has started, with threads that a fork does not copy."""
     return context.context()._initialized
 
 
-def wait_until_ready(structure):
+def wait_until_ready(structure: Structure) -> Any:
     """Blocks until every tensor of `structure` has been computed; returns the structure."""
     for tensor in tf.nest.flatten(structure):
         tf.convert_to_tensor(tensor).numpy()
     return structure
 
 
-def device_name():
+def device_name() -> str:
     """Returns the default device in words, such as `"cpu"` or `"gpu: NVIDIA H200"`."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:

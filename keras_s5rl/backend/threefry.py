@@ -11,10 +11,13 @@ Reference: Salmon et al., 2011, "Parallel Random Numbers: As Easy as 1, 2, 3", s
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
+
+from keras_s5rl.typing import Tensor
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _KEY_PARITY = 0x1BD11BDA
@@ -24,24 +27,24 @@ _MAX_INDEX_BITS = 12
 _SQRT_2 = float(np.float32(math.sqrt(2.0)))
 
 
-def key(seed):
+def key(seed: int) -> Tensor:
     return ops.convert_to_tensor(np.array([0, seed], "uint32"))
 
 
-def split(key, n):
+def split(key: Tensor, n: int) -> Tensor:
     return _to_uint32(ops.stack(threefry_2x32(key, 0, ops.arange(n, dtype="int32")), axis=-1))
 
 
-def fold_in(key, data):
+def fold_in(key: Tensor, data: Tensor) -> Tensor:
     data = ops.cast(ops.convert_to_tensor(data, dtype="int64"), "int32")
     return _to_uint32(ops.stack(threefry_2x32(key, 0, data)))
 
 
-def bits(key, shape):
+def bits(key: Tensor, shape: Sequence[int]) -> Tensor:
     return _to_uint32(_draw_words(key, shape))
 
 
-def uniform(key, shape, minval, maxval):
+def uniform(key: Tensor, shape: Sequence[int], minval: Tensor, maxval: Tensor) -> Tensor:
     minval = ops.convert_to_tensor(minval, dtype="float32")
     width = ops.cast(ops.convert_to_tensor(maxval, dtype="float32") - minval, "float64")
     unit = ops.cast(_shift_right(_draw_words(key, shape), 9), "float64") * 2.0**-23
@@ -50,13 +53,13 @@ def uniform(key, shape, minval, maxval):
     return ops.maximum(draws, minval)
 
 
-def normal(key, shape):
+def normal(key: Tensor, shape: Sequence[int]) -> Tensor:
     above_minus_one = np.nextafter(np.float32(-1.0), np.float32(0.0))
     draws = uniform(key, shape, above_minus_one, 1.0)
     return ops.cast(_SQRT_2 * _inverse_erf(draws), "float32")
 
 
-def randint(key, shape, minval, maxval):
+def randint(key: Tensor, shape: Sequence[int], minval: Tensor, maxval: Tensor) -> Tensor:
     high, low = (ops.cast(bits(part, shape), "int64") for part in ops.unstack(split(key, 2), 2))
     minval, maxval = (ops.convert_to_tensor(limit, dtype="int64") for limit in (minval, maxval))
     span = ops.where(maxval > minval, maxval - minval, 1)
@@ -65,7 +68,7 @@ def randint(key, shape, minval, maxval):
     return ops.cast(minval + (high % span * multiplier + low % span) % span, "int32")
 
 
-def permutation(key, n, batch):
+def permutation(key: Tensor, n: int, batch: Sequence[int]) -> Tensor:
     shape = (*batch, n)
     index_bits = (n - 1).bit_length()
     indices = ops.arange(n, dtype="int32")
@@ -85,7 +88,7 @@ def permutation(key, n, batch):
     return rows
 
 
-def threefry_2x32(key, counter_high, counter_low):
+def threefry_2x32(key: Tensor, counter_high: Tensor, counter_low: Tensor) -> tuple[Tensor, Tensor]:
     """Threefry-2x32 with 20 rounds.
 
     Args:
@@ -107,7 +110,7 @@ def threefry_2x32(key, counter_high, counter_low):
         # and with a maximum of eight of them LLVM does not come to an end.
         added_high, added_low = ops.stack(added_high), ops.stack(added_low)
 
-    def mix(group, words):
+    def mix(group: Tensor, words: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         high, low = words
         for even, odd in zip(*_ROTATIONS, strict=True):
             distance = even + group % 2 * (odd - even)
@@ -121,22 +124,22 @@ def threefry_2x32(key, counter_high, counter_low):
     return ops.fori_loop(0, 5, mix, (high, low))
 
 
-def _draw_words(key, shape):
+def _draw_words(key: Tensor, shape: Sequence[int]) -> Tensor:
     counter = ops.arange(math.prod(shape), dtype="int32")
     high, low = threefry_2x32(key, 0, counter)
     return ops.reshape(high ^ low, shape)
 
 
-def _shift_right(words, distance):
+def _shift_right(words: Tensor, distance: int) -> Tensor:
     """Shifts int32 words to the right and zeros in, whatever the sign."""
     return ops.right_shift(words, distance) & ((1 << (32 - distance)) - 1)
 
 
-def _to_uint32(words):
+def _to_uint32(words: Tensor) -> Tensor:
     return ops.cast(ops.cast(words, "int64") & _WORD, "uint32")
 
 
-def _inverse_erf(x):
+def _inverse_erf(x: Tensor) -> Tensor:
     """The inverse error function of a float32 tensor, float64, by XLA's polynomials for float32.
 
     Reference: Giles, 2012, "Approximating the erfinv function", GPU Computing Gems, Jade Edition,
@@ -150,7 +153,7 @@ def _inverse_erf(x):
     return ops.where(w < 5.0, centre, tail) * ops.cast(x, "float64")
 
 
-def _polynomial(coefficients, x):
+def _polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
     value = coefficients[0]
     for coefficient in coefficients[1:]:
         value = value * x + coefficient

@@ -1,22 +1,32 @@
 """The backend functions on PyTorch, which runs eagerly."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import torch
 
-from keras_s5rl.backend import one_device as devices  # noqa: F401  a name of a backend
-from keras_s5rl.backend import threefry as random  # noqa: F401
-from keras_s5rl.backend.eager_programs import memory_needed, use_compilation_cache  # noqa: F401
-from keras_s5rl.backend.scan_along_axis import scan_in_place  # noqa: F401
-from keras_s5rl.backend.torch_derivatives import custom_derivatives  # noqa: F401
+from keras_s5rl.backend import one_device, threefry
+from keras_s5rl.backend.eager_programs import memory_needed as memory_needed
+from keras_s5rl.backend.eager_programs import use_compilation_cache as use_compilation_cache
+from keras_s5rl.backend.scan_along_axis import scan_in_place as scan_in_place
+from keras_s5rl.backend.torch_derivatives import custom_derivatives as custom_derivatives
+from keras_s5rl.typing import Structure, Tensor
+
+# The names of a backend, beside the functions below and what is imported under its own name
+devices = one_device
+random = threefry
 
 
-def compile(function, donate_argnums=()):
+def compile(
+    function: Callable[..., Any], donate_argnums: tuple[int, ...] = ()
+) -> Callable[..., Any]:
     """Returns `function` itself. It records gradients where torch does; no argument is
     overwritten."""
     return function
 
 
-def ran_out_of_memory(error):
+def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory could not be allocated."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
@@ -25,13 +35,19 @@ def ran_out_of_memory(error):
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
-def abstract_call(function, *arguments):
+def abstract_call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Returns `function(*arguments)`, which has shapes and dtypes: torch traces nothing."""
     with torch.no_grad():
         return function(*arguments)
 
 
-def scan(function, carry, xs, length=None, reverse=False):
+def scan(
+    function: Callable[..., Any],
+    carry: Structure,
+    xs: Structure,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[Structure, Structure]:
     """Runs `carry, y_t = function(carry, x_t)` along the leading axis of the structure `xs`.
 
     Returns `carry, ys`. There must be at least one step: only running one shows what `ys` is.
@@ -53,19 +69,19 @@ def scan(function, carry, xs, length=None, reverse=False):
     return carry, None if y is None else keras.tree.pack_sequence_as(y, stacked)
 
 
-def product(rows, kernel):
+def product(rows: Tensor, kernel: Tensor) -> Tensor:
     """The product of `rows (n, k)` with `kernel (k, m)`, computed in the dtype of the rows and
     returned in float32."""
     outputs = keras.ops.matmul(rows, keras.ops.cast(kernel, rows.dtype))
     return keras.ops.cast(outputs, "float32")
 
 
-def cond(predicate, true_fn, false_fn):
+def cond(predicate: Tensor, true_fn: Callable[..., Any], false_fn: Callable[..., Any]) -> Any:
     """Returns `true_fn()` or `false_fn()`; only the chosen branch is run."""
     return true_fn() if predicate else false_fn()
 
 
-def host_call(function, like, *arguments):
+def host_call(function: Callable[..., Any], like: Any, *arguments: Tensor) -> Any:
     """Calls a function of numpy arrays on the host.
 
     Args:
@@ -84,7 +100,7 @@ def host_call(function, like, *arguments):
     )
 
 
-def value_and_gradients(function, values):
+def value_and_gradients(function: Callable[..., Any], values: Any) -> tuple[Any, Any]:
     """Returns `(value, auxiliary), gradients` of `function(values) -> (value, auxiliary)`.
 
     The value is a scalar tensor, `gradients` a list like `values`. Nothing that is returned
@@ -97,7 +113,12 @@ def value_and_gradients(function, values):
     return keras.tree.map_structure(torch.Tensor.detach, (value, auxiliary)), list(gradients)
 
 
-def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
+def gradient_step(
+    loss_fn: Callable[..., Any],
+    optimizer: Any,
+    trainable_values: Sequence[Tensor],
+    optimizer_values: Sequence[Tensor],
+) -> tuple[Sequence[Tensor], Sequence[Tensor], Tensor, Any, Tensor]:
     """One step of a Keras optimizer, as a pure function.
 
     Args:
@@ -121,19 +142,19 @@ def gradient_step(loss_fn, optimizer, trainable_values, optimizer_values):
     return trainable_values, optimizer_values, loss, auxiliary, gradient_norm
 
 
-def is_running():
+def is_running() -> bool:
     """Returns False: on a CPU torch starts its threads anew in the child of a fork, and on a GPU
     it says itself that it cannot."""
     return False
 
 
-def wait_until_ready(structure):
+def wait_until_ready(structure: Structure) -> Any:
     """Blocks until every tensor of `structure` has been computed; returns the structure."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return structure
 
 
-def device_name():
+def device_name() -> str:
     """Returns the default device in words, such as `"cpu"` or `"gpu: NVIDIA H200"`."""
     return f"gpu: {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"

@@ -1,9 +1,19 @@
 """Functions whose derivatives are written out, on PyTorch: in both modes, any order, batched."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
+from keras_s5rl.typing import Tensor
 
-def custom_derivatives(function, tangent, gradient, differentiable_gradient=None):
+
+def custom_derivatives(
+    function: Callable[..., Any],
+    tangent: Callable[..., Any],
+    gradient: Callable[..., Any],
+    differentiable_gradient: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
     """Returns a function of tensors whose derivatives are written out.
 
     Args:
@@ -22,7 +32,7 @@ def custom_derivatives(function, tangent, gradient, differentiable_gradient=None
     """
     written = function, tangent, gradient, differentiable_gradient or gradient
 
-    def differentiable(arguments, constants=()):
+    def differentiable(arguments: Tensor, constants: Tensor = ()) -> Tensor:
         return _Written.apply(written, len(arguments), *arguments, *constants)
 
     return differentiable
@@ -38,17 +48,19 @@ class _Written(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(written, num_arguments, *tensors):
+    def forward(
+        written: tuple[Callable[..., Any], ...], num_arguments: int, *tensors: Tensor
+    ) -> Tensor:
         return written[0](tensors[:num_arguments], tensors[num_arguments:])
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.written, ctx.num_arguments, *tensors = inputs
         ctx.save_for_backward(*tensors, output)
         ctx.save_for_forward(*tensors, output)
 
     @staticmethod
-    def backward(ctx, upstream):
+    def backward(ctx: Any, upstream: Tensor) -> Any:
         arguments, constants, result = _saved(ctx)
         _, _, gradient, differentiable_gradient = ctx.written
         if torch.is_grad_enabled():
@@ -57,7 +69,7 @@ class _Written(torch.autograd.Function):
         return None, None, *gradients, *[None] * len(constants)
 
     @staticmethod
-    def jvp(ctx, *tangents):
+    def jvp(ctx: Any, *tangents: Any) -> Any:
         arguments, constants, result = _saved(ctx)
         tangents = tuple(
             torch.zeros_like(argument) if tangent is None else tangent
@@ -66,6 +78,6 @@ class _Written(torch.autograd.Function):
         return ctx.written[1](arguments, constants, result, tangents)
 
 
-def _saved(ctx):
+def _saved(ctx: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
     *tensors, result = ctx.saved_tensors
     return tuple(tensors[: ctx.num_arguments]), tuple(tensors[ctx.num_arguments :]), result

@@ -3,9 +3,17 @@
 from keras import ops
 
 from keras_s5rl.ops.planes import multiply, one
+from keras_s5rl.typing import Tensor
 
 
-def associative(decay, inputs, initial_state, cuts=None, holds=None, reverse=False):
+def associative(
+    decay: Tensor,
+    inputs: Tensor,
+    initial_state: Tensor,
+    cuts: Tensor | None = None,
+    holds: Tensor | None = None,
+    reverse: bool = False,
+) -> Tensor:
     """Solves the recurrence by an odd-even scan over the paper's operator, time-major.
 
     An element is `(a, b, c)`, the map `x -> a * (0 if c else x) + b`, and two neighbours join as
@@ -41,7 +49,7 @@ def associative(decay, inputs, initial_state, cuts=None, holds=None, reverse=Fal
     return ops.flip(states, axis=0) if reverse else states
 
 
-def _scan(decay, inputs, cuts):
+def _scan(decay: Tensor, inputs: Tensor, cuts: Tensor | None) -> Tensor:
     """All prefixes of the elements: join pairs, scan the pairs, fill in the steps between."""
     length = inputs.shape[0]
     if length == 1:
@@ -67,7 +75,7 @@ def _scan(decay, inputs, cuts):
     return woven if pairs == length else ops.concatenate([woven, even[-1:]], axis=0)
 
 
-def _join(decay, inputs, cuts, before):
+def _join(decay: Tensor, inputs: Tensor, cuts: Tensor | None, before: Tensor) -> Tensor:
     """`decay * (0 if cut else before) + inputs`."""
     carried = multiply(decay, before)
     if cuts is not None:  # after the product: neither of its factors crosses a cut
@@ -75,7 +83,7 @@ def _join(decay, inputs, cuts, before):
     return carried + inputs
 
 
-def _join_decays(decay, cuts, pairs):
+def _join_decays(decay: Tensor, cuts: Tensor | None, pairs: int) -> tuple[Tensor, Tensor | None]:
     """Decay and cut of each joined pair: the earlier cut, or any cut, clears what came before."""
     if len(decay.shape) == 2:
         pair_decay = multiply(decay, decay)
@@ -86,7 +94,7 @@ def _join_decays(decay, cuts, pairs):
     return pair_decay, pair_cuts
 
 
-def _at(values, start, stop, step=1):
+def _at(values: Tensor, start: int | None, stop: int | None, step: int = 1) -> Tensor:
     """A slice of time of what varies over time; the constant decay and `None` as they are."""
     if values is None or len(values.shape) == 2:
         return values

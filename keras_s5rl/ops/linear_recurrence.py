@@ -1,5 +1,8 @@
 """The diagonal linear recurrence with resets."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -9,6 +12,7 @@ from keras_s5rl.ops.adjoint import solve_one_step, solve_with_gradient
 from keras_s5rl.ops.associative import associative
 from keras_s5rl.ops.pallas import pallas, pallas_adjoint, pallas_obstacle
 from keras_s5rl.ops.sequential import sequential, sequential_adjoint
+from keras_s5rl.typing import Tensor
 
 _IMPLEMENTATIONS = {"associative": associative, "sequential": sequential, "pallas": pallas}
 # Those with a gradient of their own. The gradient of the others is themselves, run the other way.
@@ -16,14 +20,14 @@ _ADJOINTS = {sequential: sequential_adjoint, pallas: pallas_adjoint}
 
 
 def linear_recurrence(
-    decay,
-    inputs,
-    initial_state=None,
-    resets=None,
-    mask=None,
-    reverse=False,
-    implementation="auto",
-):
+    decay: Tensor,
+    inputs: Tensor,
+    initial_state: Tensor | None = None,
+    resets: Tensor | None = None,
+    mask: Tensor | None = None,
+    reverse: bool = False,
+    implementation: str = "auto",
+) -> Tensor:
     """Solves a diagonal linear recurrence over time, complex or real, with resets.
 
         x_t = decay_t * (0 if reset_t else x_{t-1}) + u_t,    t = 0 .. T-1
@@ -94,14 +98,14 @@ def linear_recurrence(
 
 
 def linear_recurrence_time_major(
-    decay,
-    inputs,
-    initial_state=None,
-    resets=None,
-    mask=None,
-    reverse=False,
-    implementation="auto",
-):
+    decay: Tensor,
+    inputs: Tensor,
+    initial_state: Tensor | None = None,
+    resets: Tensor | None = None,
+    mask: Tensor | None = None,
+    reverse: bool = False,
+    implementation: str = "auto",
+) -> Tensor:
     """`linear_recurrence` with time as the leading axis, for layers that are time-major inside.
 
     Args:
@@ -119,7 +123,16 @@ def linear_recurrence_time_major(
     return _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, axis=0)
 
 
-def _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, axis):
+def _solve(
+    decay: Tensor,
+    inputs: Tensor,
+    initial_state: Tensor,
+    resets: Tensor | None,
+    mask: Tensor | None,
+    reverse: bool,
+    implementation: str,
+    axis: int,
+) -> Tensor:
     """The recurrence with time on axis 0 or 1 of all but `initial_state`."""
     solve = _choose(implementation, inputs.shape[axis])
     if inputs.shape[axis] == 0:
@@ -152,23 +165,39 @@ def _solve(decay, inputs, initial_state, resets, mask, reverse, implementation, 
 class LinearRecurrence(keras.Operation):
     """`linear_recurrence` as a node of a Functional model."""
 
-    def __init__(self, reverse=False, implementation="auto", name=None):
+    def __init__(
+        self, reverse: bool = False, implementation: str = "auto", name: str | None = None
+    ) -> None:
         super().__init__(name=name)
         check_implementation(implementation)
         self.reverse = reverse
         self.implementation = implementation
 
-    def call(self, decay, inputs, initial_state=None, resets=None, mask=None):
+    def call(
+        self,
+        decay: Tensor,
+        inputs: Tensor,
+        initial_state: Tensor | None = None,
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         return linear_recurrence(
             decay, inputs, initial_state, resets, mask, self.reverse, self.implementation
         )
 
-    def compute_output_spec(self, decay, inputs, initial_state=None, resets=None, mask=None):
+    def compute_output_spec(
+        self,
+        decay: Tensor,
+        inputs: Tensor,
+        initial_state: Tensor | None = None,
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Any:
         _check_shapes(decay, inputs, initial_state, resets, mask)
         return keras.KerasTensor(np.shape(inputs), dtype="float32")
 
 
-def check_implementation(implementation):
+def check_implementation(implementation: str) -> None:
     """Raises a ValueError if there is no implementation of this name."""
     if implementation not in ("auto", *_IMPLEMENTATIONS):
         raise ValueError(
@@ -177,7 +206,7 @@ def check_implementation(implementation):
         )
 
 
-def _choose(implementation, time):
+def _choose(implementation: str, time: int | None) -> Callable[..., Any]:
     """The function that solves the recurrence.
 
     Measured on two CPU cores (benchmarks/results/recurrence_cpu.txt): under XLA the loop is faster
@@ -208,7 +237,7 @@ def _choose(implementation, time):
     return _IMPLEMENTATIONS[implementation]
 
 
-def _as_float32(name, values):
+def _as_float32(name: str, values: Tensor) -> Tensor:
     values = ops.convert_to_tensor(values)
     if "complex" in keras.backend.standardize_dtype(values.dtype):
         raise ValueError(
@@ -218,7 +247,13 @@ def _as_float32(name, values):
     return ops.cast(values, "float32")
 
 
-def _check_shapes(decay, inputs, initial_state, resets, mask):
+def _check_shapes(
+    decay: Tensor,
+    inputs: Tensor,
+    initial_state: Tensor | None,
+    resets: Tensor | None,
+    mask: Tensor | None,
+) -> None:
     shape = tuple(np.shape(inputs))
     if len(shape) != 4 or shape[2] not in (1, 2):
         raise ValueError(
@@ -238,7 +273,7 @@ def _check_shapes(decay, inputs, initial_state, resets, mask):
     _check_shape("mask", mask, (batch, time))
 
 
-def _check_shape(name, values, expected):
+def _check_shape(name: str, values: Tensor, expected: tuple[Any, ...]) -> None:
     if values is None:
         return
     shape = tuple(np.shape(values))

@@ -2,11 +2,13 @@
 
 import keras
 
+from keras_s5rl.typing import Tensor
+
 # Tests set it: JAX then interprets the kernels, slowly, on any device.
 INTERPRET = False
 
 
-def pallas_obstacle():
+def pallas_obstacle() -> str | None:
     """Says in a few words where this is if not where the kernels can run; else returns `None`."""
     if INTERPRET:
         return None
@@ -17,7 +19,14 @@ def pallas_obstacle():
     return jax_backend.pallas_obstacle()
 
 
-def pallas(decay, inputs, initial_state, cuts=None, holds=None, reverse=False):
+def pallas(
+    decay: Tensor,
+    inputs: Tensor,
+    initial_state: Tensor,
+    cuts: Tensor | None = None,
+    holds: Tensor | None = None,
+    reverse: bool = False,
+) -> Tensor:
     """Solves the recurrence with Pallas kernels of JAX, time-major.
 
     Memory is read and written once, and nothing of a constant decay is laid out over time. A step
@@ -39,7 +48,15 @@ def pallas(decay, inputs, initial_state, cuts=None, holds=None, reverse=False):
     return jax_pallas.solve(decay, inputs, initial_state, cuts, holds, reverse, interpret=INTERPRET)
 
 
-def pallas_adjoint(decay, states, initial_state, cuts, holds, reverse, upstream):
+def pallas_adjoint(
+    decay: Tensor,
+    states: Tensor,
+    initial_state: Tensor,
+    cuts: Tensor | None,
+    holds: Tensor | None,
+    reverse: bool,
+    upstream: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients for decay, inputs and initial state, from one pass over memory.
 
     Args:

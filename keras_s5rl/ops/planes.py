@@ -6,14 +6,15 @@ One plane alone is a real number: every function here takes both.
 from keras import ops
 
 from keras_s5rl.ops.product import product
+from keras_s5rl.typing import Tensor
 
 
-def one(planes):
+def one(planes: int) -> Tensor:
     """The number 1, `(planes, 1)`."""
     return ops.reshape(ops.convert_to_tensor([1.0, 0.0][:planes], dtype="float32"), (planes, 1))
 
 
-def multiply_planes(left, right):
+def multiply_planes(left: list[Tensor], right: list[Tensor]) -> list[Tensor]:
     """The product of two numbers given as lists of planes, `[real]` or `[real, imaginary]`."""
     if len(left) == 1:
         return [left[0] * right[0]]
@@ -21,7 +22,7 @@ def multiply_planes(left, right):
     return [left_re * right_re - left_im * right_im, left_re * right_im + left_im * right_re]
 
 
-def multiply(left, right):
+def multiply(left: Tensor, right: Tensor) -> Tensor:
     """The product of two tensors `(..., planes, P)` that broadcast."""
     if left.shape[-2] == 1:
         return left * right
@@ -29,7 +30,7 @@ def multiply(left, right):
     return ops.stack(multiply_planes(left, right), axis=-2)
 
 
-def real_to_planes(inputs, kernel):
+def real_to_planes(inputs: Tensor, kernel: Tensor) -> Tensor:
     """The complex product `K u` of real vectors, as one real product with all planes side by side.
 
     Args:
@@ -44,7 +45,7 @@ def real_to_planes(inputs, kernel):
     return ops.reshape(outputs, (*ops.shape(inputs)[:-1], *planes))
 
 
-def readout_kernel(matrix):
+def readout_kernel(matrix: Tensor) -> Tensor:
     """The real matrix whose product with `[Re x, Im x]` is `Re(C x)`.
 
     Args:
@@ -56,7 +57,7 @@ def readout_kernel(matrix):
     return ops.transpose(ops.concatenate([matrix[0], -matrix[1]], axis=1))
 
 
-def planes_to_real(states, kernel, dtype):
+def planes_to_real(states: Tensor, kernel: Tensor, dtype: str) -> Tensor:
     """`Re(C x)` as one real product.
 
     Args:

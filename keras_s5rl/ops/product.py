@@ -4,9 +4,10 @@ from keras import ops
 
 from keras_s5rl import backend
 from keras_s5rl.ops.rowwise import rowwise
+from keras_s5rl.typing import Tensor
 
 
-def product(inputs, kernel):
+def product(inputs: Tensor, kernel: Tensor) -> Tensor:
     """The product of inputs with any leading axes and a matrix of weights, accumulated in float32.
 
         y = x W

@@ -1,9 +1,13 @@
 """Products on rank 2, where XLA's gradients of them are fast."""
 
+from collections.abc import Callable
+
 from keras import ops
 
+from keras_s5rl.typing import Tensor
 
-def rowwise(function, inputs):
+
+def rowwise(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """Applies a function of rows `(rows, features)` to a tensor with any leading axes.
 
     XLA computes the weight gradient of a rank-3 product on a CPU more slowly than that of the same

@@ -3,9 +3,10 @@
 from keras import ops
 
 from keras_s5rl import backend
+from keras_s5rl.typing import Tensor
 
 
-def scale(inputs, factors):
+def scale(inputs: Tensor, factors: Tensor) -> Tensor:
     """`inputs * factors` along the last axis in float32, as for a diagonal matrix of weights.
 
     The gradient for the factors, a sum over all rows of `inputs` times the upstream gradient, is
@@ -31,17 +32,19 @@ def scale(inputs, factors):
     return _multiply((ops.cast(inputs, "float32"), ops.cast(factors, "float32")))
 
 
-def _product(arguments, constants):
+def _product(arguments: Tensor, constants: Tensor) -> Tensor:
     inputs, factors = arguments
     return inputs * factors
 
 
-def _tangent(arguments, constants, result, tangents):
+def _tangent(arguments: Tensor, constants: Tensor, result: Tensor, tangents: Tensor) -> Tensor:
     (inputs, factors), (inputs_tangent, factors_tangent) = arguments, tangents
     return inputs_tangent * factors + inputs * factors_tangent
 
 
-def _gradient(arguments, constants, result, upstream):
+def _gradient(
+    arguments: Tensor, constants: Tensor, result: Tensor, upstream: Tensor
+) -> tuple[Tensor, Tensor]:
     inputs, factors = arguments
     rows = ops.reshape(inputs * upstream, (-1, factors.shape[0]))
     ones = ops.ones_like(rows[:, :1])

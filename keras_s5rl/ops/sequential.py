@@ -1,12 +1,23 @@
 """The linear recurrence as one loop over time: the least work and memory, T dependent steps."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_s5rl import backend
 from keras_s5rl.ops.planes import multiply_planes
+from keras_s5rl.typing import Tensor
 
 
-def sequential(decay, inputs, initial_state, cuts=None, holds=None, reverse=False, axis=0):
+def sequential(
+    decay: Tensor,
+    inputs: Tensor,
+    initial_state: Tensor,
+    cuts: Tensor | None = None,
+    holds: Tensor | None = None,
+    reverse: bool = False,
+    axis: int = 0,
+) -> Tensor:
     """Solves the recurrence with one `backend.scan_in_place`.
 
     The carry is the planes apart; a step reads its input once and writes its state there. All
@@ -27,13 +38,14 @@ def sequential(decay, inputs, initial_state, cuts=None, holds=None, reverse=Fals
         All states, shaped as `inputs`.
     """
     planes, varying = inputs.shape[2], len(decay.shape) == 4
-    xs, constant = _flags(cuts, holds), ()
+    xs = _flags(cuts, holds)
+    constant: list[Tensor] = []
     if varying:
         xs["decay"] = _flat(decay)
     else:
         constant = _planes(decay)
 
-    def advance(state, step_inputs, x, constant):
+    def advance(state: Any, step_inputs: Tensor, x: Tensor, constant: Any) -> Any:
         factor = _split(x["decay"], planes) if varying else constant
         carried = _carried(factor, state, x.get("cut"), x.get("hold"))
         state = [a + b for a, b in zip(carried, _split(step_inputs, planes), strict=True)]
@@ -45,7 +57,16 @@ def sequential(decay, inputs, initial_state, cuts=None, holds=None, reverse=Fals
     return ops.reshape(states, ops.shape(inputs))
 
 
-def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstream, axis=0):
+def sequential_adjoint(
+    decay: Tensor,
+    states: Tensor,
+    initial_state: Tensor,
+    cuts: Tensor | None,
+    holds: Tensor | None,
+    reverse: bool,
+    upstream: Tensor,
+    axis: int = 0,
+) -> tuple[Tensor, Tensor, Tensor]:
     """The gradient of `sequential`, in one loop the other way.
 
     With g the upstream gradient, the gradient for input t is
@@ -65,7 +86,7 @@ def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstr
         Gradients for decay, inputs and initial state.
     """
     planes, varying = states.shape[2], len(decay.shape) == 4
-    conjugate = () if varying else _conjugate(_planes(decay))
+    conjugate = [] if varying else _conjugate(_planes(decay))
     no_flags = ops.zeros_like(initial_state[:, 0, 0], dtype="bool")
     xs = {"state": _flat(states), **_flags(cuts, holds)}
     # What step t + 1 leaves for step t: l, the flags, and the decay or the sum of its gradients.
@@ -74,7 +95,7 @@ def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstr
     carry["decay" if varying else "sum"] = zeros
     values = {"adjoint": _flat(upstream)} | ({"decay": _flat(decay)} if varying else {})
 
-    def retreat(later, value, x, conjugate):
+    def retreat(later: Tensor, value: Tensor, x: Tensor, conjugate: Tensor) -> Any:
         flags = later.get("cut"), later.get("hold")
         factor = _conjugate(later["decay"]) if varying else conjugate
         carried = _carried(factor, later["adjoint"], *flags)
@@ -104,32 +125,34 @@ def sequential_adjoint(decay, states, initial_state, cuts, holds, reverse, upstr
     return decay_gradient, ops.reshape(written["adjoint"], ops.shape(states)), initial_gradient
 
 
-def _flags(cuts, holds):
+def _flags(cuts: Tensor | None, holds: Tensor | None) -> dict[str, Tensor]:
     """The flags that there are, by name."""
     return {name: flag for name, flag in (("cut", cuts), ("hold", holds)) if flag is not None}
 
 
-def _flat(values):
+def _flat(values: Tensor) -> Tensor:
     """`(..., planes, P)` as `(..., planes * P)`."""
     *leading, planes, features = ops.shape(values)
     return ops.reshape(values, (*leading, planes * features))
 
 
-def _split(values, planes):
+def _split(values: Tensor, planes: int) -> list[Tensor]:
     """The planes of `(..., planes * P)` as a list."""
     return ops.split(values, planes, axis=-1)
 
 
-def _planes(values):
+def _planes(values: Tensor) -> list[Tensor]:
     """The planes of `(..., planes, P)` as a list."""
     return [values[..., plane, :] for plane in range(values.shape[-2])]
 
 
-def _conjugate(planes):
+def _conjugate(planes: list[Tensor]) -> list[Tensor]:
     return [planes[0], *(-plane for plane in planes[1:])]
 
 
-def _carried(factor, state, cut, hold):
+def _carried(
+    factor: list[Tensor], state: list[Tensor], cut: Tensor | None, hold: Tensor | None
+) -> list[Tensor]:
     """What of a state comes through a step: `factor * state`, the state where held, 0 where cut."""
     if hold is not None:
         hold = ops.expand_dims(hold, -1)
@@ -141,7 +164,9 @@ def _carried(factor, state, cut, hold):
     return carried
 
 
-def _decay_part(state, adjoint, cut, hold):
+def _decay_part(
+    state: list[Tensor], adjoint: list[Tensor], cut: Tensor | None, hold: Tensor | None
+) -> list[Tensor]:
     """`conj(state) * adjoint`, 0 where the decay did not act."""
     part = multiply_planes(_conjugate(state), adjoint)
     for flag in (cut, hold):
@@ -151,7 +176,7 @@ def _decay_part(state, adjoint, cut, hold):
     return part
 
 
-def _shift(values, first, reverse, axis):
+def _shift(values: Tensor, first: Tensor, reverse: bool, axis: int) -> Tensor:
     """`values`, one step later, with `first` where the time of the recurrence begins."""
     first = ops.expand_dims(first, axis)
     rest = [slice(None)] * 4
