@@ -1,5 +1,7 @@
 """A transformer block over a window of the past, with resets."""
 
+from typing import Any, Unpack
+
 import keras
 from keras import ops
 
@@ -10,6 +12,7 @@ from keras_s5rl.layers.row_normalization import RowNormalization
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.layers.windowed_attention import windowed_attention
 from keras_s5rl.ops import rowwise
+from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -32,8 +35,8 @@ class AttentionBlock(SequenceLayer):
         dropout: Float in [0, 1), the rate on attention weights and after `gelu`. Defaults to `0.0`.
         seed: Integer, or `None` for Keras' global seed; all initial weights are drawn from it.
             Defaults to `None`.
-        **kwargs: `return_sequences`, `return_state`, `stateful`, `go_backwards`,
-            `zero_output_for_mask`, as for `S5`, and arguments of `keras.layers.Layer`.
+        return_sequences, return_state, stateful, go_backwards, zero_output_for_mask: As for `S5`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: Tensor `(batch, time, width)`.
@@ -69,8 +72,29 @@ class AttentionBlock(SequenceLayer):
     - Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021.
     """
 
-    def __init__(self, width, num_heads=4, context_length=128, dropout=0.0, seed=None, **kwargs):
-        super().__init__(seed=seed, **kwargs)
+    def __init__(
+        self,
+        width: int,
+        num_heads: int = 4,
+        context_length: int = 128,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        super().__init__(
+            return_sequences=return_sequences,
+            return_state=return_state,
+            stateful=stateful,
+            go_backwards=go_backwards,
+            zero_output_for_mask=zero_output_for_mask,
+            seed=seed,
+            **kwargs,
+        )
         check_positive_integers(width=width, num_heads=num_heads, context_length=context_length)
         if width % num_heads:
             raise ValueError(
@@ -84,7 +108,7 @@ class AttentionBlock(SequenceLayer):
         self.dropout = dropout
         seeds = iter(derive_seeds(seed, 6))
 
-        def dense(name, units, gain=1.0, activation=None):
+        def dense(name: str, units: int, gain: float = 1.0, activation: Any = None) -> Dense:
             return Dense(
                 units,
                 activation=activation,
@@ -93,7 +117,7 @@ class AttentionBlock(SequenceLayer):
                 name=name,
             )
 
-        def norm(name):
+        def norm(name: str) -> RowNormalization:
             return RowNormalization(epsilon=1e-5, dtype=self.dtype_policy, name=name)
 
         # These gains keep the variance: rows of a wide orthogonal matrix have length 1.
@@ -114,16 +138,20 @@ class AttentionBlock(SequenceLayer):
             )
 
     @property
-    def state_shapes(self):
+    def state_shapes(self) -> list[tuple[int, ...]]:
         past = self.context_length - 1
         return [(past, self.width), (past, self.width), (past,)]
 
-    def output_size(self, features):
+    def output_size(self, features: int) -> int:
         return self.width
 
     def build(
-        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
-    ):
+        self,
+        inputs_shape: Shape,
+        initial_state_shape: Shape | None = None,
+        resets_shape: Shape | None = None,
+        step_scale_shape: Shape | None = None,
+    ) -> None:
         if inputs_shape[-1] != self.width:
             raise ValueError(
                 f"`inputs` of an attention block should have `width` features, {self.width}: its "
@@ -142,8 +170,15 @@ class AttentionBlock(SequenceLayer):
         self.built = True
 
     def run(
-        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
-    ):
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         refuse_step_scale(self, step_scale)
         if 0 in inputs.shape[:2]:
             return inputs, states
@@ -169,7 +204,9 @@ class AttentionBlock(SequenceLayer):
         cached = ops.where(states[2] > 0, 0, -1)  # of the episode before the first reset, or empty
         episodes = ops.concatenate([ops.cast(cached, "int32"), episodes], axis=1)
         attended = windowed_attention(
-            *(self._split_heads(steps) for steps in (query, keys, values)),
+            self._split_heads(query),
+            self._split_heads(keys),
+            self._split_heads(values),
             episodes,
             self.context_length,
             drop=lambda weights: _drop(self.weight_dropout, weights, training),
@@ -184,18 +221,18 @@ class AttentionBlock(SequenceLayer):
         states = [self._newest(steps, kept, num_valid) for steps in (keys, values, valid)]
         return ops.flip(outputs, axis=0) if reverse else outputs, states
 
-    def _project(self, rows):
+    def _project(self, rows: Tensor) -> Tensor:
         return self.query_key_value(self.attention_norm(rows))
 
-    def _feed_forward(self, rows, training):
+    def _feed_forward(self, rows: Tensor, training: bool | None) -> Tensor:
         hidden = self.feed_forward_hidden(self.feed_forward_norm(rows))
         return self.feed_forward_output(_drop(self.hidden_dropout, hidden, training))
 
-    def _split_heads(self, steps):
+    def _split_heads(self, steps: Tensor) -> Tensor:
         size = self.width // self.num_heads
         return ops.reshape(steps, (*ops.shape(steps)[:2], self.num_heads, size))
 
-    def _newest(self, steps, kept, num_valid):
+    def _newest(self, steps: Tensor, kept: Tensor, num_valid: Tensor) -> Tensor:
         """The state that cached and new steps leave behind: zeros for those of earlier episodes."""
         past, features = self.context_length - 1, steps.shape[2:]
         kept = ops.reshape(kept, (*ops.shape(kept), *(1 for _ in features)))
@@ -208,7 +245,7 @@ class AttentionBlock(SequenceLayer):
             newest = ops.take_along_axis(steps, index, axis=1)
         return ops.reshape(newest, (ops.shape(steps)[0], past, *features))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "width": self.width,
@@ -218,17 +255,17 @@ class AttentionBlock(SequenceLayer):
         }
 
 
-def _drop(dropout, values, training):
+def _drop(dropout: Any, values: Tensor, training: bool | None) -> Tensor:
     return values if dropout is None else dropout(values, training=training)
 
 
-def _batch_major(steps, reverse):
+def _batch_major(steps: Tensor | None, reverse: bool) -> Tensor | None:
     if steps is None:
         return None
     return ops.swapaxes(ops.flip(steps, axis=0) if reverse else steps, 0, 1)
 
 
-def _valid_first(mask):
+def _valid_first(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The order of the steps in which the valid ones come first.
 
     Args:

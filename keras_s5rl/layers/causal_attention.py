@@ -1,11 +1,14 @@
 """A transformer over a window of the past, with resets."""
 
+from typing import Any, Unpack
+
 import keras
 
 from keras_s5rl.layers.attention_block import AttentionBlock
 from keras_s5rl.layers.checks import check_positive_integers, check_seed
 from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.layers.sequence_stack import SequenceStack
+from keras_s5rl.typing import LayerArguments
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -24,8 +27,8 @@ class CausalAttention(SequenceStack):
         dropout: Float in [0, 1), as for `AttentionBlock`. Defaults to `0.0`.
         seed: Integer, or `None` for Keras' global seed; all initial weights are drawn from it.
             Defaults to `None`.
-        **kwargs: `return_sequences`, `return_state`, `stateful`, `go_backwards`,
-            `zero_output_for_mask`, as for `S5`, and arguments of `keras.layers.Layer`.
+        return_sequences, return_state, stateful, go_backwards, zero_output_for_mask: As for `S5`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: Tensor `(batch, time, features)`.
@@ -64,14 +67,19 @@ class CausalAttention(SequenceStack):
 
     def __init__(
         self,
-        num_layers,
-        width,
-        num_heads=4,
-        context_length=128,
-        dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
+        num_layers: int,
+        width: int,
+        num_heads: int = 4,
+        context_length: int = 128,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         check_positive_integers(num_layers=num_layers)
         check_seed(seed)
         _, *block_seeds = derive_seeds(seed, 1 + num_layers)
@@ -87,13 +95,24 @@ class CausalAttention(SequenceStack):
             )
             for index, block_seed in enumerate(block_seeds)
         ]
-        super().__init__(blocks, width, normalize_output=True, seed=seed, **kwargs)
+        super().__init__(
+            blocks,
+            width,
+            normalize_output=True,
+            seed=seed,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            stateful=stateful,
+            go_backwards=go_backwards,
+            zero_output_for_mask=zero_output_for_mask,
+            **kwargs,
+        )
         self.num_layers = num_layers
         self.num_heads = num_heads
         self.context_length = context_length
         self.dropout = dropout
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["layers"], config["normalize_output"]
         return {

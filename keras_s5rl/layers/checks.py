@@ -2,15 +2,19 @@
 
 import math
 import numbers
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_s5rl.typing import Array, Shape, Tensor
+
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
-def check_positive_integers(**values):
+def check_positive_integers(**values: Any) -> None:
     """Raises a ValueError if one of these arguments is not a positive integer."""
     for name, value in values.items():
         integer = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
@@ -18,39 +22,39 @@ def check_positive_integers(**values):
             raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
 
 
-def check_booleans(**values):
+def check_booleans(**values: Any) -> None:
     """Raises a ValueError if one of these arguments is not `True` or `False`."""
     for name, value in values.items():
         if not isinstance(value, numbers.Integral | np.bool_) or value not in (0, 1):
             raise ValueError(f"`{name}` should be True or False. Received: {name}={value!r}")
 
 
-def check_number(name, value, expected, holds):
+def check_number(name: str, value: Any, expected: str, holds: Callable[[Any], bool]) -> None:
     """Raises a ValueError if an argument is not a finite number for which `holds(value)`."""
     number = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
     if not number or not math.isfinite(value) or not holds(value):
         raise ValueError(f"`{name}` should be {expected}. Received: {name}={value!r}")
 
 
-def check_choice(name, value, choices):
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
     """Raises a ValueError if an argument is none of these."""
     if value not in list(choices):
         raise ValueError(f"`{name}` should be one of {list(choices)}. Received: {name}={value!r}")
 
 
-def check_dropout(dropout):
+def check_dropout(dropout: Any) -> None:
     """Raises a ValueError if this is not a rate of dropout."""
     check_number("dropout", dropout, "in [0, 1)", lambda rate: 0 <= rate < 1)
 
 
-def check_seed(seed):
+def check_seed(seed: Any) -> None:
     """Raises a ValueError if initial weights cannot be drawn from this seed."""
     integer = isinstance(seed, numbers.Integral) and not isinstance(seed, bool | np.bool_)
     if seed is not None and (not integer or seed < 0):
         raise ValueError(f"`seed` should be an integer from 0, or None. Received: seed={seed!r}")
 
 
-def check_dtype(name, layer):
+def check_dtype(name: str, layer: Any) -> None:
     """Raises a ValueError if a layer's dtype policy is not one that the package computes in.
 
     Args:
@@ -68,7 +72,7 @@ def check_dtype(name, layer):
         )
 
 
-def check_features(inputs_shape):
+def check_features(inputs_shape: Shape) -> int:
     """Returns the features of inputs of this shape; raises a ValueError if they are not known."""
     if inputs_shape[-1] is None:
         raise ValueError(
@@ -78,14 +82,14 @@ def check_features(inputs_shape):
     return inputs_shape[-1]
 
 
-def check_real(name, values):
+def check_real(name: str, values: Tensor) -> None:
     """Raises a ValueError if a tensor does not hold real numbers."""
     dtype = keras.backend.standardize_dtype(values.dtype)
     if "complex" in dtype or dtype == "string":
         raise ValueError(f"`{name}` should hold real numbers. Received: {name}.dtype={dtype}")
 
 
-def as_flags(name, values):
+def as_flags(name: str, values: Tensor) -> Tensor:
     """The bool tensor of flags given as bools or as numbers 0 and 1.
 
     Where the numbers can be read, outside of compiled programs, others raise a ValueError.
@@ -102,7 +106,14 @@ def as_flags(name, values):
     return ops.cast(values, "bool")
 
 
-def _read(values):
+def as_float32(name: str, values: Tensor) -> Tensor:
+    """The float32 tensor of these numbers; raises a ValueError if they are not real."""
+    values = ops.convert_to_tensor(values)
+    check_real(name, values)
+    return ops.cast(values, "float32")
+
+
+def _read(values: Tensor) -> Array | None:
     """The numbers in a tensor, or `None` in a program that is being compiled."""
     try:
         return np.asarray(ops.convert_to_numpy(values))
@@ -110,7 +121,7 @@ def _read(values):
         return None
 
 
-def check_shape(name, values, expected, sizes):
+def check_shape(name: str, values: Tensor, expected: str, sizes: Sequence[int | None]) -> None:
     """Raises a ValueError if a static size of a tensor is not the one in `sizes`.
 
     Args:
@@ -129,7 +140,7 @@ def check_shape(name, values, expected, sizes):
         )
 
 
-def refuse_step_scale(layer, step_scale):
+def refuse_step_scale(layer: Any, step_scale: Tensor | None) -> None:
     """Raises a ValueError if a layer in discrete time is given step sizes."""
     if step_scale is not None:
         raise ValueError(
@@ -139,7 +150,7 @@ def refuse_step_scale(layer, step_scale):
         )
 
 
-def refuse_quantization(layer, mode):
+def refuse_quantization(layer: Any, mode: Any) -> NoReturn:
     """Raises a NotImplementedError, which `model.quantize` turns into a warning."""
     raise NotImplementedError(
         f"`quantize` does not reach {type(layer).__name__} of keras_s5rl: layer {layer.name!r} "

@@ -1,5 +1,8 @@
 """A dense layer whose products are those of the package."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +10,7 @@ from keras import ops
 from keras_s5rl.layers.checks import check_dtype, refuse_quantization
 from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.ops import product
+from keras_s5rl.typing import Shape, Tensor
 
 # Narrower products gain from being made one.
 _WIDE = 128
@@ -38,26 +42,28 @@ class Dense(DerivedWeights, keras.layers.Dense):
     (4, 2, 3)
     """
 
-    def add_weight(self, *args, **kwargs):
+    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         # Never cast: `product` rounds the kernel itself, behind its gradient.
         return super().add_weight(*args, **{**kwargs, "autocast": False})
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Shape) -> None:
         check_dtype("dtype", self)
         super().build(inputs_shape)
 
-    def quantize(self, mode=None, type_check=True, config=None):
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: Any = None
+    ) -> None:
         """Not implemented: raises an error that says so."""
         refuse_quantization(self, mode)
 
-    def derive_weights(self):
+    def derive_weights(self) -> Tensor:
         """The kernel in the dtype that its product is computed in."""
         return ops.cast(self.kernel, self.compute_dtype)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         return self._outputs(inputs, self._kernel_of_product(), self.bias)
 
-    def call_in_parts(self, inputs, parts):
+    def call_in_parts(self, inputs: Tensor, parts: int) -> list[Tensor]:
         """The outputs in equal parts.
 
         Wide parts are products of their own, which are as fast apart as together: together they
@@ -80,7 +86,7 @@ class Dense(DerivedWeights, keras.layers.Dense):
             for where in columns
         ]
 
-    def _outputs(self, inputs, kernel, bias):
+    def _outputs(self, inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         outputs = product(inputs, kernel)
         if bias is not None:
             outputs = outputs + ops.cast(bias, "float32")
@@ -88,12 +94,12 @@ class Dense(DerivedWeights, keras.layers.Dense):
             outputs = self.activation(outputs)
         return ops.cast(outputs, self.compute_dtype)
 
-    def _kernel_of_product(self):
+    def _kernel_of_product(self) -> Tensor:
         held = self.held_weights
         return ops.convert_to_tensor(self.kernel) if held is None else held
 
 
-def run_side_by_side(layers, inputs):
+def run_side_by_side(layers: Sequence[Dense], inputs: Tensor) -> list[Tensor]:
     """The outputs of layers that read the same inputs, from one product: one wide product is faster
     than several narrow ones, forward and in its gradients.
 

@@ -2,8 +2,12 @@
 
 from keras import ops
 
+from keras_s5rl.typing import Tensor
 
-def zero_order_hold(eigenvalue, step):
+
+def zero_order_hold(
+    eigenvalue: tuple[Tensor, Tensor], step: Tensor
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """`exp(z)` and `(exp(z) - 1) / lambda` for `z = lambda * step`: input constant over a step.
 
     Args:
@@ -23,7 +27,9 @@ def zero_order_hold(eigenvalue, step):
     return decay, _divide((rise, decay[1]), eigenvalue)
 
 
-def bilinear(eigenvalue, step):
+def bilinear(
+    eigenvalue: tuple[Tensor, Tensor], step: Tensor
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """`(1 + z/2) / (1 - z/2)` and `step / (1 - z/2)` for `z = lambda * step`: the trapezoidal rule.
 
     Args:
@@ -39,7 +45,7 @@ def bilinear(eigenvalue, step):
     return decay, _divide((step, ops.zeros_like(step)), denominator)
 
 
-def _divide(left, right):
+def _divide(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """The complex quotient of two pairs."""
     scale = 1.0 / (right[0] * right[0] + right[1] * right[1])
     return (

@@ -1,9 +1,16 @@
 """Weights of the S5 authors' Flax module, renamed and reordered as those of `S5`."""
 
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
 import numpy as np
 
+from keras_s5rl.typing import Array
 
-def convert_flax_parameters(params):
+_Layer = TypeVar("_Layer")
+
+
+def convert_flax_parameters(params: Mapping[str, Any]) -> dict[str, Array]:
     """Converts the parameters of one Flax S5 module.
 
     Args:
@@ -44,3 +51,23 @@ def convert_flax_parameters(params):
         "D": arrays["D"],
         "log_step": arrays["log_step"].reshape(-1),
     }
+
+
+def layer_from_flax(
+    layer_class: type[_Layer], params: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> _Layer:
+    """Builds a layer with the weights of one Flax S5 module.
+
+    Args:
+        layer_class: `S5`.
+        params: Mapping of arrays, as `convert_flax_parameters` takes it.
+        arguments: Keyword arguments of the layer; `state_size` comes from the arrays.
+    """
+    weights = convert_flax_parameters(params)
+    per_state = 2 if arguments.get("conjugate_symmetry", True) else 1
+    state_size = per_state * len(weights["lambda_re"])
+    layer: Any = layer_class(**{**arguments, "state_size": state_size})
+    layer.build((None, None, len(weights["D"])))
+    for name, value in weights.items():
+        getattr(layer, name).assign(value)
+    return layer

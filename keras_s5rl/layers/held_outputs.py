@@ -1,11 +1,16 @@
 """What a layer over time gives at masked steps: its last output again."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_s5rl import backend
+from keras_s5rl.typing import Tensor
 
 
-def hold_outputs(outputs, mask, resets=None, reverse=False):
+def hold_outputs(
+    outputs: Tensor, mask: Tensor | None, resets: Tensor | None = None, reverse: bool = False
+) -> Tensor:
     """Puts the last output since the last reset in the place of those at masked steps.
 
     Args:
@@ -32,7 +37,7 @@ def hold_outputs(outputs, mask, resets=None, reverse=False):
             resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
         steps["cut"] = resets
 
-    def advance(last, step):
+    def advance(last: Any, step: Any) -> Any:
         if resets is not None:
             last = ops.where(step["cut"], -1, last)
         last = ops.where(step["valid"], step["time"], last)

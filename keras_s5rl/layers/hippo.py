@@ -4,9 +4,13 @@ import functools
 
 import numpy as np
 
+from keras_s5rl.typing import Array
+
 
 @functools.lru_cache(maxsize=8)
-def hippo_eigenbasis(state_size, num_blocks=1, conjugate_symmetry=True):
+def hippo_eigenbasis(
+    state_size: int, num_blocks: int = 1, conjugate_symmetry: bool = True
+) -> tuple[Array, Array]:
     """Eigenvalues and eigenvectors of the normal part of the HiPPO-LegS matrix, in float64.
 
     HiPPO-LegS is `A_nk = -sqrt(2n+1) sqrt(2k+1)` below the diagonal, `-(n+1)` on it and 0 above.

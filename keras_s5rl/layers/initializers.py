@@ -1,15 +1,18 @@
 """Initial weights drawn by numpy, so that one seed gives the same weights on every backend."""
 
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_s5rl.layers.hippo import hippo_eigenbasis
+from keras_s5rl.typing import Array, Tensor
 
 
-def derive_seeds(seed, count):
+def derive_seeds(seed: int | None, count: int) -> list[int]:
     """Derives distinct seeds from one.
 
     Args:
@@ -38,20 +41,20 @@ class NumpyInitializer(keras.initializers.Initializer):
         seed: Integer, or `None` to draw from Python's `random`. Defaults to `None`.
     """
 
-    def __init__(self, seed=None):
+    def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
         (self._seed,) = derive_seeds(seed, 1)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Tensor:
         values = self.draw(np.random.default_rng(self._seed), tuple(shape))
         dtype = keras.backend.floatx() if dtype is None else dtype
         return ops.convert_to_tensor(values.astype("float32"), dtype=dtype)
 
-    def draw(self, generator, shape):
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Array:
         """Returns a float64 array of `shape`, drawn from a `numpy.random.Generator`."""
         raise NotImplementedError(f"`draw` is for {type(self).__name__} to define.")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed}
 
 
@@ -70,14 +73,14 @@ class Normal(NumpyInitializer):
     (3,)
     """
 
-    def __init__(self, stddev=1.0, seed=None):
+    def __init__(self, stddev: float = 1.0, seed: int | None = None) -> None:
         super().__init__(seed)
         self.stddev = stddev
 
-    def draw(self, generator, shape):
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Array:
         return self.stddev * generator.normal(size=shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"stddev": self.stddev, **super().get_config()}
 
 
@@ -96,18 +99,18 @@ class Orthogonal(NumpyInitializer):
     (3, 2)
     """
 
-    def __init__(self, gain=1.0, seed=None):
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
         super().__init__(seed)
         self.gain = gain
 
-    def draw(self, generator, shape):
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Array:
         rows, columns = shape
         matrix = generator.normal(size=(max(shape), min(shape)))
         basis, triangle = np.linalg.qr(matrix)
         basis = basis * np.sign(np.diagonal(triangle))  # uniform over orthogonal matrices
         return self.gain * (basis if rows >= columns else basis.T)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain, **super().get_config()}
 
 
@@ -127,15 +130,15 @@ class LogUniform(NumpyInitializer):
     (3,)
     """
 
-    def __init__(self, minval=1e-3, maxval=1e-1, seed=None):
+    def __init__(self, minval: float = 1e-3, maxval: float = 1e-1, seed: int | None = None) -> None:
         super().__init__(seed)
         self.minval = minval
         self.maxval = maxval
 
-    def draw(self, generator, shape):
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Array:
         return generator.uniform(np.log(self.minval), np.log(self.maxval), size=shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"minval": self.minval, "maxval": self.maxval, **super().get_config()}
 
 
@@ -155,21 +158,21 @@ class HippoEigenvalues(keras.initializers.Initializer):
     -0.5
     """
 
-    def __init__(self, part, num_blocks=1, conjugate_symmetry=True):
+    def __init__(self, part: str, num_blocks: int = 1, conjugate_symmetry: bool = True) -> None:
         if part not in ("real", "imaginary"):
             raise ValueError(f"`part` should be 'real' or 'imaginary'. Received: part={part!r}")
         self.part = part
         self.num_blocks = num_blocks
         self.conjugate_symmetry = conjugate_symmetry
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Tensor:
         state_size = shape[0] * (2 if self.conjugate_symmetry else 1)
         values, _ = hippo_eigenbasis(state_size, self.num_blocks, self.conjugate_symmetry)
         values = values.real if self.part == "real" else values.imag
         dtype = keras.backend.floatx() if dtype is None else dtype
         return ops.convert_to_tensor(values.astype("float32"), dtype=dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "part": self.part,
             "num_blocks": self.num_blocks,
@@ -180,17 +183,19 @@ class HippoEigenvalues(keras.initializers.Initializer):
 class _HippoProjection(NumpyInitializer):
     """A random real matrix seen from the eigenbasis of the HiPPO matrix."""
 
-    def __init__(self, num_blocks=1, conjugate_symmetry=True, seed=None):
+    def __init__(
+        self, num_blocks: int = 1, conjugate_symmetry: bool = True, seed: int | None = None
+    ) -> None:
         super().__init__(seed)
         self.num_blocks = num_blocks
         self.conjugate_symmetry = conjugate_symmetry
 
-    def basis(self, num_states):
+    def basis(self, num_states: int) -> Array:
         """The eigenvectors as columns, complex `(state_size, num_states)`."""
         state_size = num_states * (2 if self.conjugate_symmetry else 1)
         return hippo_eigenbasis(state_size, self.num_blocks, self.conjugate_symmetry)[1]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "num_blocks": self.num_blocks,
             "conjugate_symmetry": self.conjugate_symmetry,
@@ -216,7 +221,7 @@ class HippoInputMatrix(_HippoProjection):
     (2, 4, 3)
     """
 
-    def draw(self, generator, shape):
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Array:
         _, num_states, features = shape
         basis = self.basis(num_states)
         weights = generator.normal(size=(len(basis), features)) / np.sqrt(features)
@@ -253,17 +258,17 @@ class HippoOutputMatrix(_HippoProjection):
 
     def __init__(
         self,
-        distribution="lecun_normal",
-        num_blocks=1,
-        conjugate_symmetry=True,
-        num_directions=1,
-        seed=None,
-    ):
+        distribution: str = "lecun_normal",
+        num_blocks: int = 1,
+        conjugate_symmetry: bool = True,
+        num_directions: int = 1,
+        seed: int | None = None,
+    ) -> None:
         super().__init__(num_blocks, conjugate_symmetry, seed)
         self.distribution = distribution
         self.num_directions = num_directions
 
-    def draw(self, generator, shape):
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Array:
         _, features, num_states = shape
         halves = [
             self._draw_direction(generator, features, num_states // self.num_directions)
@@ -272,7 +277,9 @@ class HippoOutputMatrix(_HippoProjection):
         matrix = np.concatenate(halves, axis=1)
         return np.stack([matrix.real, matrix.imag])
 
-    def _draw_direction(self, generator, features, num_states):
+    def _draw_direction(
+        self, generator: np.random.Generator, features: int, num_states: int
+    ) -> Array:
         if self.distribution == "complex_normal":
             parts = generator.normal(size=(2, features, num_states)) / np.sqrt(2)
             return parts[0] + 1j * parts[1]
@@ -284,7 +291,7 @@ class HippoOutputMatrix(_HippoProjection):
             parts = _truncated_normal(generator, shape) / np.sqrt(len(basis))
         return (parts[0] + 1j * parts[1]) @ basis
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "distribution": self.distribution,
             "num_directions": self.num_directions,
@@ -292,7 +299,7 @@ class HippoOutputMatrix(_HippoProjection):
         }
 
 
-def _truncated_normal(generator, shape):
+def _truncated_normal(generator: np.random.Generator, shape: Sequence[int]) -> Array:
     """Normal draws within two standard deviations, scaled to variance 1."""
     values = generator.normal(size=shape)
     while (outside := np.abs(values) > 2).any():

@@ -1,5 +1,8 @@
 """The linear recurrent unit (LRU), a diagonal recurrence trained in discrete time, with resets."""
 
+from collections.abc import Sequence
+from typing import Any, Unpack
+
 import keras
 from keras import ops
 
@@ -10,6 +13,7 @@ from keras_s5rl.layers.ring_eigenvalues import RingEigenvalues, check_ring
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, scale
 from keras_s5rl.ops.planes import planes_to_real, readout_kernel, real_to_planes
+from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -84,19 +88,19 @@ class LRU(DerivedWeights, SequenceLayer):
 
     def __init__(
         self,
-        state_size=256,
-        r_min=0.0,
-        r_max=1.0,
-        max_phase=6.283,
-        return_sequences=True,
-        return_state=False,
-        stateful=False,
-        go_backwards=False,
-        zero_output_for_mask=False,
-        implementation="auto",
-        seed=None,
-        **kwargs,
-    ):
+        state_size: int = 256,
+        r_min: float = 0.0,
+        r_max: float = 1.0,
+        max_phase: float = 6.283,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        implementation: str = "auto",
+        seed: int | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(
             return_sequences=return_sequences,
             return_state=return_state,
@@ -116,29 +120,33 @@ class LRU(DerivedWeights, SequenceLayer):
         self.implementation = implementation
 
     @property
-    def state_shapes(self):
+    def state_shapes(self) -> list[tuple[int, ...]]:
         return [(2, self.state_size)]
 
     @property
-    def single_state(self):
+    def single_state(self) -> bool:
         return True
 
-    def output_size(self, features):
+    def output_size(self, features: int) -> int:
         return features
 
     def build(
-        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
-    ):
+        self,
+        inputs_shape: Shape,
+        initial_state_shape: Shape | None = None,
+        resets_shape: Shape | None = None,
+        step_scale_shape: Shape | None = None,
+    ) -> None:
         features, states = check_features(inputs_shape), self.state_size
         ring_seed, *seeds = derive_seeds(self.seed, 4)
 
-        def add(name, shape, initializer):
+        def add(name: str, shape: Sequence[int], initializer: Any) -> Any:
             # Float32 and never cast: eigenvalues close to 1 do not fit in a half-precision number.
             return self.add_weight(
                 shape=shape, initializer=initializer, dtype="float32", autocast=False, name=name
             )
 
-        def add_ring(part):
+        def add_ring(part: str) -> Any:
             initializer = RingEigenvalues(
                 part, self.r_min, self.r_max, self.max_phase, seed=ring_seed
             )
@@ -154,8 +162,15 @@ class LRU(DerivedWeights, SequenceLayer):
         self.built = True
 
     def run(
-        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
-    ):
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         refuse_step_scale(self, step_scale)
         if inputs.shape[0] == 0:
             return inputs, states
@@ -174,18 +189,18 @@ class LRU(DerivedWeights, SequenceLayer):
         outputs = outputs + scale(inputs, self.D)
         return ops.cast(outputs, self.compute_dtype), [history[0 if reverse else -1]]
 
-    def derive_weights(self):
+    def derive_weights(self) -> tuple[Tensor, ...]:
         """The decay, and both kernels in the dtype that their products are computed in."""
         decay, *kernels = self._derive()
         return decay, *(ops.cast(kernel, self.compute_dtype) for kernel in kernels)
 
-    def _derive(self):
+    def _derive(self) -> tuple[Tensor, Tensor, Tensor]:
         radius, angle = ops.exp(-ops.exp(self.nu_log)), ops.exp(self.theta_log)
         decay = ops.stack([radius * ops.cos(angle), radius * ops.sin(angle)])
         kernel = ops.exp(self.gamma_log) * ops.transpose(self.B, (2, 0, 1))
         return decay, kernel, readout_kernel(self.C)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "state_size": self.state_size,

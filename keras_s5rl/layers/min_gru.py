@@ -1,5 +1,8 @@
 """The minimal gated recurrent unit (minGRU), whose gates do not see the state, with resets."""
 
+from collections.abc import Sequence
+from typing import Any, Unpack
+
 import keras
 from keras import ops
 
@@ -8,6 +11,7 @@ from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Normal, derive_seeds
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, product
+from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -75,16 +79,16 @@ class MinGRU(DerivedWeights, SequenceLayer):
 
     def __init__(
         self,
-        units,
-        return_sequences=True,
-        return_state=False,
-        stateful=False,
-        go_backwards=False,
-        zero_output_for_mask=False,
-        implementation="auto",
-        seed=None,
-        **kwargs,
-    ):
+        units: int,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        implementation: str = "auto",
+        seed: int | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(
             return_sequences=return_sequences,
             return_state=return_state,
@@ -100,23 +104,27 @@ class MinGRU(DerivedWeights, SequenceLayer):
         self.implementation = implementation
 
     @property
-    def state_shapes(self):
+    def state_shapes(self) -> list[tuple[int, ...]]:
         return [(self.units,)]
 
     @property
-    def single_state(self):
+    def single_state(self) -> bool:
         return True
 
-    def output_size(self, features):
+    def output_size(self, features: int) -> int:
         return self.units
 
     def build(
-        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
-    ):
+        self,
+        inputs_shape: Shape,
+        initial_state_shape: Shape | None = None,
+        resets_shape: Shape | None = None,
+        step_scale_shape: Shape | None = None,
+    ) -> None:
         features = check_features(inputs_shape)
         (seed,) = derive_seeds(self.seed, 1)
 
-        def add(name, shape, initializer):
+        def add(name: str, shape: Sequence[int], initializer: Any) -> Any:
             return self.add_weight(
                 shape=shape, initializer=initializer, dtype="float32", autocast=False, name=name
             )
@@ -128,8 +136,15 @@ class MinGRU(DerivedWeights, SequenceLayer):
         self.built = True
 
     def run(
-        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
-    ):
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         refuse_step_scale(self, step_scale)
         if inputs.shape[0] == 0:
             return ops.zeros((0, ops.shape(inputs)[1], self.units), inputs.dtype), states
@@ -148,11 +163,11 @@ class MinGRU(DerivedWeights, SequenceLayer):
         )[:, :, 0]
         return ops.cast(history, self.compute_dtype), [history[0 if reverse else -1]]
 
-    def derive_weights(self):
+    def derive_weights(self) -> Tensor:
         """The kernel in the dtype that its product is computed in."""
         return ops.cast(self.kernel, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "units": self.units,

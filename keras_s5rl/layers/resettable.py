@@ -1,6 +1,8 @@
 """Any Keras RNN cell over time, with resets."""
 
 import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Self, Unpack
 
 import keras
 from keras import ops
@@ -8,6 +10,7 @@ from keras import ops
 from keras_s5rl import backend
 from keras_s5rl.layers.checks import check_dtype, check_features, refuse_step_scale
 from keras_s5rl.layers.sequence_layer import SequenceLayer
+from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -22,8 +25,9 @@ class Resettable(SequenceLayer):
     Args:
         cell: RNN cell, such as `keras.layers.GRUCell(64)`, or a list of cells, stacked: whatever
             `keras.layers.RNN` takes.
-        **kwargs: `return_sequences`, `return_state`, `stateful`, `go_backwards`,
-            `zero_output_for_mask`, as for `S5`, and arguments of `keras.layers.Layer`.
+        return_sequences, return_state, stateful, go_backwards, zero_output_for_mask: As for `S5`.
+        seed: Not used: the cells draw their weights. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: Tensor `(batch, time, features)`.
@@ -54,10 +58,28 @@ class Resettable(SequenceLayer):
     ((1, 3, 4), (1, 4))
     """
 
-    _layout = None
+    _layout: Any = None
 
-    def __init__(self, cell, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        seed: int | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        super().__init__(
+            return_sequences=return_sequences,
+            return_state=return_state,
+            stateful=stateful,
+            go_backwards=go_backwards,
+            zero_output_for_mask=zero_output_for_mask,
+            seed=seed,
+            **kwargs,
+        )
         if isinstance(cell, list | tuple):
             _check_cells(cell)
             cell = keras.layers.StackedRNNCells(list(cell), dtype="float32")
@@ -66,10 +88,10 @@ class Resettable(SequenceLayer):
         self.input_spec = keras.layers.InputSpec(min_ndim=3)  # a cell may read arrays
 
     @property
-    def state_shapes(self):
+    def state_shapes(self) -> list[tuple[int, ...]]:
         return self._state_layout()[1]
 
-    def output_size(self, features):
+    def output_size(self, features: int) -> int:
         size = getattr(self.cell, "output_size", None)
         if size is None:
             size = self.cell.state_size
@@ -81,13 +103,13 @@ class Resettable(SequenceLayer):
             )
         return size
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> Any:
         """The cells' states before an episode: a flat list of float32 tensors, batch first."""
         with _in_float32(self.cell):
             states = keras.tree.flatten(self._initial_states(batch_size))
         return [ops.cast(state, "float32") for state in states]
 
-    def _initial_states(self, batch_size):
+    def _initial_states(self, batch_size: Any) -> list[Any]:
         """The states as the cell takes them, made as `keras.layers.RNN` makes them."""
         if hasattr(self.cell, "get_initial_state"):
             states = self.cell.get_initial_state(batch_size=batch_size)
@@ -96,18 +118,22 @@ class Resettable(SequenceLayer):
         sizes = sizes if isinstance(sizes, list | tuple) else [sizes]
         return [ops.zeros((batch_size, size), dtype="float32") for size in sizes]
 
-    def _state_layout(self):
+    def _state_layout(self) -> tuple[Any, list[tuple[int, ...]]]:
         """The structure of the states that the cell takes, and their shapes as a flat list."""
         if self._layout is None:
             states = self._initial_states(1)
             shapes = [tuple(state.shape[1:]) for state in keras.tree.flatten(states)]
             layout = keras.tree.map_structure(lambda state: 0, states), shapes
-            vars(self)["_layout"] = layout  # past Keras, which would wrap it
+            self.__dict__["_layout"] = layout  # past Keras, which would wrap it
         return self._layout
 
     def build(
-        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
-    ):
+        self,
+        inputs_shape: Shape,
+        initial_state_shape: Shape | None = None,
+        resets_shape: Shape | None = None,
+        step_scale_shape: Shape | None = None,
+    ) -> None:
         check_features(inputs_shape)
         if isinstance(self.cell, keras.Layer) and not self.cell.built:
             self.cell.build((inputs_shape[0], *inputs_shape[2:]))
@@ -115,8 +141,15 @@ class Resettable(SequenceLayer):
         self.built = True
 
     def run(
-        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
-    ):
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         refuse_step_scale(self, step_scale)
         if 0 in inputs.shape[:2]:  # Keras' LSTM cannot on TensorFlow
             return self._no_outputs(inputs), states
@@ -125,7 +158,15 @@ class Resettable(SequenceLayer):
             outputs, states = self._run(inputs, states, resets, mask, reverse, training)
         return ops.cast(outputs, self.compute_dtype), states
 
-    def _run(self, inputs, states, resets, mask, reverse, training):
+    def _run(
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None,
+        mask: Tensor | None,
+        reverse: bool,
+        training: bool | None,
+    ) -> tuple[Tensor, list[Tensor]]:
         steps = {"inputs": inputs}
         if resets is not None:
             fresh = self.get_initial_state(ops.shape(inputs)[1])
@@ -138,7 +179,7 @@ class Resettable(SequenceLayer):
         # Under JAX what changes in a loop goes through it: the seeds of dropout inside the cell.
         seeds = _seeds(self.cell) if training else []
 
-        def advance(carry, step):
+        def advance(carry: Any, step: Any) -> Any:
             states, values = carry
             for seed, value in zip(seeds, values, strict=True):
                 seed.assign(value)
@@ -171,24 +212,26 @@ class Resettable(SequenceLayer):
             cell.reset_recurrent_dropout_mask()
         return outputs, states
 
-    def _call_cell(self, inputs, states, training):
+    def _call_cell(
+        self, inputs: Tensor, states: Any, training: bool | None
+    ) -> tuple[Tensor, list[Tensor]]:
         takes_training = getattr(self.cell, "_call_has_training_arg", False)
         kwargs = {"training": training} if takes_training else {}
         states = keras.tree.pack_sequence_as(self._state_layout()[0], states)
         outputs, states = self.cell(inputs, states, **kwargs)
         return outputs, [ops.cast(state, "float32") for state in keras.tree.flatten(states)]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["seed"]  # the cell has its own initializers
         return {**config, "cell": keras.saving.serialize_keras_object(self.cell)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "cell": keras.saving.deserialize_keras_object(config["cell"])})
 
 
-def _check_cells(cells):
+def _check_cells(cells: Sequence[Any]) -> None:
     for cell in cells:
         missing = [name for name in ("call", "state_size") if not hasattr(cell, name)]
         if missing:
@@ -202,19 +245,19 @@ def _check_cells(cells):
                 check_dtype("dtype of cell", layer)
 
 
-def _with_inner(cell):
+def _with_inner(cell: Any) -> list[Any]:
     """A cell and the layers inside it."""
     return list(cell._flatten_layers()) if isinstance(cell, keras.Layer) else [cell]
 
 
-def _seeds(cell):
+def _seeds(cell: Any) -> list[Any]:
     """The states of the seed generators in a cell: its variables that are no weights."""
     weights = {id(weight) for weight in getattr(cell, "weights", ())}
     return [state for state in getattr(cell, "variables", ()) if id(state) not in weights]
 
 
 @contextlib.contextmanager
-def _in_float32(cell):
+def _in_float32(cell: Any) -> Iterator[None]:
     """Within it a cell computes in float32; its policy, which others may use, stays its own."""
     halves = {
         layer: layer._dtype_policy
@@ -233,7 +276,7 @@ def _in_float32(cell):
             layer._dtype_policy = policy
 
 
-def _select(condition, chosen, other):
+def _select(condition: Tensor, chosen: list[Tensor], other: list[Tensor]) -> list[Tensor]:
     """Chooses between two lists of tensors by a bool tensor `(batch,)`."""
     return [
         ops.where(ops.reshape(condition, (-1, *(1,) * (len(a.shape) - 1))), a, b)

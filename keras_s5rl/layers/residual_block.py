@@ -1,14 +1,18 @@
 """A layer over time with what stands around it in a deep network."""
 
+from typing import Any, Self, Unpack
+
 import keras
 from keras import ops
 
 from keras_s5rl.layers.checks import check_choice, check_dropout, check_features
 from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.layers.inner_layer import check_inner_layer
 from keras_s5rl.layers.row_normalization import RowNormalization
-from keras_s5rl.layers.sequence_layer import SequenceLayer, check_inner_layer
+from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import rowwise
+from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 _ACTIVATIONS = ("full_glu", "half_glu1", "half_glu2", "gelu")
 _NORMS = (None, "pre", "post")
@@ -40,8 +44,8 @@ class ResidualBlock(SequenceLayer):
         dropout: Float in [0, 1), the rate after `gelu` and after the gate. Defaults to `0.0`.
         seed: Integer, or `None` for Keras' global seed; the initial weights of the gate are drawn
             from it. Defaults to `None`.
-        **kwargs: `return_sequences`, `return_state`, `stateful`, `go_backwards`,
-            `zero_output_for_mask`, as for `S5`, and arguments of `keras.layers.Layer`.
+        return_sequences, return_state, stateful, go_backwards, zero_output_for_mask: As for `S5`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: Tensor `(batch, time, features)`.
@@ -75,8 +79,29 @@ class ResidualBlock(SequenceLayer):
     # The attribute that holds the layer: its name in files of weights.
     _layer_attribute = "layer"
 
-    def __init__(self, layer, activation="full_glu", norm=None, dropout=0.0, seed=None, **kwargs):
-        super().__init__(seed=seed, **kwargs)
+    def __init__(
+        self,
+        layer: Any,
+        activation: str = "full_glu",
+        norm: str | None = None,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        super().__init__(
+            return_sequences=return_sequences,
+            return_state=return_state,
+            stateful=stateful,
+            go_backwards=go_backwards,
+            zero_output_for_mask=zero_output_for_mask,
+            seed=seed,
+            **kwargs,
+        )
         check_inner_layer("layer", layer)
         check_choice("activation", activation, _ACTIVATIONS)
         check_choice("norm", norm, _NORMS)
@@ -88,7 +113,9 @@ class ResidualBlock(SequenceLayer):
         if self.stateful:
             self._check_can_step()
         _, self._gate_seed, dropout_seed = derive_seeds(seed, 3)
-        self.gate = self.layer_norm = self.dropout_layer = None
+        self.gate: Any = None
+        self.layer_norm: Any = None
+        self.dropout_layer: Any = None
         if norm is not None:
             self.layer_norm = RowNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
         if dropout > 0:
@@ -96,27 +123,31 @@ class ResidualBlock(SequenceLayer):
                 dropout, seed=dropout_seed, dtype=self.dtype_policy, name="dropout"
             )
 
-    def _inner(self):
+    def _inner(self) -> Any:
         return getattr(self, self._layer_attribute)
 
     @property
-    def state_shapes(self):
+    def state_shapes(self) -> list[tuple[int, ...]]:
         return self._inner().state_shapes
 
     @property
-    def single_state(self):
+    def single_state(self) -> bool:
         return self._inner().single_state
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> Any:
         """The state of the layer inside before an episode."""
         return self._inner().get_initial_state(batch_size)
 
-    def output_size(self, features):
+    def output_size(self, features: int) -> int:
         return features
 
     def build(
-        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
-    ):
+        self,
+        inputs_shape: Shape,
+        initial_state_shape: Shape | None = None,
+        resets_shape: Shape | None = None,
+        step_scale_shape: Shape | None = None,
+    ) -> None:
         features = check_features(inputs_shape)
         layer = self._inner()
         if layer.output_size(features) != features:
@@ -142,29 +173,44 @@ class ResidualBlock(SequenceLayer):
         self.built = True
 
     def run(
-        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
-    ):
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         hidden, states = self._inner().run(
             self._enter(inputs), states, resets, mask, step_scale, reverse, training
         )
         return self._leave(inputs, hidden, training), states
 
-    def run_last(self, inputs, states, resets=None, step_scale=None, reverse=False, training=None):
+    def run_last(
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         hidden, states = self._inner().run_last(
             self._enter(inputs), states, resets, step_scale, reverse, training
         )
         return self._leave(inputs[0 if reverse else -1], hidden, training), states
 
-    def _enter(self, inputs):
+    def _enter(self, inputs: Tensor) -> Tensor:
         hidden = rowwise(self.layer_norm, inputs) if self.norm == "pre" else inputs
         return ops.cast(hidden, self._inner().compute_dtype)
 
-    def _leave(self, inputs, hidden, training):
+    def _leave(self, inputs: Tensor, hidden: Tensor, training: bool | None) -> Tensor:
         hidden = ops.cast(hidden, self.compute_dtype)
         outputs = inputs + rowwise(lambda rows: self._activate(rows, training), hidden)
         return rowwise(self.layer_norm, outputs) if self.norm == "post" else outputs
 
-    def _activate(self, rows, training):
+    def _activate(self, rows: Tensor, training: bool | None) -> Tensor:
         hidden = self._drop(ops.gelu(rows), training)
         if self.activation == "gelu":
             return hidden
@@ -175,13 +221,13 @@ class ResidualBlock(SequenceLayer):
             gate = self.gate(hidden)
         return self._drop(value * ops.sigmoid(gate), training)
 
-    def _drop(self, rows, training):
+    def _drop(self, rows: Tensor, training: bool | None) -> Tensor:
         return rows if self.dropout_layer is None else self.dropout_layer(rows, training=training)
 
-    def _check_can_step(self):
+    def _check_can_step(self) -> None:
         self._inner()._check_can_step()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "layer": keras.saving.serialize_keras_object(self._inner()),
@@ -191,7 +237,7 @@ class ResidualBlock(SequenceLayer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         if "layer" in config:  # a subclass may make its own
             config = {**config, "layer": keras.saving.deserialize_keras_object(config["layer"])}
         return cls(**config)

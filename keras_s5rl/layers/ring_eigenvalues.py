@@ -1,10 +1,14 @@
 """Eigenvalues drawn from a ring in the complex plane, as the initial weights of `LRU`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 
 from keras_s5rl.layers.checks import check_number
 from keras_s5rl.layers.initializers import NumpyInitializer
+from keras_s5rl.typing import Array
 
 _PARTS = ("nu_log", "theta_log", "gamma_log")
 
@@ -34,7 +38,14 @@ class RingEigenvalues(NumpyInitializer):
     True
     """
 
-    def __init__(self, part, r_min=0.0, r_max=1.0, max_phase=6.283, seed=None):
+    def __init__(
+        self,
+        part: str,
+        r_min: float = 0.0,
+        r_max: float = 1.0,
+        max_phase: float = 6.283,
+        seed: int | None = None,
+    ) -> None:
         super().__init__(seed)
         if part not in _PARTS:
             raise ValueError(f"`part` should be one of {list(_PARTS)}. Received: part={part!r}")
@@ -44,14 +55,14 @@ class RingEigenvalues(NumpyInitializer):
         self.r_max = r_max
         self.max_phase = max_phase
 
-    def draw(self, generator, shape):
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Array:
         share, turn = 1 - generator.random((2, *shape))  # in (0, 1]
         nu = -np.log(self.r_min**2 + share * (self.r_max**2 - self.r_min**2)) / 2
         if self.part == "theta_log":
             return np.log(self.max_phase * turn)
         return np.log(nu) if self.part == "nu_log" else np.log(-np.expm1(-2 * nu)) / 2
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "part": self.part,
             "r_min": self.r_min,
@@ -61,7 +72,7 @@ class RingEigenvalues(NumpyInitializer):
         }
 
 
-def check_ring(r_min, r_max, max_phase):
+def check_ring(r_min: float, r_max: float, max_phase: float) -> None:
     """Raises a ValueError unless these bound a ring inside the unit circle."""
     check_number("r_min", r_min, "a radius in [0, 1)", lambda radius: 0 <= radius < 1)
     check_number("r_max", r_max, f"in ({r_min}, 1], above `r_min`", lambda r: r_min < r <= 1)

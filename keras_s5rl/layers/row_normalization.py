@@ -1,11 +1,14 @@
 """Layer normalisation, written so that XLA fuses it."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_s5rl import backend
+from keras_s5rl.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -29,18 +32,20 @@ class RowNormalization(keras.layers.LayerNormalization):
     (4, 3)
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
         outputs = _normalization(self.epsilon)((ops.cast(inputs, "float32"), gamma, beta))
         return ops.cast(outputs, self.compute_dtype)
 
 
-def _normalize(epsilon, arguments, constants):
+def _normalize(epsilon: float, arguments: Tensor, constants: Tensor) -> Tensor:
     inputs, gamma, beta = arguments
     return _normalized(inputs, epsilon)[0] * gamma + beta
 
 
-def _tangent(epsilon, arguments, constants, result, tangents):
+def _tangent(
+    epsilon: float, arguments: Tensor, constants: Tensor, result: Tensor, tangents: Tensor
+) -> Tensor:
     """With the normalised inputs n and `'` for tangents, `n' = (x' - mean(x') - n mean(n x')) /
     sqrt(variance + epsilon)`."""
     inputs, gamma, _ = arguments
@@ -52,7 +57,9 @@ def _tangent(epsilon, arguments, constants, result, tangents):
     return gamma * turned + gamma_tangent * normalized + beta_tangent
 
 
-def _gradient(epsilon, arguments, constants, result, upstream):
+def _gradient(
+    epsilon: float, arguments: Tensor, constants: Tensor, result: Tensor, upstream: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """With the upstream gradient g, the normalised inputs n and h = gamma g, the gradient for x is
 
     (h - mean(h) - n mean(h n)) / sqrt(variance + epsilon)
@@ -69,7 +76,7 @@ def _gradient(epsilon, arguments, constants, result, upstream):
     return for_inputs, ops.sum(for_gamma, axis=leading), ops.sum(upstream, axis=leading)
 
 
-def _normalized(inputs, epsilon):
+def _normalized(inputs: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
     """The normalised last axis, and the reciprocal of its standard deviation."""
     centred = inputs - ops.mean(inputs, axis=-1, keepdims=True)
     variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
@@ -78,7 +85,7 @@ def _normalized(inputs, epsilon):
 
 
 @functools.cache
-def _normalization(epsilon):
+def _normalization(epsilon: float) -> Callable[..., Any]:
     """The normalisation with its derivatives, made once so that a backend compiles it once."""
     written = (functools.partial(f, epsilon) for f in (_normalize, _tangent, _gradient))
     return backend.custom_derivatives(*written)

@@ -1,5 +1,8 @@
 """S5: a diagonal state-space layer whose state can be set and reset inside the sequence."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, Unpack
+
 import keras
 from keras import ops
 
@@ -12,7 +15,7 @@ from keras_s5rl.layers.checks import (
 )
 from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.discretization import DISCRETIZATIONS
-from keras_s5rl.layers.flax_import import convert_flax_parameters
+from keras_s5rl.layers.flax_import import layer_from_flax
 from keras_s5rl.layers.initializers import (
     HippoEigenvalues,
     HippoInputMatrix,
@@ -24,6 +27,7 @@ from keras_s5rl.layers.initializers import (
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, scale
 from keras_s5rl.ops.planes import multiply, planes_to_real, readout_kernel, real_to_planes
+from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 _LARGEST_REAL_PART = -1e-4
 
@@ -120,31 +124,31 @@ class S5(DerivedWeights, SequenceLayer):
 
     def __init__(
         self,
-        state_size=256,
-        num_blocks=1,
-        discretization="zoh",
-        c_init="lecun_normal",
-        dt_min=1e-3,
-        dt_max=1e-1,
-        conjugate_symmetry=True,
-        clip_eigenvalues=False,
-        bidirectional=False,
-        step_rescale=1.0,
-        return_sequences=True,
-        return_state=False,
-        stateful=False,
-        go_backwards=False,
-        zero_output_for_mask=False,
-        implementation="auto",
-        seed=None,
-        b_regularizer=None,
-        c_regularizer=None,
-        d_regularizer=None,
-        b_constraint=None,
-        c_constraint=None,
-        d_constraint=None,
-        **kwargs,
-    ):
+        state_size: int = 256,
+        num_blocks: int = 1,
+        discretization: str = "zoh",
+        c_init: str = "lecun_normal",
+        dt_min: float = 1e-3,
+        dt_max: float = 1e-1,
+        conjugate_symmetry: bool = True,
+        clip_eigenvalues: bool = False,
+        bidirectional: bool = False,
+        step_rescale: float = 1.0,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        implementation: str = "auto",
+        seed: int | None = None,
+        b_regularizer: Any = None,
+        c_regularizer: Any = None,
+        d_regularizer: Any = None,
+        b_constraint: Any = None,
+        c_constraint: Any = None,
+        d_constraint: Any = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(
             return_sequences=return_sequences,
             return_state=return_state,
@@ -193,30 +197,34 @@ class S5(DerivedWeights, SequenceLayer):
             self._check_can_step()
 
     @property
-    def num_states(self):
+    def num_states(self) -> int:
         """The number P of complex states."""
         return self.state_size // 2 if self.conjugate_symmetry else self.state_size
 
     @property
-    def state_shapes(self):
+    def state_shapes(self) -> list[tuple[int, ...]]:
         return [(2, self.num_states)] * (2 if self.bidirectional else 1)
 
     @property
-    def single_state(self):
+    def single_state(self) -> bool:
         return not self.bidirectional
 
-    def output_size(self, features):
+    def output_size(self, features: int) -> int:
         return features
 
     def build(
-        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
-    ):
+        self,
+        inputs_shape: Shape,
+        initial_state_shape: Shape | None = None,
+        resets_shape: Shape | None = None,
+        step_scale_shape: Shape | None = None,
+    ) -> None:
         features = check_features(inputs_shape)
         states, directions = self.num_states, len(self.state_shapes)
-        blocks = {"num_blocks": self.num_blocks, "conjugate_symmetry": self.conjugate_symmetry}
+        blocks = self.num_blocks, self.conjugate_symmetry
         b_seed, c_seed, d_seed, step_seed = derive_seeds(self.seed, 4)
 
-        def add(name, shape, initializer):
+        def add(name: str, shape: Sequence[int], initializer: Any) -> Any:
             return self.add_weight(
                 name=name,
                 shape=shape,
@@ -228,13 +236,13 @@ class S5(DerivedWeights, SequenceLayer):
                 autocast=False,
             )
 
-        self.lambda_re = add("lambda_re", (states,), HippoEigenvalues("real", **blocks))
-        self.lambda_im = add("lambda_im", (states,), HippoEigenvalues("imaginary", **blocks))
-        self.B = add("B", (2, states, features), HippoInputMatrix(**blocks, seed=b_seed))
+        self.lambda_re = add("lambda_re", (states,), HippoEigenvalues("real", *blocks))
+        self.lambda_im = add("lambda_im", (states,), HippoEigenvalues("imaginary", *blocks))
+        self.B = add("B", (2, states, features), HippoInputMatrix(*blocks, seed=b_seed))
         self.C = add(
             "C",
             (2, features, directions * states),
-            HippoOutputMatrix(self.c_init, **blocks, num_directions=directions, seed=c_seed),
+            HippoOutputMatrix(self.c_init, *blocks, directions, seed=c_seed),
         )
         self.D = add("D", (features,), Normal(seed=d_seed))
         self.log_step = add(
@@ -245,17 +253,40 @@ class S5(DerivedWeights, SequenceLayer):
         self.built = True
 
     def run(
-        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
-    ):
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         results, states = self._solve(inputs, states, resets, mask, step_scale, reverse)
         return self._read_out(results, inputs), states
 
-    def run_last(self, inputs, states, resets=None, step_scale=None, reverse=False, training=None):
+    def run_last(
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         results, states = self._solve(inputs, states, resets, None, step_scale, reverse)
         last = 0 if reverse else -1
         return self._read_out([result[last] for result in results], inputs[last]), states
 
-    def _solve(self, inputs, states, resets, mask, step_scale, reverse):
+    def _solve(
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None,
+        mask: Tensor | None,
+        step_scale: Tensor | None,
+        reverse: bool,
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """The states at all steps, for each direction, and those after the last step."""
         decay, drive = self._drive(inputs, step_scale)
         results = [
@@ -267,7 +298,7 @@ class S5(DerivedWeights, SequenceLayer):
         lasts = (0, -1) if reverse else (-1, 0)
         return results, [result[last] for result, last in zip(results, lasts, strict=False)]
 
-    def _drive(self, inputs, step_scale):
+    def _drive(self, inputs: Tensor, step_scale: Tensor | None) -> tuple[Tensor, Tensor]:
         """The decay `(2, P)`, or one a step, and what is taken in `(time, batch, 2, P)`."""
         if step_scale is not None:
             decay, gain = self._discretize(step_scale[..., None])
@@ -276,11 +307,11 @@ class S5(DerivedWeights, SequenceLayer):
         decay, kernel = self._derive_drive() if self.held_weights is None else self.held_weights[:2]
         return decay, real_to_planes(inputs, kernel)
 
-    def _derive_drive(self):
+    def _derive_drive(self) -> tuple[Tensor, Tensor]:
         decay, gain = self._discretize(1.0)
         return decay, multiply(gain, ops.transpose(self.B, (2, 0, 1)))
 
-    def _discretize(self, step_scale):
+    def _discretize(self, step_scale: Tensor) -> tuple[Tensor, Tensor]:
         """Decay and gain for steps of this relative length, each `(..., 2, P)`."""
         real, imag = ops.convert_to_tensor(self.lambda_re), ops.convert_to_tensor(self.lambda_im)
         if self.clip_eigenvalues:
@@ -289,29 +320,29 @@ class S5(DerivedWeights, SequenceLayer):
         decay, gain = DISCRETIZATIONS[self.discretization]((real, imag), length)
         return ops.stack(decay, axis=-2), ops.stack(gain, axis=-2)
 
-    def _read_out(self, results, inputs):
+    def _read_out(self, results: list[Tensor], inputs: Tensor) -> Tensor:
         """`2 Re(C x) + D u`."""
         states = results[0] if self.single_state else ops.concatenate(results, axis=-1)
         kernel = self._derive_readout() if self.held_weights is None else self.held_weights[2]
         outputs = planes_to_real(states, kernel, self.compute_dtype) + scale(inputs, self.D)
         return ops.cast(outputs, self.compute_dtype)
 
-    def _derive_readout(self):
+    def _derive_readout(self) -> Tensor:
         return readout_kernel((2.0 if self.conjugate_symmetry else 1.0) * self.C)
 
-    def derive_weights(self):
+    def derive_weights(self) -> tuple[Tensor, ...]:
         """The decay, and both kernels in the dtype that their products are computed in."""
         decay, kernel = self._derive_drive()
         return decay, *(ops.cast(k, self.compute_dtype) for k in (kernel, self._derive_readout()))
 
-    def _check_can_step(self):
+    def _check_can_step(self) -> None:
         if self.bidirectional:
             raise ValueError(
                 "`step` and `stateful=True` need the past alone; a layer with `bidirectional=True` "
                 "reads the future too. Received: bidirectional=True"
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "state_size": self.state_size,
@@ -334,17 +365,11 @@ class S5(DerivedWeights, SequenceLayer):
         }
 
     @classmethod
-    def from_flax(cls, params, **kwargs):
+    def from_flax(cls, params: Mapping[str, Any], **kwargs: Any) -> Self:
         """Builds a layer that computes what a Flax module of the S5 authors computes.
 
         Args:
             params: Mapping of arrays, as `convert_flax_parameters` in `flax_import.py` takes it.
             **kwargs: Arguments of `S5`; `state_size` comes from the arrays.
         """
-        weights = convert_flax_parameters(params)
-        per_state = 2 if kwargs.get("conjugate_symmetry", True) else 1
-        layer = cls(**{**kwargs, "state_size": per_state * len(weights["lambda_re"])})
-        layer.build((None, None, len(weights["D"])))
-        for name, value in weights.items():
-            getattr(layer, name).assign(value)
-        return layer
+        return layer_from_flax(cls, params, kwargs)

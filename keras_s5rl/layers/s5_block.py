@@ -1,6 +1,7 @@
 """S5 with what stands around it in a deep network."""
 
 import inspect
+from typing import Any, Unpack
 
 import keras
 
@@ -9,18 +10,21 @@ from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.layers.residual_block import ResidualBlock
 from keras_s5rl.layers.s5 import S5
 from keras_s5rl.layers.sequence_layer import SequenceLayer
+from keras_s5rl.typing import LayerArguments
 
-# What is the layer's own; the rest, such as `return_sequences`, is for whatever stands around it.
+# What is the layer's own, and what is for whatever stands around it
 S5_ARGUMENTS = tuple(
     name
     for name in inspect.signature(S5.__init__).parameters
     if name not in inspect.signature(SequenceLayer.__init__).parameters
 )
-
-
-def take_s5_arguments(kwargs):
-    """Moves the arguments that are those of `S5` out of keyword arguments, into another dict."""
-    return {name: kwargs.pop(name) for name in S5_ARGUMENTS if name in kwargs}
+OUTER_ARGUMENTS = (
+    "return_sequences",
+    "return_state",
+    "stateful",
+    "go_backwards",
+    "zero_output_for_mask",
+)
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -34,7 +38,12 @@ class S5Block(ResidualBlock):
         dropout: Float in [0, 1), the rate after `gelu` and after the gate. Defaults to `0.0`.
         seed: Integer, or `None` for Keras' global seed; all initial weights are drawn from it.
             Defaults to `None`.
-        **kwargs: Arguments of `S5` and of `keras.layers.Layer`.
+        state_size, num_blocks, discretization, c_init, dt_min, dt_max, conjugate_symmetry,
+            clip_eigenvalues, bidirectional, step_rescale, return_sequences, return_state, stateful,
+            go_backwards, zero_output_for_mask, implementation: As for `S5`, with its defaults.
+        b_regularizer, c_regularizer, d_regularizer, b_constraint, c_constraint, d_constraint: As
+            for `S5`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments, input shape and output shape are those of `S5`. The output of a masked step is
     that of the whole block.
@@ -56,17 +65,48 @@ class S5Block(ResidualBlock):
 
     _layer_attribute = "s5"
 
-    def __init__(self, activation="full_glu", norm=None, dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        activation: str = "full_glu",
+        norm: str | None = None,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        state_size: int = 256,
+        num_blocks: int = 1,
+        discretization: str = "zoh",
+        c_init: str = "lecun_normal",
+        dt_min: float = 1e-3,
+        dt_max: float = 1e-1,
+        conjugate_symmetry: bool = True,
+        clip_eigenvalues: bool = False,
+        bidirectional: bool = False,
+        step_rescale: float = 1.0,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        implementation: str = "auto",
+        b_regularizer: Any = None,
+        c_regularizer: Any = None,
+        d_regularizer: Any = None,
+        b_constraint: Any = None,
+        c_constraint: Any = None,
+        d_constraint: Any = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        given = locals()
         check_seed(seed)
         layer = S5(
-            **take_s5_arguments(kwargs),
+            **{name: given[name] for name in S5_ARGUMENTS},
             seed=derive_seeds(seed, 1)[0],
             dtype=kwargs.get("dtype"),
             name="s5",
         )
-        super().__init__(layer, activation, norm, dropout, seed, **kwargs)
+        outer = {name: given[name] for name in OUTER_ARGUMENTS}
+        super().__init__(layer, activation, norm, dropout, seed, **outer, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["layer"]
         s5_config = self.s5.get_config()

@@ -1,11 +1,14 @@
 """A deep S5 network: encoder, blocks, and one last normalisation."""
 
+from typing import Any, Unpack
+
 import keras
 
 from keras_s5rl.layers.checks import check_positive_integers, check_seed
 from keras_s5rl.layers.initializers import derive_seeds
-from keras_s5rl.layers.s5_block import S5_ARGUMENTS, S5Block, take_s5_arguments
+from keras_s5rl.layers.s5_block import OUTER_ARGUMENTS, S5_ARGUMENTS, S5Block
 from keras_s5rl.layers.sequence_stack import SequenceStack
+from keras_s5rl.typing import LayerArguments
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -22,7 +25,12 @@ class S5Stack(SequenceStack):
         dropout: As for `S5Block`. Defaults to `0.0`.
         seed: Integer, or `None` for Keras' global seed; all initial weights are drawn from it.
             Defaults to `None`.
-        **kwargs: Arguments of `S5` and of `keras.layers.Layer`.
+        state_size, num_blocks, discretization, c_init, dt_min, dt_max, conjugate_symmetry,
+            clip_eigenvalues, bidirectional, step_rescale, return_sequences, return_state, stateful,
+            go_backwards, zero_output_for_mask, implementation: As for `S5`, with its defaults.
+        b_regularizer, c_regularizer, d_regularizer, b_constraint, c_constraint, d_constraint: As
+            for `S5`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: Tensor `(batch, time, features)`.
@@ -59,37 +67,66 @@ class S5Stack(SequenceStack):
 
     def __init__(
         self,
-        num_layers,
-        width,
-        activation="full_glu",
-        norm=None,
-        dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
+        num_layers: int,
+        width: int,
+        activation: str = "full_glu",
+        norm: str | None = None,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        state_size: int = 256,
+        num_blocks: int = 1,
+        discretization: str = "zoh",
+        c_init: str = "lecun_normal",
+        dt_min: float = 1e-3,
+        dt_max: float = 1e-1,
+        conjugate_symmetry: bool = True,
+        clip_eigenvalues: bool = False,
+        bidirectional: bool = False,
+        step_rescale: float = 1.0,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        implementation: str = "auto",
+        b_regularizer: Any = None,
+        c_regularizer: Any = None,
+        d_regularizer: Any = None,
+        b_constraint: Any = None,
+        c_constraint: Any = None,
+        d_constraint: Any = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        given = locals()
         check_positive_integers(num_layers=num_layers, width=width)
         check_seed(seed)
-        s5_arguments = take_s5_arguments(kwargs)
         _, *block_seeds = derive_seeds(seed, 1 + num_layers)
         blocks = [
             S5Block(
                 activation,
                 norm,
                 dropout,
-                **s5_arguments,
                 seed=block_seed,
+                **{name: given[name] for name in S5_ARGUMENTS},
                 dtype=kwargs.get("dtype"),
                 name=f"block_{index}",
             )
             for index, block_seed in enumerate(block_seeds)
         ]
-        super().__init__(blocks, width, normalize_output=norm == "pre", seed=seed, **kwargs)
+        super().__init__(
+            blocks,
+            width,
+            normalize_output=norm == "pre",
+            seed=seed,
+            **{name: given[name] for name in OUTER_ARGUMENTS},
+            **kwargs,
+        )
         self.num_layers = num_layers
         self.activation = activation
         self.norm = norm
         self.dropout = dropout
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["layers"], config["normalize_output"]
         block_config = self.blocks[0].get_config()

@@ -2,6 +2,8 @@
 
 import math
 import warnings
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 import keras
 from keras import ops
@@ -9,6 +11,7 @@ from keras import ops
 from keras_s5rl.layers.carried_states import CarriedStates
 from keras_s5rl.layers.checks import (
     as_flags,
+    as_float32,
     check_booleans,
     check_dtype,
     check_real,
@@ -17,9 +20,10 @@ from keras_s5rl.layers.checks import (
     refuse_quantization,
 )
 from keras_s5rl.layers.held_outputs import hold_outputs
+from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
-class SequenceLayer(CarriedStates, keras.layers.Layer):
+class SequenceLayer(CarriedStates):
     """Base class of the layers over time with resets. A subclass defines three things:
 
     - `state_shapes`: list with the shape of each state tensor, without the batch axis; known before
@@ -58,14 +62,14 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
 
     def __init__(
         self,
-        return_sequences=True,
-        return_state=False,
-        stateful=False,
-        go_backwards=False,
-        zero_output_for_mask=False,
-        seed=None,
-        **kwargs,
-    ):
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        seed: int | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         # Autocast would round a float32 state to the compute dtype on its way in.
         super().__init__(autocast=False, **kwargs)
         check_dtype("dtype", self)
@@ -87,13 +91,20 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=3)
 
     @property
-    def single_state(self):
+    def single_state(self) -> bool:
         """Whether the state is one tensor rather than a list."""
         return False
 
     def run(
-        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
-    ):
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         """Runs over a sequence, time-major, without the handling of outputs at masked steps.
 
         For stacks of layers and for learners that store time-major: the layer must be built.
@@ -113,7 +124,15 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         """
         raise NotImplementedError(f"`run` is for {type(self).__name__} to define.")
 
-    def run_last(self, inputs, states, resets=None, step_scale=None, reverse=False, training=None):
+    def run_last(
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         """`run` without a mask, for the output of the last step alone, `(batch, units)`.
 
         A layer whose read-out acts on each step by itself computes it for that step only.
@@ -128,7 +147,7 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         )
         return outputs[0 if reverse else -1], states
 
-    def step(self, inputs, reset, state):
+    def step(self, inputs: Tensor, reset: Tensor | None, state: Any) -> tuple[Tensor, Any]:
         """Runs one step: the same as a sequence of length 1.
 
         Args:
@@ -158,21 +177,21 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         outputs, states = self.run(ops.cast(inputs, self.compute_dtype)[None], states, reset)
         return outputs[0], states[0] if self.single_state else states
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> Any:
         """The state before an episode: float32 zeros, one tensor or a flat list, batch first."""
         states = [ops.zeros((batch_size, *shape), dtype="float32") for shape in self.state_shapes]
         return states[0] if self.single_state else states
 
     def call(
         self,
-        inputs,
-        initial_state=None,
-        resets=None,
-        step_scale=None,
-        mask=None,
-        training=None,
-        inputs_mask=None,
-    ):
+        inputs: Tensor,
+        initial_state: Tensor | None = None,
+        resets: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+        inputs_mask: Tensor | None = None,
+    ) -> Any:
         mask = inputs_mask if mask is None else mask
         check_real("inputs", inputs)
         if self.stateful:
@@ -189,7 +208,7 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         for name, values, convert in (
             ("resets", resets, as_flags),
             ("mask", mask, as_flags),
-            ("step_scale", step_scale, _as_float32),
+            ("step_scale", step_scale, as_float32),
         ):
             if values is not None:
                 values = convert(name, values)
@@ -203,7 +222,15 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
                 variable.assign(state)
         return (outputs, *states) if self.return_state else outputs
 
-    def _run_sequence(self, inputs, states, resets, mask, step_scale, training):
+    def _run_sequence(
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None,
+        mask: Tensor | None,
+        step_scale: Tensor | None,
+        training: bool | None,
+    ) -> tuple[Tensor, list[Tensor]]:
         """`run` over time-major inputs; the outputs as `call` returns them, and the last states."""
         backwards = self.go_backwards
         if inputs.shape[0] == 0:
@@ -223,14 +250,14 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
         outputs = ops.flip(outputs, axis=0) if backwards else outputs
         return ops.swapaxes(outputs, 0, 1), states
 
-    def _no_outputs(self, inputs):
+    def _no_outputs(self, inputs: Tensor) -> Tensor:
         """The outputs `(time, batch, units)` where time or batch is 0, a function of `inputs`."""
         rows = ops.reshape(inputs, (*ops.shape(inputs)[:2], math.prod(inputs.shape[2:])))
         return ops.matmul(
             rows, ops.zeros((rows.shape[2], self.output_size(rows.shape[2])), inputs.dtype)
         )
 
-    def _as_states(self, state, batch_size=None):
+    def _as_states(self, state: Any, batch_size: int | None = None) -> list[Tensor]:
         """The flat list of float32 tensors in a state, or in a list of states."""
         states = [ops.convert_to_tensor(value) for value in keras.tree.flatten(state)]
         self._check_states(states, batch_size)
@@ -248,7 +275,7 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
             )
         return [ops.cast(value, "float32") for value in states]
 
-    def _check_states(self, states, batch_size):
+    def _check_states(self, states: Sequence[Tensor], batch_size: int | None) -> None:
         shapes = self.state_shapes
         if len(states) != len(shapes):
             raise ValueError(
@@ -259,16 +286,22 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
             expected = f"{('batch', *shape)}, as `get_initial_state` gives it"
             check_shape("initial_state", value, expected, (batch_size, *shape))
 
-    def _check_can_step(self):
+    def _check_can_step(self) -> None:
         """Raises where a layer cannot run step by step, nor be stateful."""
 
-    def quantize(self, mode=None, type_check=True, config=None):
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: Any = None
+    ) -> None:
         """Not implemented: raises an error that says so."""
         refuse_quantization(self, mode)
 
     def compute_output_shape(
-        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
-    ):
+        self,
+        inputs_shape: Shape,
+        initial_state_shape: Shape | None = None,
+        resets_shape: Shape | None = None,
+        step_scale_shape: Shape | None = None,
+    ) -> Any:
         batch_size, time, *_, features = inputs_shape
         units = self.output_size(features)
         outputs = (batch_size, time, units) if self.return_sequences else (batch_size, units)
@@ -278,14 +311,14 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
 
     def compute_output_spec(
         self,
-        inputs,
-        initial_state=None,
-        resets=None,
-        step_scale=None,
-        mask=None,
-        training=None,
-        inputs_mask=None,
-    ):
+        inputs: Tensor,
+        initial_state: Tensor | None = None,
+        resets: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+        inputs_mask: Tensor | None = None,
+    ) -> Any:
         if initial_state is not None:
             self._check_states(keras.tree.flatten(initial_state), inputs.shape[0])
         for name, values in (("resets", resets), ("step_scale", step_scale), ("mask", mask)):
@@ -300,11 +333,11 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
             *(keras.KerasTensor(shape, dtype="float32") for shape in states),
         )
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
         mask = mask if self.return_sequences else None
         return (mask, *(None for _ in self.state_shapes)) if self.return_state else mask
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "return_sequences": self.return_sequences,
@@ -314,24 +347,3 @@ class SequenceLayer(CarriedStates, keras.layers.Layer):
             "zero_output_for_mask": self.zero_output_for_mask,
             "seed": self.seed,
         }
-
-
-def _as_float32(name, values):
-    values = ops.convert_to_tensor(values)
-    check_real(name, values)
-    return ops.cast(values, "float32")
-
-
-def check_inner_layer(name, layer):
-    """Raises a ValueError if a layer cannot stand inside another one, which runs it."""
-    if not isinstance(layer, SequenceLayer):
-        raise ValueError(
-            f"`{name}` takes a `SequenceLayer`, such as `S5`; wrap an RNN cell in `Resettable`. "
-            f"Received: {name}={layer!r}"
-        )
-    for flag in ("return_state", "stateful", "go_backwards", "zero_output_for_mask"):
-        if getattr(layer, flag):
-            raise ValueError(
-                f"`{flag}` belongs to the outermost layer: a layer inside another one cannot have "
-                f"its own. Received: {name} with {flag}=True"
-            )

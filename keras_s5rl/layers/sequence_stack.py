@@ -1,14 +1,19 @@
 """Layers over time one after the other, as one layer."""
 
+from collections.abc import Sequence
+from typing import Any, Self, Unpack
+
 import keras
 from keras import ops
 
 from keras_s5rl.layers.checks import check_booleans, check_features, check_positive_integers
 from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.layers.inner_layer import check_inner_layer
 from keras_s5rl.layers.row_normalization import RowNormalization
-from keras_s5rl.layers.sequence_layer import SequenceLayer, check_inner_layer
+from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import rowwise
+from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -27,8 +32,8 @@ class SequenceStack(SequenceLayer):
             Defaults to `False`.
         seed: Integer, or `None` for Keras' global seed; the initial weights of the encoder are
             drawn from it. Defaults to `None`.
-        **kwargs: `return_sequences`, `return_state`, `stateful`, `go_backwards`,
-            `zero_output_for_mask`, as for `S5`, and arguments of `keras.layers.Layer`.
+        return_sequences, return_state, stateful, go_backwards, zero_output_for_mask: As for `S5`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: Tensor `(batch, time, features)`.
@@ -58,8 +63,28 @@ class SequenceStack(SequenceLayer):
     ((2, 5, 8), [(2, 2, 8), (2, 8)])
     """
 
-    def __init__(self, layers, width, normalize_output=False, seed=None, **kwargs):
-        super().__init__(seed=seed, **kwargs)
+    def __init__(
+        self,
+        layers: Sequence[SequenceLayer],
+        width: int,
+        normalize_output: bool = False,
+        seed: int | None = None,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        super().__init__(
+            return_sequences=return_sequences,
+            return_state=return_state,
+            stateful=stateful,
+            go_backwards=go_backwards,
+            zero_output_for_mask=zero_output_for_mask,
+            seed=seed,
+            **kwargs,
+        )
         if not isinstance(layers, list | tuple) or not layers:
             raise ValueError(
                 f"`layers` should be a list of at least one layer. Received: layers={layers!r}"
@@ -87,22 +112,26 @@ class SequenceStack(SequenceLayer):
             )
 
     @property
-    def state_shapes(self):
+    def state_shapes(self) -> list[tuple[int, ...]]:
         return [shape for block in self.blocks for shape in block.state_shapes]
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> Any:
         """The states of all layers before an episode: a flat list, batch first."""
         return keras.tree.flatten([block.get_initial_state(batch_size) for block in self.blocks])
 
-    def output_size(self, features):
+    def output_size(self, features: int) -> int:
         features = self.width
         for block in self.blocks:
             features = block.output_size(features)
         return features
 
     def build(
-        self, inputs_shape, initial_state_shape=None, resets_shape=None, step_scale_shape=None
-    ):
+        self,
+        inputs_shape: Shape,
+        initial_state_shape: Shape | None = None,
+        resets_shape: Shape | None = None,
+        step_scale_shape: Shape | None = None,
+    ) -> None:
         self.encoder.build((None, check_features(inputs_shape)))
         features = self.width
         for block in self.blocks:
@@ -116,8 +145,15 @@ class SequenceStack(SequenceLayer):
         self.built = True
 
     def run(
-        self, inputs, states, resets=None, mask=None, step_scale=None, reverse=False, training=None
-    ):
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         return self._run(
             False,
             inputs,
@@ -129,7 +165,15 @@ class SequenceStack(SequenceLayer):
             training=training,
         )
 
-    def run_last(self, inputs, states, resets=None, step_scale=None, reverse=False, training=None):
+    def run_last(
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        resets: Tensor | None = None,
+        step_scale: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         return self._run(
             True,
             inputs,
@@ -140,7 +184,9 @@ class SequenceStack(SequenceLayer):
             training=training,
         )
 
-    def _run(self, last_only, inputs, states, **arguments):
+    def _run(
+        self, last_only: bool, inputs: Tensor, states: list[Tensor], **arguments: Any
+    ) -> tuple[Tensor, list[Tensor]]:
         outputs = rowwise(self.encoder, inputs)
         states, new_states = list(states), []
         for index, block in enumerate(self.blocks):
@@ -156,11 +202,11 @@ class SequenceStack(SequenceLayer):
             outputs = rowwise(self.last_norm, outputs)
         return outputs, new_states
 
-    def _check_can_step(self):
+    def _check_can_step(self) -> None:
         for block in self.blocks:
             block._check_can_step()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "layers": [keras.saving.serialize_keras_object(block) for block in self.blocks],
@@ -169,7 +215,7 @@ class SequenceStack(SequenceLayer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         if "layers" in config:  # a subclass may make its own
             layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
             config = {**config, "layers": layers}

@@ -1,11 +1,22 @@
 """Attention of each step to a window of the steps before it, in the same episode."""
 
+from collections.abc import Callable
+
 from keras import ops
+
+from keras_s5rl.typing import Tensor
 
 _BASE = 10_000.0
 
 
-def windowed_attention(queries, keys, values, episodes, context_length, drop=None):
+def windowed_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    episodes: Tensor,
+    context_length: int,
+    drop: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Softmax attention to the last `context_length` steps, with rotary positions.
 
         o_t = sum_s softmax_s(<R_t q_t, R_s k_s> / sqrt(size)) v_s
@@ -45,8 +56,7 @@ def windowed_attention(queries, keys, values, episodes, context_length, drop=Non
     """
     length = queries.shape[1]
     chunks = 0 if length is None else -(-length // context_length)
-    scores = None if length is None else length * (context_length - 1 + length)
-    if length is None or scores <= chunks * 2 * context_length**2:
+    if length is None or length * (context_length - 1 + length) <= chunks * 2 * context_length**2:
         return _attend(queries, keys, values, episodes, context_length, drop)
 
     rest = chunks * context_length - length  # filled up with steps that no query of before sees
@@ -60,7 +70,7 @@ def windowed_attention(queries, keys, values, episodes, context_length, drop=Non
     return outputs[:, :length]
 
 
-def rotate(features, positions):
+def rotate(features: Tensor, positions: Tensor) -> Tensor:
     """Rotary positions: turns features i and `size // 2 + i`, as a pair, by an angle.
 
         angle_i = position * 10000 ** (-2 i / size)
@@ -84,7 +94,14 @@ def rotate(features, positions):
     return ops.concatenate(turned, axis=-1)
 
 
-def _attend(queries, keys, values, episodes, context_length, drop):
+def _attend(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    episodes: Tensor,
+    context_length: int,
+    drop: Callable[[Tensor], Tensor] | None,
+) -> Tensor:
     """All queries against all keys; the queries are those of the last steps."""
     dtype = queries.dtype
     num_keys, size = ops.shape(keys)[1], queries.shape[-1]
@@ -116,18 +133,18 @@ def _attend(queries, keys, values, episodes, context_length, drop):
     return ops.cast(ops.where(broken[..., None, None], float("nan"), outputs), dtype)
 
 
-def _pad(steps, before, after):
+def _pad(steps: Tensor, before: int, after: int) -> Tensor:
     return ops.pad(steps, [(0, 0), (before, after), *[(0, 0)] * (len(steps.shape) - 2)])
 
 
-def _chunk(steps, chunks, length):
+def _chunk(steps: Tensor, chunks: int, length: int) -> Tensor:
     return ops.reshape(steps, (-1, chunks, length, *steps.shape[2:]))
 
 
-def _with_previous(chunks):
+def _with_previous(chunks: Tensor) -> Tensor:
     return _merge(ops.concatenate([chunks[:, :-1], chunks[:, 1:]], axis=2))
 
 
-def _merge(chunks):
+def _merge(chunks: Tensor) -> Tensor:
     """Chunks become rows of the batch."""
     return ops.reshape(chunks, (-1, *chunks.shape[2:]))
