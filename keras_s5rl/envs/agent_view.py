@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_s5rl.envs import spaces
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class AgentView(Environment):
@@ -38,7 +39,7 @@ class AgentView(Environment):
     (10,)
     """
 
-    def __init__(self, env, previous_action=True):
+    def __init__(self, env: Environment, previous_action: bool = True) -> None:
         self.env = env
         self.previous_action = previous_action
         self.action_space = env.action_space
@@ -56,10 +57,10 @@ class AgentView(Environment):
         )
         self._null_action = spaces.null_value(env.action_space)
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         return self.env.draw_initial(key, num_envs)
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         state = self.env.initial(draws)
         num_envs = ops.shape(keras.tree.flatten(state)[0])[0]
         null_action = ops.convert_to_tensor(self._null_action)
@@ -69,10 +70,12 @@ class AgentView(Environment):
             "is_first": ops.ones((num_envs,), dtype="bool"),
         }
 
-    def draw_step(self, key, num_envs):
+    def draw_step(self, key: Tensor, num_envs: int) -> Tensors:
         return self.env.draw_step(key, num_envs)
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         env_state, reward, terminated, truncated = self.env.transition(
             state["env"], spaces.clip(self.action_space, action), draws
         )
@@ -83,7 +86,7 @@ class AgentView(Environment):
         }
         return state, reward, terminated, truncated
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         parts = [spaces.flatten(self.env.observation_space, self.env.observation(state["env"]))]
         if self.previous_action:
             parts.append(spaces.flatten(self.env.action_space, state["previous_action"]))
@@ -91,8 +94,8 @@ class AgentView(Environment):
         parts.append(ops.stack([1.0 - is_first, is_first], axis=1))
         return ops.concatenate(parts, axis=1)
 
-    def discount(self, state):
+    def discount(self, state: Tensors) -> Tensor:
         return self.env.discount(state["env"])
 
-    def info(self, state):
+    def info(self, state: Tensors) -> Tensors:
         return self.env.info(state["env"])

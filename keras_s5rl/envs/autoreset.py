@@ -5,6 +5,8 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 _NEVER = 2**31 - 1
 
@@ -44,11 +46,11 @@ class AutoReset:
     (4, 10)
     """
 
-    def __init__(self, env):
+    def __init__(self, env: Environment) -> None:
         check_positive_integer("max_episode_steps", env.max_episode_steps)
         self.env = env
 
-    def initial(self, key, num_envs, stagger_starts=False):
+    def initial(self, key: Tensor, num_envs: int, stagger_starts: bool = False) -> Tensors:
         """Starts the first episodes.
 
         Args:
@@ -82,11 +84,11 @@ class AutoReset:
             "num_steps": ops.zeros((), dtype="int32"),
         }
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         """Returns the observation of every environment; after an end, that of the new episode."""
         return self.env.observation(state["env"])
 
-    def step(self, state, action):
+    def step(self, state: Tensors, action: Tensor) -> tuple[Tensors, Tensors]:
         """Takes one step in every environment and restarts those whose episode ended.
 
         Args:
@@ -142,11 +144,11 @@ class AutoReset:
         }
         return state, transition
 
-    def _refill(self, state, done):
+    def _refill(self, state: Tensors, done: Tensor) -> tuple[Tensors, Tensor]:
         """Returns the pool and how many rows of it are used; a new pool if too few are left."""
         num_envs = ops.shape(done)[0]
 
-        def redraw():
+        def redraw() -> tuple[Tensors, Tensor]:
             pool = self.env.initial(self.env.draw_initial(_step_key(state, 1), num_envs))
             return pool, ops.zeros_like(state["num_used"])
 
@@ -156,10 +158,12 @@ class AutoReset:
             lambda: (state["pool"], state["num_used"]),
         )
 
-    def _restart(self, env_state, pool, num_used, done):
+    def _restart(
+        self, env_state: Tensors, pool: Tensors, num_used: Tensor, done: Tensor
+    ) -> Tensors:
         """Gives the environments that are done the next rows of the pool, in order."""
 
-        def restart():
+        def restart() -> Tensors:
             rank = ops.cumsum(ops.cast(done, "int32")) - 1
             row = ops.clip(num_used + rank, 0, ops.shape(done)[0] - 1)
             fresh = keras.tree.map_structure(lambda tensor: ops.take(tensor, row, axis=0), pool)
@@ -168,7 +172,9 @@ class AutoReset:
         return backend.cond(ops.any(done), restart, lambda: env_state)
 
 
-def apply_time_limit(max_episode_steps, num_steps, terminated, truncated):
+def apply_time_limit(
+    max_episode_steps: int, num_steps: Tensor, terminated: Tensor, truncated: Tensor
+) -> Tensor:
     """Truncates the episodes that have not ended by themselves in `max_episode_steps` steps.
 
     Args:
@@ -183,16 +189,16 @@ def apply_time_limit(max_episode_steps, num_steps, terminated, truncated):
     return ops.logical_or(truncated, is_over)
 
 
-def _step_key(state, purpose):
+def _step_key(state: Tensors, purpose: int) -> Tensor:
     # Keys come from counting the steps, so that a step that draws nothing computes none.
     return random.fold_in(random.fold_in(state["key"], state["num_steps"]), purpose)
 
 
-def _count(flags):
+def _count(flags: Tensor) -> Tensor:
     return ops.sum(ops.cast(flags, "int32"))
 
 
-def select_envs(flags, chosen, other):
+def select_envs(flags: Tensor, chosen: Tensors, other: Tensors) -> Tensors:
     """Takes the state of each environment from `chosen` where its flag is set, else from `other`.
 
     Args:
@@ -204,7 +210,7 @@ def select_envs(flags, chosen, other):
         State of the same structure. It is a selection: nothing of the other one comes through.
     """
 
-    def select(chosen, other):
+    def select(chosen: Tensor, other: Tensor) -> Tensor:
         mask = ops.reshape(flags, (-1, *[1] * (len(other.shape) - 1)))
         return ops.where(mask, chosen, other)
 

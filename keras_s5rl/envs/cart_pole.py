@@ -6,6 +6,8 @@ pole's angle (rad, 0 is upright) and angular speed.
 
 from keras import ops
 
+from keras_s5rl.typing import Tensor
+
 MAX_POSITION = 2.4
 MAX_ANGLE = 0.20943951023931953  # 12 degrees
 
@@ -18,7 +20,7 @@ _FORCE = 10.0
 _TIME_STEP = 0.02
 
 
-def push(physics, to_the_right):
+def push(physics: Tensor, to_the_right: Tensor) -> Tensor:
     """Pushes the carts with 10 N for 0.02 s.
 
     With `F = +10 N` or `-10 N`, and with all right-hand sides from the old state
@@ -53,7 +55,7 @@ def push(physics, to_the_right):
     return ops.stack([x, x_speed, angle, angle_speed], axis=1)
 
 
-def has_fallen(physics):
+def has_fallen(physics: Tensor) -> Tensor:
     """Says which carts have left the track (`|x| > 2.4`) or lean by over 12 degrees: bool
     `(num_envs,)`."""
     left = ops.abs(physics[:, 0]) > MAX_POSITION

@@ -1,6 +1,10 @@
 """`Environment`: the protocol of every environment, as a small base class."""
 
+from collections.abc import Sequence
+
 from keras import ops
+
+from keras_s5rl.typing import Space, Tensor, Tensors
 
 
 class Environment:
@@ -40,12 +44,12 @@ class Environment:
     (8,)
     """
 
-    observation_space = None
-    action_space = None
-    max_episode_steps = None
-    tasks = ()
+    observation_space: Space = None
+    action_space: Space = None
+    max_episode_steps: int = None  # type: ignore[assignment]  # a subclass sets it
+    tasks: Sequence[str] = ()
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         """Draws everything random about the start of an episode.
 
         Args:
@@ -58,15 +62,17 @@ class Environment:
         """
         raise NotImplementedError(f"`{type(self).__name__}` should define `draw_initial`.")
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         """Returns the state at the start of the episodes of `draws`, a dict of tensors."""
         raise NotImplementedError(f"`{type(self).__name__}` should define `initial`.")
 
-    def draw_step(self, key, num_envs):
+    def draw_step(self, key: Tensor, num_envs: int) -> Tensors:
         """Draws everything random about one step; `{}` where a step holds nothing random."""
         return {}
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         """Takes one step in every environment.
 
         Args:
@@ -80,11 +86,11 @@ class Environment:
         """
         raise NotImplementedError(f"`{type(self).__name__}` should define `transition`.")
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         """Returns the observation of `state`, a tensor in the format of `observation_space`."""
         raise NotImplementedError(f"`{type(self).__name__}` should define `observation`.")
 
-    def discount(self, state):
+    def discount(self, state: Tensors) -> Tensor:
         """Returns 0 where the return ends at `state`, else 1: float32 `(num_envs,)`, as in dm_env.
 
         The default is `1 - state["terminated"]`: a state says whether its episode has terminated.
@@ -92,7 +98,7 @@ class Environment:
         """
         return 1.0 - ops.cast(state["terminated"], "float32")
 
-    def info(self, state):
+    def info(self, state: Tensors) -> Tensors:
         """Returns what the reference tells about `state` beside the observation.
 
         It is for people and for logs: a policy does not see it.

@@ -1,6 +1,7 @@
 """`check_environment`: whether an object keeps the protocol of `Environment`."""
 
 import copy
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.autoreset import select_envs
 from keras_s5rl.envs.gymnasium.values import single_value
 from keras_s5rl.envs.registry import is_built_in
+from keras_s5rl.typing import Array, Tensor, Tensors
 
 _ATTRIBUTES = ("observation_space", "action_space", "max_episode_steps")
 _METHODS = (
@@ -21,7 +23,7 @@ _METHODS = (
 )
 
 
-def check_environment(env, num_envs=3, num_steps=0, seed=0):
+def check_environment(env: Any, num_envs: int = 3, num_steps: int = 0, seed: int = 0) -> None:
     """Checks that an object is an environment, as `keras_s5rl.envs.Environment` describes it.
 
     Its attributes are checked, and of its methods presence, structure, shapes and dtypes of what
@@ -66,13 +68,13 @@ def check_environment(env, num_envs=3, num_steps=0, seed=0):
         _play(env, num_envs, num_steps, seed)
 
 
-def check_unless_built_in(env):
+def check_unless_built_in(env: Any) -> None:
     """Runs `check_environment`, unless the class of `env` is the package's, whose tests do."""
     if not is_built_in(env):
         check_environment(env)
 
 
-def _check_attributes(env):
+def _check_attributes(env: Any) -> None:
     if isinstance(env, type):
         raise ValueError(
             "`env` should be an environment, not the class of one. Make an object of it. Received: "
@@ -102,15 +104,15 @@ def _check_attributes(env):
 class _Methods:
     """Calls the methods of an environment for `num_envs` of it, and checks what they return."""
 
-    def __init__(self, env, num_envs):
+    def __init__(self, env: Any, num_envs: int) -> None:
         self._env = env
         self._num_envs = num_envs
 
-    def take_one_step(self, key, action):
+    def take_one_step(self, key: Tensor, action: Tensor) -> None:
         state, _ = self.start(key)
         self.step(state, key, action)
 
-    def start(self, key):
+    def start(self, key: Tensor) -> tuple[Tensors, Tensors]:
         """Returns the state at the start of the episodes, and what is seen of it."""
         draws = self._call("draw_initial", key, self._num_envs)
         self._check_rows("draw_initial", draws)
@@ -120,7 +122,7 @@ class _Methods:
             self._fail("initial", "a dict of at least one tensor", "state={}")
         return state, self._look(state)
 
-    def step(self, state, key, action):
+    def step(self, state: Tensors, key: Tensor, action: Tensor) -> tuple[Tensors, Tensors]:
         """Returns the state after a step, and what is seen of it and of the step."""
         draws = self._call("draw_step", key, self._num_envs)
         self._check_rows("draw_step", draws)
@@ -136,7 +138,7 @@ class _Methods:
             self._check_tensor("transition", name, value, dtype)
         return state, {**outcome, **self._look(state)}
 
-    def _look(self, state):
+    def _look(self, state: Tensors) -> Tensors:
         like = spaces.null_value(self._env.observation_space)
         observation = self._call("observation", state)
         self._check_tensor("observation", "observation", observation, like.dtype.name, like.shape)
@@ -148,7 +150,7 @@ class _Methods:
             self._check_tensor("info", "task", info.get("task"), "int32")
         return {"observation": observation, "discount": discount}
 
-    def _call(self, method, *arguments):
+    def _call(self, method: str, *arguments: Any) -> Any:
         before = keras.tree.flatten(arguments)
         try:
             returned = getattr(self._env, method)(*arguments)
@@ -166,7 +168,7 @@ class _Methods:
             )
         return returned
 
-    def _check_rows(self, method, structure):
+    def _check_rows(self, method: str, structure: Any) -> None:
         """Checks for a dict of tensors with leading axis `num_envs`."""
         expected = f"a dict of tensors with leading axis {self._num_envs}, one row an environment"
         if not isinstance(structure, dict):
@@ -175,7 +177,7 @@ class _Methods:
             if not (_is_tensor(leaf) and len(leaf.shape) > 0 and leaf.shape[0] == self._num_envs):
                 self._fail(method, expected, f"{path}={_describe(leaf)}")
 
-    def _check_state(self, before, after):
+    def _check_state(self, before: Any, after: Any) -> None:
         """Checks that the state after a transition is like the one before."""
         self._check_rows("transition", after)
         before, after = _leaves(before), _leaves(after)
@@ -187,35 +189,37 @@ class _Methods:
                 expected = "a state with the names, shapes and dtypes of the one that it was given"
                 self._fail("transition", f"{expected} ({path}={given})", f"{path}={returned}")
 
-    def _check_tensor(self, method, name, tensor, dtype, shape=()):
+    def _check_tensor(
+        self, method: str, name: str, tensor: Any, dtype: str, shape: tuple[int, ...] = ()
+    ) -> None:
         expected = f"{dtype} of shape {(self._num_envs, *shape)}"
         if not _is_tensor(tensor) or _describe(tensor) != expected:
             self._fail(method, f"`{name}` as a tensor, {expected}", f"{name}={_describe(tensor)}")
 
-    def _fail(self, method, expected, received):
+    def _fail(self, method: str, expected: str, received: Any) -> NoReturn:
         raise ValueError(f"`{self._name(method)}` should return {expected}. Received: {received}")
 
-    def _name(self, method):
+    def _name(self, method: str) -> str:
         return f"{type(self._env).__name__}.{method}"
 
 
-def _leaves(structure):
+def _leaves(structure: Any) -> dict[str, Any]:
     """Returns the leaves of a structure by their paths."""
     leaves = keras.tree.flatten_with_path(structure)
     return {"/".join(map(str, path)): leaf for path, leaf in leaves}
 
 
-def _is_tensor(leaf):
+def _is_tensor(leaf: Any) -> bool:
     return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
 
 
-def _describe(leaf):
+def _describe(leaf: Any) -> str:
     if not _is_tensor(leaf):
         return f"{leaf!r} ({type(leaf).__name__})"
     return f"{keras.backend.standardize_dtype(leaf.dtype)} of shape {tuple(leaf.shape)}"
 
 
-def _play(env, num_envs, num_steps, seed):
+def _play(env: Any, num_envs: int, num_steps: int, seed: int) -> None:
     """Plays random actions and checks the values of what is returned."""
     methods = _Methods(env, num_envs)
     start, step = backend.compile(methods.start), backend.compile(methods.step)
@@ -239,7 +243,15 @@ def _play(env, num_envs, num_steps, seed):
         active = active & ~np.logical_or(*ends)
 
 
-def _check_values(env, active, observation, discount, reward=0.0, terminated=False, **_):
+def _check_values(
+    env: Any,
+    active: Array,
+    observation: Array,
+    discount: Array,
+    reward: Any = 0.0,
+    terminated: Any = False,
+    **_: Any,
+) -> None:
     """Checks values of the environments that are active, which a step or a start returned."""
     observation, discount, reward, terminated = map(
         ops.convert_to_numpy, (observation, discount, reward, terminated)

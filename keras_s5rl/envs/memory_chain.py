@@ -7,6 +7,7 @@ from keras import ops
 from keras_s5rl import random
 from keras_s5rl.envs.arguments import MAX_EPISODE_STEPS, check_positive_integer
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class MemoryChain(Environment):
@@ -42,7 +43,7 @@ class MemoryChain(Environment):
     11
     """
 
-    def __init__(self, memory_length, num_bits=1):
+    def __init__(self, memory_length: int, num_bits: int = 1) -> None:
         check_positive_integer("memory_length", memory_length, MAX_EPISODE_STEPS - 1)
         check_positive_integer("num_bits", num_bits, largest=10_000)
         self.memory_length = memory_length
@@ -55,14 +56,14 @@ class MemoryChain(Environment):
         self.action_space = gymnasium.spaces.Discrete(2)
         self.max_episode_steps = memory_length + 1
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         context_key, query_key = ops.unstack(random.split(key), 2)
         return {
             "context": random.randint(context_key, (num_envs, self.num_bits), 0, 2),
             "query": random.randint(query_key, (num_envs,), 0, self.num_bits),
         }
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         query = ops.cast(draws["query"], "int32")
         time = ops.zeros_like(query)
         return {
@@ -72,7 +73,9 @@ class MemoryChain(Environment):
             "terminated": ops.zeros_like(time, dtype="bool"),
         }
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         place = ops.expand_dims(state["query"], 1)
         bit = ops.squeeze(ops.take_along_axis(state["context"], place, axis=1), 1)
         time = state["time"] + 1
@@ -82,7 +85,7 @@ class MemoryChain(Environment):
         state = {**state, "time": time, "terminated": terminated}
         return state, reward, terminated, ops.zeros_like(terminated)
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         clock = ops.expand_dims(ops.maximum(state["time"] - 1, 0), 1)
         query = ops.expand_dims(state["query"], 1)
         context = 2.0 * ops.cast(state["context"], "float32") - 1.0

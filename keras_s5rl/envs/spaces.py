@@ -5,12 +5,16 @@ One tensor holds the values of all environments: int32 `(num_envs,)` for `Discre
 `Box`.
 """
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 from keras import ops
 
+from keras_s5rl.typing import Array, Space, Tensor
 
-def check_supported(name, space):
+
+def check_supported(name: str, space: Any) -> None:
     """Raises a ValueError unless `space`, which is called `name`, is one of those above.
 
     Bounds of a `Box` are numbers or infinite, the lower ones not above the upper ones.
@@ -27,7 +31,7 @@ def check_supported(name, space):
         )
 
 
-def clip(space, actions):
+def clip(space: Space, actions: Tensor) -> Tensor:
     """Returns actions clipped to their space where it is a `Box`, discrete ones as they are.
 
     It stands before every `Environment.transition`: an environment never sees a number out of the
@@ -39,14 +43,14 @@ def clip(space, actions):
     return ops.clip(ops.cast(actions, "float32"), low, high)
 
 
-def flat_size(space):
+def flat_size(space: Space) -> int:
     """Returns the number of entries of a flattened value: sizes of one-hots, or `k` of a `Box`."""
     if isinstance(space, gymnasium.spaces.Box):
         return int(np.prod(space.shape))
     return int(sum(sizes_and_starts(space)[0]))
 
 
-def flatten(space, values):
+def flatten(space: Space, values: Tensor) -> Tensor:
     """Flattens the values of all environments: one-hots side by side, or the numbers of a `Box`.
 
     Args:
@@ -75,7 +79,7 @@ def flatten(space, values):
     return ops.cast(ops.equal(values, classes), "float32")
 
 
-def flat_bounds(space):
+def flat_bounds(space: Space) -> tuple[Array, Array]:
     """Returns the lowest and the highest flattened value, two float32 arrays `(flat_size,)`."""
     if isinstance(space, gymnasium.spaces.Box):
         return space.low.ravel().astype("float32"), space.high.ravel().astype("float32")
@@ -83,7 +87,7 @@ def flat_bounds(space):
     return np.zeros(size, "float32"), np.ones(size, "float32")
 
 
-def null_value(space):
+def null_value(space: Space) -> Array:
     """Returns the value that stands for "no action yet": 0 where it is legal, else the lowest one.
 
     Returns:
@@ -99,7 +103,7 @@ def null_value(space):
     return np.array(null[0] if isinstance(space, gymnasium.spaces.Discrete) else null, "int32")
 
 
-def sizes_and_starts(space):
+def sizes_and_starts(space: Space) -> tuple[list[int], list[int]]:
     """Returns two lists: the number of classes of each column of a discrete space, and the first.
 
     Raises:

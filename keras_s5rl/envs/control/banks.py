@@ -1,17 +1,19 @@
 """Banks: contexts that are the same whenever they are drawn, for scores that can be compared."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_s5rl import random
+from keras_s5rl.typing import Tensors
 
 _SEED = int.from_bytes(b"bank", "big")  # no seed that a training run would count up to
 _BLOCK = 64
 
 
-def draw_bank(env, number, num_envs):
+def draw_bank(env: Any, number: int, num_envs: int) -> Tensors:
     """Draws the first contexts of a bank.
 
     They are drawn in blocks of 64 from keys of their own: a bank starts with the same contexts

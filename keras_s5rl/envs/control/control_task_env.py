@@ -1,5 +1,7 @@
 """`ControlTaskEnv`: a task of the DeepMind Control Suite as an environment."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 from keras import ops
@@ -9,6 +11,7 @@ from keras_s5rl.envs.arguments import check_choice, check_positive_integer
 from keras_s5rl.envs.control.engine import ControlEngine
 from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class ControlTaskEnv(Environment):
@@ -41,7 +44,7 @@ class ControlTaskEnv(Environment):
     Reference: Tassa et al., 2018, "DeepMind Control Suite" (dm-control 1.0.50, MuJoCo 3.17).
     """
 
-    def __init__(self, task, max_episode_steps=1000, action_repeat=1):
+    def __init__(self, task: Tensor, max_episode_steps: int = 1000, action_repeat: int = 1) -> None:
         check_choice("task", task, TASKS)
         check_positive_integer("max_episode_steps", max_episode_steps)
         check_positive_integer("action_repeat", action_repeat, largest=1_000)
@@ -65,24 +68,26 @@ class ControlTaskEnv(Environment):
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,))
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self._spec.num_controls,))
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         start = self._engine.draw_starts(key, _all_first(num_envs))
         joints = {name: start[name][:, self._num_empty :] for name in ("qpos", "qvel")}
         return {**joints, **{name: start[name] for name in self._given}}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         state = {name: ops.cast(draws[name], "float32") for name in ("qpos", "qvel", *self._given)}
         if "tendon_coef" in state:
             state["tendon_coef"] = ops.reshape(state["tendon_coef"], (-1, 2, 2))
         time = ops.zeros_like(state["qpos"][:, 0], dtype="int32")
         return {**state, "time": time, "terminated": ops.zeros_like(time, dtype="bool")}
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         body, constants = self._body(state), self._constants(state)
         control = ops.clip(ops.cast(action, "float32"), -1.0, 1.0)
         control = ops.pad(control, [(0, 0), (0, self._engine.num_controls - control.shape[1])])
 
-        def step(carry, _):
+        def step(carry: Any, _: Any) -> Any:
             body, total = carry
             body = self._engine.step(constants, body, control)
             return (body, total + self._engine.reward(constants, body, control)), None
@@ -100,13 +105,13 @@ class ControlTaskEnv(Environment):
         reward = total / self.action_repeat
         return state, reward, state["terminated"], time >= self.max_episode_steps
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return self._engine.observation(self._constants(state), self._body(state))
 
-    def _constants(self, state):
+    def _constants(self, state: Tensors) -> Tensors:
         return self._engine.constants(_all_first(state["qpos"].shape[0]))
 
-    def _body(self, state):
+    def _body(self, state: Tensors) -> Tensors:
         """Returns the engine's padded body, with nothing random in what the task does not draw."""
         qpos, qvel = (
             ops.pad(state[name], [(0, 0), (self._num_empty, 0)]) for name in ("qpos", "qvel")
@@ -121,5 +126,5 @@ class ControlTaskEnv(Environment):
         return {**body, **{name: state[name] for name in self._given}}
 
 
-def _all_first(num_envs):
+def _all_first(num_envs: int) -> Tensor:
     return ops.zeros((num_envs,), dtype="int32")

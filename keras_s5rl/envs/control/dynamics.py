@@ -10,12 +10,17 @@ a slider), `weight[i]` (`g b`), `slider_mass`, `damping[slot]`, `is_present[slot
 that have a limit in some task of that integrator. `tables.physics_tables` tells what they hold.
 """
 
+from typing import Any
+
 from keras import ops
 
 from keras_s5rl.envs.control.limits import limit_force
+from keras_s5rl.typing import Tensor
 
 
-def euler_step(chain, q, v, force):
+def euler_step(
+    chain: dict[str, Any], q: list[Tensor], v: list[Tensor], force: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
     """Takes a step of MuJoCo's Euler method: implicit in the damping, then in the speeds.
 
     Args:
@@ -31,7 +36,9 @@ def euler_step(chain, q, v, force):
     return _euler(chain, q, v, matrix, push)
 
 
-def rk4_step(chain, q, v, force):
+def rk4_step(
+    chain: dict[str, Any], q: list[Tensor], v: list[Tensor], force: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
     """Takes a step of the classic Runge-Kutta method, as `euler_step`.
 
     Damping and limits are evaluated anew in every stage, the force of the controls is not.
@@ -40,7 +47,9 @@ def rk4_step(chain, q, v, force):
     return _rk4(chain, q, v, force, acceleration)
 
 
-def mixed_step(chain, q, v, force):
+def mixed_step(
+    chain: dict[str, Any], q: list[Tensor], v: list[Tensor], force: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
     """Takes `rk4_step` where `is_rk4`, else `euler_step`; both share the first evaluation."""
     limits = sorted({*chain["euler_limits"], *chain["rk4_limits"]})
     acceleration, matrix, push = _evaluate(chain, q, v, force, limits)
@@ -53,7 +62,7 @@ def mixed_step(chain, q, v, force):
     return q, v
 
 
-def link_angles(q):
+def link_angles(q: list[Tensor]) -> list[Tensor]:
     """Returns the links' angles to the upright direction: sums of the hinges' angles."""
     angles = [q[1]]
     for angle in q[2:]:
@@ -61,7 +70,13 @@ def link_angles(q):
     return angles
 
 
-def _euler(chain, q, v, matrix, push):
+def _euler(
+    chain: dict[str, Any],
+    q: list[Tensor],
+    v: list[Tensor],
+    matrix: list[list[Tensor]],
+    push: list[Tensor],
+) -> tuple[list[Tensor], list[Tensor]]:
     """Solves `(M + h D) v' = push`, where D holds the joints' damping, and steps with `v'`."""
     step = chain["time_step"]
     matrix = [list(row) for row in matrix]
@@ -75,7 +90,13 @@ def _euler(chain, q, v, matrix, push):
     return _advance(q, step, v), v
 
 
-def _rk4(chain, q, v, force, acceleration):
+def _rk4(
+    chain: dict[str, Any],
+    q: list[Tensor],
+    v: list[Tensor],
+    force: list[Tensor],
+    acceleration: list[Tensor],
+) -> tuple[list[Tensor], list[Tensor]]:
     """Takes the Runge-Kutta step whose first stage gave `acceleration`."""
     step = chain["time_step"]
     speeds, accelerations = [v], [acceleration]
@@ -88,14 +109,16 @@ def _rk4(chain, q, v, force, acceleration):
     return _weighted_step(q, step, speeds), _weighted_step(v, step, accelerations)
 
 
-def _weighted_step(start, step, slopes):
+def _weighted_step(start: list[Tensor], step: Tensor, slopes: Any) -> list[Tensor]:
     return [
         x + step / 6.0 * (first + 2.0 * (second + third) + fourth)
         for x, first, second, third, fourth in zip(start, *slopes, strict=True)
     ]
 
 
-def _evaluate(chain, q, v, force, limits):
+def _evaluate(
+    chain: dict[str, Any], q: list[Tensor], v: list[Tensor], force: list[Tensor], limits: Any
+) -> tuple[list[Tensor], list[list[Tensor]], list[Tensor]]:
     """Returns the joints' accelerations, the mass matrix and the forces, limits included.
 
     Matrix and forces are those of the slider and the links' angles.
@@ -113,7 +136,9 @@ def _evaluate(chain, q, v, force, limits):
     return acceleration, matrix, push
 
 
-def _equations(chain, q, v, force):
+def _equations(
+    chain: dict[str, Any], q: list[Tensor], v: list[Tensor], force: list[Tensor]
+) -> tuple[list[list[Tensor]], list[Tensor]]:
     """Returns the lower triangle of M and the right-hand side of the equations of motion.
 
     For the slider's position `x` and the links' angles `h`, with forces `f` of the joints on them:
@@ -148,7 +173,7 @@ def _equations(chain, q, v, force):
     return matrix, push
 
 
-def _on_links(force):
+def _on_links(force: list[Tensor]) -> list[Tensor]:
     """Takes forces of the joints to forces on the slider and on the links' angles."""
     slider, *hinges = force
     # A hinge turns its link and pushes back on the one before.
@@ -158,7 +183,7 @@ def _on_links(force):
     ]
 
 
-def _of_joints(chain, acceleration):
+def _of_joints(chain: dict[str, Any], acceleration: list[Tensor]) -> list[Tensor]:
     """Takes accelerations of the slider and the links' angles to those of the joints."""
     slider, *links = acceleration
     hinges = [
@@ -171,16 +196,16 @@ def _of_joints(chain, acceleration):
     return [slider, links[0], *hinges]
 
 
-def _factor(matrix):
+def _factor(matrix: list[list[Tensor]]) -> list[list[Tensor]]:
     """Returns the Cholesky factor of the lower triangle `matrix`.
 
     That each entry, here and in `_solve`, comes from a quotient or a root is what makes it fast:
     XLA computes cheap products anew wherever they are used, which in a chain of eliminations grows
     exponentially, but such expensive operations only once.
     """
-    factor = []
+    factor: list[list[Tensor]] = []
     for i, row in enumerate(matrix):
-        entries = []
+        entries: list[Tensor] = []
         for j in range(i):
             rest = row[j]
             for k in range(j):
@@ -193,7 +218,7 @@ def _factor(matrix):
     return factor
 
 
-def _solve(factor, right):
+def _solve(factor: list[list[Tensor]], right: list[Tensor]) -> list[Tensor]:
     """Returns x of L L^T x = `right`."""
     x = list(right)
     for i in range(len(x)):
@@ -207,5 +232,5 @@ def _solve(factor, right):
     return x
 
 
-def _advance(start, step, slope):
+def _advance(start: list[Tensor], step: Tensor, slope: list[Tensor]) -> list[Tensor]:
     return [x + step * change for x, change in zip(start, slope, strict=True)]

@@ -1,6 +1,8 @@
 """`ControlEngine`: any mix of control tasks in one stream of vector operations."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -8,6 +10,7 @@ from keras import ops
 from keras_s5rl import random
 from keras_s5rl.envs.control import dynamics, tables
 from keras_s5rl.envs.control.tasks import TASKS
+from keras_s5rl.typing import Array, Tensor, Tensors
 
 _LEAST_ANGLE = math.acos(0.9)  # between two directions of controls (rad)
 _INTEGRATORS = ("euler", "rk4")
@@ -66,7 +69,7 @@ class ControlEngine:
     Reference: Tassa et al., 2018, "DeepMind Control Suite" (dm-control 1.0.50, MuJoCo 3.17).
     """
 
-    def __init__(self, tasks):
+    def __init__(self, tasks: Sequence[str]) -> None:
         is_sequence = isinstance(tasks, list | tuple) and len(tasks) > 0
         if not is_sequence or any(not isinstance(t, str) or t not in TASKS for t in tasks):
             raise ValueError(
@@ -96,12 +99,12 @@ class ControlEngine:
         steps = {"euler": dynamics.euler_step, "rk4": dynamics.rk4_step}
         self._integrate = steps[used.pop()] if len(used) == 1 else dynamics.mixed_step
 
-    def _find_limited_slots(self, integrator):
+    def _find_limited_slots(self, integrator: Any) -> list[int]:
         limits = [spec.limits for spec in self._specs if spec.integrator == integrator]
         finite = [np.flatnonzero(np.isfinite(row)).tolist() for row in limits]
         return sorted({slot for slots in finite for slot in slots})
 
-    def constants(self, task, scales=None):
+    def constants(self, task: Tensor, scales: Tensors | None = None) -> Tensors:
         """Gathers the numbers of every environment's task.
 
         Args:
@@ -140,7 +143,7 @@ class ControlEngine:
         )
         return constants
 
-    def draw_starts(self, key, task, num_trials=None):
+    def draw_starts(self, key: Tensor, task: Tensor, num_trials: int | None = None) -> Tensors:
         """Draws everything random about starts, as DMC does.
 
         Args:
@@ -184,7 +187,7 @@ class ControlEngine:
         )
         return {"qpos": qpos, "qvel": qvel, "target": target, "tendon_coef": tendon_coef}
 
-    def step(self, constants, body, control):
+    def step(self, constants: Tensors, body: Tensors, control: Tensor) -> Tensors:
         """Takes one control step, which is one step of MuJoCo's integrator.
 
         Args:
@@ -202,7 +205,7 @@ class ControlEngine:
         )
         return {**body, "qpos": ops.stack(q, axis=1), "qvel": ops.stack(v, axis=1)}
 
-    def _chain(self, constants):
+    def _chain(self, constants: Tensors) -> dict[str, Any]:
         """Returns the constants as `dynamics` takes them: lists of `(num_envs,)`."""
         chain = {
             name: _columns(constants[name])
@@ -224,7 +227,7 @@ class ControlEngine:
         chain["rk4_limits"] = self._limited_slots["rk4"]
         return chain
 
-    def observation(self, constants, body):
+    def observation(self, constants: Tensors, body: Tensors) -> Tensor:
         """Returns DMC's observations in DMC's order, zeros after them.
 
         Args:
@@ -240,7 +243,7 @@ class ControlEngine:
         features = ops.concatenate(features, axis=1)
         return ops.take_along_axis(features, constants["observation_index"], axis=1)
 
-    def reward(self, constants, body, control):
+    def reward(self, constants: Tensors, body: Tensors, control: Tensor) -> Tensor:
         """Returns DMC's rewards.
 
         Every task's is a product of the same five factors, of which it has some:
@@ -272,7 +275,7 @@ class ControlEngine:
         effort = ops.sum(constants["control_weights"] * ops.square(control), axis=1)
         return near * upright * high * slow * (1.0 - effort / 5.0)
 
-    def has_fallen(self, constants, body):
+    def has_fallen(self, constants: Tensors, body: Tensors) -> Tensor:
         """Returns whether a pole to be balanced is more than 0.25 rad off upright.
 
         Args:
@@ -285,7 +288,7 @@ class ControlEngine:
         cos, _, _ = self._kinematics(constants, body)
         return ops.min(cos, axis=1) < constants["fall_cosine"]
 
-    def _kinematics(self, constants, body):
+    def _kinematics(self, constants: Tensors, body: Tensors) -> tuple[Tensor, Tensor, Tensor]:
         """Returns cosines and sines of the links' angles, `(num_envs, links)`, and the vector to
         the goal, `(num_envs, 2)`."""
         angles = ops.stack(dynamics.link_angles(_columns(body["qpos"])), axis=1)
@@ -297,16 +300,16 @@ class ControlEngine:
         return cos, sin, body["target"] - slots - ops.stack(tip, axis=1)
 
 
-def _gather(tables, task):
+def _gather(tables: dict[str, Array], task: Tensor) -> Tensors:
     return {
         name: ops.take(ops.convert_to_tensor(table), task, axis=0) for name, table in tables.items()
     }
 
 
-def _columns(values):
+def _columns(values: Tensor) -> list[Tensor]:
     return [values[:, i] for i in range(values.shape[1])]
 
 
-def _bell(x):
+def _bell(x: Tensor) -> Tensor:
     """DMC's Gaussian tolerance: 1 at 0, a tenth at the margin."""
     return ops.exp(-math.log(10.0) * ops.square(x))

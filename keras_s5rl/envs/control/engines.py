@@ -1,6 +1,8 @@
 """Engines by name: what computes the physics of control tasks."""
 
 import importlib
+from collections.abc import Sequence
+from typing import Any
 
 from keras_s5rl.envs.arguments import check_choice
 
@@ -11,7 +13,7 @@ _ENGINES = {
 }
 
 
-def check_no_scales(scales):
+def check_no_scales(scales: Any) -> None:
     """Raises ValueError unless `scales`, factors on the physics, is None."""
     if scales is not None:
         raise ValueError(
@@ -20,7 +22,7 @@ def check_no_scales(scales):
         )
 
 
-def make_engine(engine, tasks):
+def make_engine(engine: str, tasks: Sequence[str]) -> Any:
     """Makes an engine for a set of tasks.
 
     Args:

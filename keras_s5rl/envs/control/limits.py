@@ -1,6 +1,10 @@
 """Joint limits as MuJoCo makes them: a soft constraint, in closed form."""
 
+from typing import Any
+
 from keras import ops
+
+from keras_s5rl.typing import Array, Tensor
 
 # MuJoCo's default `solimp`: the impedance of a limit rises from the first value to the second over
 # the width (m, rad).
@@ -9,7 +13,7 @@ _MOST_IMPEDANCE = 0.95
 _IMPEDANCE_WIDTH = 0.001
 
 
-def gains(time_constant, time_step):
+def gains(time_constant: Array, time_step: Array) -> tuple[Array, Array]:
     """Returns MuJoCo's stiffness (1/s^2) and damping (1/s) of a limit, from its `solreflimit`.
 
     Args:
@@ -20,7 +24,9 @@ def gains(time_constant, time_step):
     return damping**2 / 4.0, damping
 
 
-def limit_force(chain, slot, q, v, free, response):
+def limit_force(
+    chain: dict[str, Any], slot: int, q: Tensor, v: Tensor, free: Tensor, response: Any
+) -> Tensor:
     """Returns the force (N, N m) of the limit `|q| <= limit` of one joint.
 
     MuJoCo minimises a quadratic of all constraint forces. With a single limit active, or several
@@ -54,7 +60,7 @@ def limit_force(chain, slot, q, v, free, response):
     return -side * ops.where(distance < 0.0, force, 0.0)
 
 
-def _impedance(depth):
+def _impedance(depth: Tensor) -> Tensor:
     """The impedance at a depth inside a limit: two parabolas that meet half way."""
     x = ops.clip(depth / _IMPEDANCE_WIDTH, 0.0, 1.0)
     rise = ops.where(x < 0.5, 2.0 * ops.square(x), 1.0 - 2.0 * ops.square(1.0 - x))

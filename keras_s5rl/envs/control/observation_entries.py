@@ -3,8 +3,11 @@
 import collections
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
+
+from keras_s5rl.typing import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,7 @@ _RATIO = Entry()  # a sine or a cosine, or another number of that size
 _TRACK = Entry()  # the cart's position
 
 
-def _cart_pole(slider_speed, *hinge_speeds):
+def _cart_pole(slider_speed: float, *hinge_speeds: float) -> tuple[Entry, ...]:
     poles = (_RATIO, _RATIO) * len(hinge_speeds)
     return (_TRACK, *poles, Entry(slider_speed), *(Entry(speed) for speed in hinge_speeds))
 
@@ -71,7 +74,7 @@ ENTRIES = {
 Scaling = collections.namedtuple("Scaling", ("matrix", "offset", "periods"))
 
 
-def task_entries(task, size, minimal):
+def task_entries(task: Tensor, size: int, minimal: bool) -> list[tuple[int, Entry]]:
     """Returns what is kept of the `size` entries of a task's observation.
 
     Args:
@@ -86,7 +89,7 @@ def task_entries(task, size, minimal):
     return [(place, entry) for place, entry in entries if entry.minimal or not minimal]
 
 
-def scaling_tables(entries, native_size):
+def scaling_tables(entries: Sequence[Sequence[tuple[int, Entry]]], native_size: int) -> Scaling:
     """Returns the scaling of each task as `matrix @ wrapped(observation) + offset`.
 
     Args:

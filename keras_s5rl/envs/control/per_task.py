@@ -1,17 +1,22 @@
 """Arguments that are given task by task."""
 
 import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.control.observation_entries import ENTRIES
+from keras_s5rl.typing import Array
 
 _DECISION_TIME = 0.04  # seconds
 _LARGEST_WEIGHT = 1e9
 
 
-def action_repeats(tasks, time_steps, action_repeat):
+def action_repeats(
+    tasks: Sequence[str], time_steps: Sequence[float], action_repeat: int | Mapping[str, int] | None
+) -> list[int]:
     """Returns the number of control steps of a decision in each task, a list of integers.
 
     Args:
@@ -23,7 +28,7 @@ def action_repeats(tasks, time_steps, action_repeat):
     steps = zip(tasks, time_steps, strict=True)
     repeats = {task: max(1, round(_DECISION_TIME / step)) for task, step in steps}
     repeats |= {task: 4 for task in tasks if task.startswith("point_mass")}
-    if isinstance(action_repeat, dict):
+    if isinstance(action_repeat, Mapping):
         _check_names("action_repeat", action_repeat, tasks)
         repeats |= action_repeat
     elif action_repeat is not None:
@@ -33,7 +38,7 @@ def action_repeats(tasks, time_steps, action_repeat):
     return [repeats[task] for task in tasks]
 
 
-def task_bounds(tasks, task_weights):
+def task_bounds(tasks: Sequence[str], task_weights: Mapping[str, float] | None) -> Array:
     """Returns where the tasks part the numbers from 0 to 1 in proportion to their weights, an
     increasing float32 array of one number less than there are tasks.
 
@@ -58,7 +63,7 @@ def task_bounds(tasks, task_weights):
     return (np.cumsum(weights)[:-1] / np.sum(weights)).astype("float32")
 
 
-def _check_names(name, by_task, tasks):
+def _check_names(name: str, by_task: Mapping[str, Any], tasks: Sequence[str]) -> None:
     # Tasks that are not drawn may be named: other tiers have others.
     unknown = sorted(map(str, set(by_task) - set(tasks) - set(ENTRIES)))
     if unknown:

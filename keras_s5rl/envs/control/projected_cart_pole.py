@@ -12,6 +12,7 @@ from keras_s5rl.envs.arguments import check_boolean, check_positive_integer
 from keras_s5rl.envs.control import projection, trials
 from keras_s5rl.envs.control.banks import draw_bank
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 # What the speeds seldom pass in a trial, beside the limits of the positions.
 _SCALES = {"x": cart_pole.MAX_POSITION, "x'": 2.0, "h": cart_pole.MAX_ANGLE, "h'": 2.0}
@@ -73,15 +74,15 @@ class ProjectedCartPole(Environment):
 
     def __init__(
         self,
-        num_trials=16,
-        trial_steps=200,
-        projected_size=4,
-        project_observations=True,
-        project_actions=False,
-        observe_speeds=False,
-        same_start=True,
-        failure_ends_return=True,
-    ):
+        num_trials: int = 16,
+        trial_steps: int = 200,
+        projected_size: int = 4,
+        project_observations: bool = True,
+        project_actions: bool = False,
+        observe_speeds: bool = False,
+        same_start: bool = True,
+        failure_ends_return: bool = True,
+    ) -> None:
         trials.check_sizes(num_trials, trial_steps)
         check_positive_integer("projected_size", projected_size, largest=1_000)
         for name, value in {
@@ -115,7 +116,7 @@ class ProjectedCartPole(Environment):
         self.observation_space = gymnasium.spaces.Box(low, high)
         self.action_space = gymnasium.spaces.Discrete(2)
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         start_key, projection_key, swap_key = ops.unstack(random.split(key, 3), 3)
         shape = (num_envs, 4) if self.same_start else (num_envs, self.num_trials, 4)
         draws = {"init_state": random.uniform(start_key, shape, -0.05, 0.05)}
@@ -128,11 +129,11 @@ class ProjectedCartPole(Environment):
             draws["swapped"] = ops.equal(random.randint(swap_key, (num_envs,), 0, 2), 1)
         return draws
 
-    def draw_bank(self, num_envs):
+    def draw_bank(self, num_envs: int) -> Tensors:
         """Returns draws for the first `num_envs` contexts of a fixed bank; see `banks`."""
         return draw_bank(self, 0, num_envs)
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         starts = ops.cast(draws["init_state"], "float32")
         num_envs = starts.shape[0]
         starts = ops.reshape(starts, (num_envs, -1, 4))
@@ -145,7 +146,9 @@ class ProjectedCartPole(Environment):
             **trials.begin(num_envs, self.num_trials),
         }
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         to_the_right = ops.equal(action, 1)
         if self.project_actions:
             to_the_right = ops.not_equal(to_the_right, state["swapped"])
@@ -165,14 +168,14 @@ class ProjectedCartPole(Environment):
         state = {**state, **progress, "physics": physics, "discount": discount}
         return state, reward, terminated, truncated
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         entries = ops.divide(state["physics"][:, :: self._stride], self._scales)
         if self.project_observations:
             entries = projection.project(state["projection"], entries)
         return ops.concatenate([entries, trials.start_flag(state)], axis=1)
 
-    def discount(self, state):
+    def discount(self, state: Tensors) -> Tensor:
         return state["discount"]
 
-    def info(self, state):
+    def info(self, state: Tensors) -> Tensors:
         return trials.info(state)

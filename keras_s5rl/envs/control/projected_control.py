@@ -1,5 +1,8 @@
 """`ProjectedControl`: control tasks seen and moved through unknown projections, trial by trial."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import gymnasium
 import numpy as np
 from keras import ops
@@ -20,6 +23,7 @@ from keras_s5rl.envs.control.per_task import action_repeats, task_bounds
 from keras_s5rl.envs.control.projection import gaussian, haar, project
 from keras_s5rl.envs.control.tiers import MAX_PHYSICS_RANGE, SCALED, TIERS, draw_scales
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 _LEAST_STRENGTH = 0.02
 _CONTEXT = ("task", "observation_projection", "action_projection", *SCALED)
@@ -100,22 +104,22 @@ class ProjectedControl(Environment):
 
     def __init__(
         self,
-        tasks=None,
-        tier="train",
-        task_weights=None,
-        num_trials=8,
-        trial_steps=100,
-        action_repeat=None,
-        projection="haar",
-        projected_size=12,
-        project_actions=True,
-        strength=1.0,
-        observations="native",
-        physics_range=0.0,
-        end_on_fall=False,
-        observe_reward=True,
-        engine="native",
-    ):
+        tasks: Sequence[str] | None = None,
+        tier: str = "train",
+        task_weights: Mapping[str, float] | None = None,
+        num_trials: int = 8,
+        trial_steps: int = 100,
+        action_repeat: int | Mapping[str, int] | None = None,
+        projection: str = "haar",
+        projected_size: int = 12,
+        project_actions: bool = True,
+        strength: float | str = 1.0,
+        observations: str = "native",
+        physics_range: float = 0.0,
+        end_on_fall: bool = False,
+        observe_reward: bool = True,
+        engine: str = "native",
+    ) -> None:
         check_choice("tier", tier, TIERS)
         check_choice("projection", projection, ("haar", "gaussian", "identity"))
         check_choice("observations", observations, ("native", "minimal"))
@@ -160,7 +164,7 @@ class ProjectedControl(Environment):
         self._num_controls = np.array(self._engine.control_sizes, "float32")
         self._scaling = scaling_tables(entries, self._engine.observation_size)
 
-    def _check_sizes(self, observation_sizes, projected_size):
+    def _check_sizes(self, observation_sizes: Sequence[int], projected_size: int) -> None:
         for task, size, num_controls in zip(
             self.tasks, observation_sizes, self._engine.control_sizes, strict=True
         ):
@@ -176,7 +180,7 @@ class ProjectedControl(Environment):
                     f"{task} has {num_controls}. Received: tasks={self.tasks}"
                 )
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         keys = ops.unstack(random.split(key, 6), 6)
         task = self._draw_task(keys[0], num_envs)
         strength = self._draw_strength(keys[1], num_envs)
@@ -192,23 +196,23 @@ class ProjectedControl(Environment):
             draws |= draw_scales(keys[4], num_envs, *self.physics_range)
         return {**draws, **self._engine.draw_starts(keys[5], task, self.num_trials)}
 
-    def _draw_task(self, key, num_envs):
+    def _draw_task(self, key: Tensor, num_envs: int) -> Tensor:
         which = ops.expand_dims(random.uniform(key, (num_envs,)), 1)
         later = ops.greater_equal(which, self._task_bounds)
         return ops.sum(ops.cast(later, "int32"), axis=1)
 
-    def _draw_strength(self, key, num_envs):
+    def _draw_strength(self, key: Tensor, num_envs: int) -> Tensor:
         if self.strength != "mixed":
             return ops.full((num_envs,), self.strength, dtype="float32")
         which, strength = ops.unstack(random.uniform(key, (2, num_envs)), 2)
         strength = _LEAST_STRENGTH + (1.0 - _LEAST_STRENGTH) * strength
         return ops.where(which < 1.0 / 3.0, 1.0, strength)
 
-    def draw_bank(self, num_envs):
+    def draw_bank(self, num_envs: int) -> Tensors:
         """Returns draws for the first `num_envs` contexts of the tier's fixed bank; see `banks`."""
         return draw_bank(self, TIERS[self.tier].bank, num_envs)
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         task = ops.cast(draws["task"], "int32")
         num_envs = task.shape[0]
         scales = {name: draws[name] for name in SCALED} if "mass" in draws else None
@@ -232,7 +236,7 @@ class ProjectedControl(Environment):
             state["controls"] = gain * ops.transpose(draws["action_projection"], (0, 2, 1))
         return state
 
-    def _view(self, task, draws):
+    def _view(self, task: Tensor, draws: Tensors) -> Tensors:
         """Returns scaling and projection as one matrix and one vector of each environment."""
         scaling = self._scaling
         matrix, offset = (ops.take(table, task, axis=0) for table in scaling[:2])
@@ -246,7 +250,9 @@ class ProjectedControl(Environment):
             view["periods"] = ops.take(scaling.periods, task, axis=0)
         return view
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         action = ops.cast(action, "float32")
         if self.project_actions:
             action = project(state["controls"], action)
@@ -270,10 +276,10 @@ class ProjectedControl(Environment):
         truncated = progress["trial"] >= self.num_trials
         return state, reward, ops.zeros_like(truncated), truncated
 
-    def _decide(self, state, control):
+    def _decide(self, state: Tensors, control: Tensor) -> tuple[Tensors, Tensor]:
         """Takes the control steps of one decision; returns the body and the mean reward."""
 
-        def step(body):
+        def step(body: Tensors) -> Any:
             body = self._engine.step(state["constants"], body, control)
             return body, self._engine.reward(state["constants"], body, control)
 
@@ -281,7 +287,7 @@ class ProjectedControl(Environment):
         if most == 1:
             return step(state["body"])
 
-        def repeat(carry, number):
+        def repeat(carry: Any, number: Tensor) -> Any:
             body, total = carry
             next_body, reward = step(body)
             if "repeats" in state:
@@ -294,7 +300,7 @@ class ProjectedControl(Environment):
         (body, total), _ = backend.scan(repeat, carry, ops.arange(most, dtype="int32"))
         return body, total / ops.cast(state.get("repeats", most), "float32")
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         entries = self._engine.observation(state["constants"], state["body"])
         if "periods" in state:
             periods = state["periods"]
@@ -306,8 +312,8 @@ class ProjectedControl(Environment):
         projected = project(state["view"], entries) + state["view_offset"]
         return ops.concatenate([projected, reward, trials.start_flag(state)], axis=1)
 
-    def discount(self, state):
+    def discount(self, state: Tensors) -> Tensor:
         return state["discount"]
 
-    def info(self, state):
+    def info(self, state: Tensors) -> Tensors:
         return {"task": state["task"], **trials.info(state)}

@@ -6,13 +6,15 @@ every backend but for rounding.
 """
 
 import math
+from typing import Any
 
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.typing import Tensor
 
 
-def haar(key, num, rows, columns, strength=None):
+def haar(key: Tensor, num: int, rows: int, columns: int, strength: Tensor | None = None) -> Tensor:
     """Draws matrices with orthonormal columns.
 
     The columns of `s G + (1 - s) 2 sqrt(rows / 6) I` are made orthonormal from the first to the
@@ -41,11 +43,11 @@ def haar(key, num, rows, columns, strength=None):
         bias = 2.0 * math.sqrt(rows / 6) * ops.eye(rows, columns)
         matrix = strength * matrix + (1.0 - strength) * bias
 
-    columns = (ops.transpose(matrix, (2, 0, 1)), ops.eye(columns))
-    return backend.scan(_orthonormalize, ops.zeros_like(matrix), columns)[0]
+    by_column = (ops.transpose(matrix, (2, 0, 1)), ops.eye(columns))
+    return backend.scan(_orthonormalize, ops.zeros_like(matrix), by_column)[0]
 
 
-def _orthonormalize(done, column):
+def _orthonormalize(done: Tensor, column: Any) -> tuple[Tensor, None]:
     """Makes a vector of each matrix orthonormal to the columns that are done, and adds it."""
     vector, place = column
     # The second time takes away what rounding left.
@@ -56,7 +58,7 @@ def _orthonormalize(done, column):
     return done + ops.expand_dims(vector, 2) * place, None
 
 
-def gaussian(key, num, rows, columns):
+def gaussian(key: Tensor, num: int, rows: int, columns: int) -> Tensor:
     """Draws matrices of independent normal numbers of variance `1 / rows`.
 
     They keep the squared length of a vector in expectation only.
@@ -72,7 +74,7 @@ def gaussian(key, num, rows, columns):
     return random.normal(key, (num, rows, columns)) / math.sqrt(rows)
 
 
-def project(matrix, vector):
+def project(matrix: Tensor, vector: Tensor) -> Tensor:
     """Multiplies each matrix `(num, rows, columns)` by its vector `(num, columns)`.
 
     It is for few columns: the sum over them is written out, which a compiler makes one loop of

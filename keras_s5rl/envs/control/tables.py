@@ -1,16 +1,20 @@
 """Tasks as rows of padded tables: what an engine gathers for each environment."""
 
 import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_s5rl.envs.control import limits
+from keras_s5rl.envs.control.tasks import ControlTask
+from keras_s5rl.typing import Array
 
 _FALL_ANGLE = 0.25  # rad
 _NEVER = -2.0  # no cosine is below it
 
 
-def physics_tables(specs, num_dofs):
+def physics_tables(specs: Sequence[ControlTask], num_dofs: int) -> dict[str, Array]:
     """Returns the physics of tasks: masses, forces, limits.
 
     With `m` a link's mass, `c` the distance from its hinge to its centre of mass, `l` its length,
@@ -31,7 +35,7 @@ def physics_tables(specs, num_dofs):
     return _stacked(_physics(spec, num_dofs) for spec in specs)
 
 
-def _physics(spec, num_dofs):
+def _physics(spec: ControlTask, num_dofs: int) -> dict[str, Array]:
     num_links = num_dofs - 1
     inertia, moment = np.eye(num_links), np.zeros(num_links)
     for j, link in enumerate(spec.links):
@@ -70,12 +74,12 @@ def _physics(spec, num_dofs):
     }
 
 
-def goal_tables(specs, num_dofs):
+def goal_tables(specs: Sequence[ControlTask], num_dofs: int) -> dict[str, Array]:
     """Returns where the goals of tasks are and what their rewards ask for, as `physics_tables`."""
     return _stacked(_goal(spec, num_dofs) for spec in specs)
 
 
-def _goal(spec, num_dofs):
+def _goal(spec: ControlTask, num_dofs: int) -> dict[str, Array]:
     num_links = len(spec.links)
     reach = [link.length * spec.aims_tip for link in spec.links]
     heights = [spec.raises_links / num_links] * num_links
@@ -94,12 +98,12 @@ def _goal(spec, num_dofs):
     }
 
 
-def start_tables(specs, num_dofs):
+def start_tables(specs: Sequence[ControlTask], num_dofs: int) -> dict[str, Array]:
     """Returns the distributions of tasks' starts, as `physics_tables`."""
     return _stacked(_start(spec, num_dofs) for spec in specs)
 
 
-def _start(spec, num_dofs):
+def _start(spec: ControlTask, num_dofs: int) -> dict[str, Array]:
     speeds = [spec.start_speed_deviation] * (1 + len(spec.links))
     return {
         "center": _padded(spec.start_center, num_dofs),
@@ -111,7 +115,7 @@ def _start(spec, num_dofs):
     }
 
 
-def feature_names(num_dofs):
+def feature_names(num_dofs: int) -> list[str]:
     """Returns the names that `ControlTask.observation` chooses from, in the engine's order."""
     slots, links = range(num_dofs), range(1, num_dofs)
     return [
@@ -124,7 +128,7 @@ def feature_names(num_dofs):
     ]
 
 
-def observation_table(specs, num_dofs):
+def observation_table(specs: Sequence[ControlTask], num_dofs: int) -> Array:
     """Returns the places of tasks' observations among the features, int32 `(len(specs), largest
     observation)`; where a task has none left, the place after the last feature."""
     names = feature_names(num_dofs)
@@ -135,13 +139,13 @@ def observation_table(specs, num_dofs):
     return table
 
 
-def _padded(values, size, fill=0.0):
+def _padded(values: Any, size: int, fill: float = 0.0) -> Array:
     values = np.asarray(values, dtype=float)
     padding = [(0, size - len(values))] + [(0, 0)] * (values.ndim - 1)
     return np.pad(values, padding, constant_values=fill)
 
 
-def _stacked(rows):
+def _stacked(rows: Iterable[dict[str, Array]]) -> dict[str, Array]:
     rows = list(rows)
     tables = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     return {

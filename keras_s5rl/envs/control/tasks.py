@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 _UPRIGHT = 0.0
 _HANGING = math.pi
@@ -71,22 +72,22 @@ class ControlTask:
     time_step: float
     integrator: str
     slider_mass: float
-    links: tuple
+    links: tuple[Link, ...]
     gravity: float
-    damping: tuple
-    gear: tuple
-    observation: tuple
-    limits: tuple
-    start_center: tuple
-    start_half_width: tuple
-    start_deviation: tuple
+    damping: tuple[float, ...]
+    gear: tuple[tuple[float, ...], ...]
+    observation: tuple[str, ...]
+    limits: tuple[float, ...]
+    start_center: tuple[float, ...]
+    start_half_width: tuple[float, ...]
+    start_deviation: tuple[float, ...]
     limit_time_constant: float = 0.02
     start_speed_deviation: float = 0.0
-    target_radius: tuple = (0.0, 0.0)
+    target_radius: tuple[float, ...] = (0.0, 0.0)
     mixes_controls: bool = False
     resizes: bool = True
     aims_tip: bool = False
-    aims_slots: tuple = (0.0, 0.0)
+    aims_slots: tuple[float, ...] = (0.0, 0.0)
     aims_upright: bool = False
     goal_radius: float = 0.0
     goal_margin: float = _NO_MARGIN
@@ -94,16 +95,16 @@ class ControlTask:
     least_cosine: float = -2.0
     raises_links: bool = False
     speed_margin: float = math.inf
-    control_weights: tuple = (0.0, 0.0)
+    control_weights: tuple[float, ...] = (0.0, 0.0)
     falls: bool = False
 
     @property
-    def num_controls(self):
+    def num_controls(self) -> int:
         """The number of controls that move a joint, 1 or 2."""
         return sum(any(column) for column in zip(*self.gear, strict=True))
 
 
-def _pendulum():
+def _pendulum() -> ControlTask:
     return ControlTask(
         time_step=0.02,
         integrator="euler",
@@ -121,7 +122,7 @@ def _pendulum():
     )
 
 
-def _acrobot(sparse):
+def _acrobot(sparse: bool) -> ControlTask:
     return ControlTask(
         time_step=0.01,
         integrator="rk4",
@@ -145,11 +146,11 @@ def _acrobot(sparse):
     )
 
 
-def _cart_pole(num_poles=1, balance=False, sparse=False):
+def _cart_pole(num_poles: int = 1, balance: bool = False, sparse: bool = False) -> ControlTask:
     pole = Link(mass=0.1, center=0.5, length=1.0, inertia=0.009424592767295598)
     hinges = range(1, num_poles + 1)
     if balance:
-        start = {
+        start: dict[str, Any] = {
             "start_center": (0.0,) + (_UPRIGHT,) * num_poles,
             "start_half_width": (0.1,) + (0.034,) * num_poles,
             "start_deviation": (0.0,) * (1 + num_poles),
@@ -161,7 +162,7 @@ def _cart_pole(num_poles=1, balance=False, sparse=False):
             "start_deviation": (0.01, 0.01) + (0.1,) * (num_poles - 1),
         }
     if sparse:
-        reward = {"goal_radius": 0.25, "least_cosine": 0.995}
+        reward: dict[str, Any] = {"goal_radius": 0.25, "least_cosine": 0.995}
     else:
         reward = {
             "goal_margin": 2.0,
@@ -194,7 +195,7 @@ def _cart_pole(num_poles=1, balance=False, sparse=False):
     )
 
 
-def _reacher(target_size):
+def _reacher(target_size: float) -> ControlTask:
     # The hand and the sphere at its tip are one body.
     hand, sphere = 0.03560471674068432, 0.004188790204786391
     center = (hand * 0.05 + sphere * 0.12) / (hand + sphere)
@@ -223,7 +224,7 @@ def _reacher(target_size):
     )
 
 
-def _point_mass(mixes_controls):
+def _point_mass(mixes_controls: bool) -> ControlTask:
     mass, limit = 0.3, 0.29
     return ControlTask(
         time_step=0.02,

@@ -6,6 +6,7 @@ import math
 from keras import ops
 
 from keras_s5rl import random
+from keras_s5rl.typing import Tensor, Tensors
 
 TRAIN_TASKS = (
     "reacher_easy",
@@ -37,9 +38,9 @@ class Tier:
             the environment says it.
     """
 
-    tasks: tuple
+    tasks: tuple[str, ...]
     bank: int
-    physics_range: tuple | None = None
+    physics_range: tuple[float, float] | None = None
 
 
 TIERS = {
@@ -50,7 +51,7 @@ TIERS = {
 }
 
 
-def draw_scales(key, num_envs, least, largest):
+def draw_scales(key: Tensor, num_envs: int, least: Tensor, largest: float) -> Tensors:
     """Draws factors on masses, lengths, gears and damping, independent of one another.
 
     A factor is `exp(r)` or `exp(-r)`, either as likely, with `r` uniform between `log(1 + least)`

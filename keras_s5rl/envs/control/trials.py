@@ -14,12 +14,13 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl.envs.arguments import MAX_EPISODE_STEPS, check_positive_integer
+from keras_s5rl.typing import Tensor, Tensors
 
 _MAX_TRIALS = 10_000
 _NAMES = ("trial", "trial_step", "trial_returns")
 
 
-def check_sizes(num_trials, trial_steps):
+def check_sizes(num_trials: int, trial_steps: int) -> None:
     """Raises ValueError unless an episode can have `num_trials` trials of `trial_steps` steps."""
     check_positive_integer("num_trials", num_trials, _MAX_TRIALS)
     check_positive_integer("trial_steps", trial_steps)
@@ -30,7 +31,7 @@ def check_sizes(num_trials, trial_steps):
         )
 
 
-def begin(num_envs, num_trials):
+def begin(num_envs: int, num_trials: int) -> Tensors:
     """Returns the entries of a state at the start of the first trial."""
     return {
         "trial": ops.zeros((num_envs,), dtype="int32"),
@@ -39,7 +40,7 @@ def begin(num_envs, num_trials):
     }
 
 
-def advance(state, reward, trial_over):
+def advance(state: Tensors, reward: Tensor, trial_over: Tensor) -> Tensors:
     """Counts a step.
 
     Args:
@@ -60,7 +61,7 @@ def advance(state, reward, trial_over):
     }
 
 
-def start_of_trial(starts, trial):
+def start_of_trial(starts: Tensors, trial: Tensor) -> Tensors:
     """Takes the start of a trial from those of all, or the last one past the last trial.
 
     Args:
@@ -71,7 +72,7 @@ def start_of_trial(starts, trial):
         Structure of tensors of shape `(num_envs, ...)`.
     """
 
-    def take(starts):
+    def take(starts: Tensor) -> Tensor:
         row = ops.minimum(trial, starts.shape[1] - 1)
         row = ops.reshape(row, (-1, *[1] * (len(starts.shape) - 1)))
         return ops.squeeze(ops.take_along_axis(starts, row, axis=1), 1)
@@ -79,11 +80,11 @@ def start_of_trial(starts, trial):
     return keras.tree.map_structure(take, starts)
 
 
-def info(state):
+def info(state: Tensors) -> Tensors:
     """Returns the entries of a state as they are."""
     return {name: state[name] for name in _NAMES}
 
 
-def start_flag(state):
+def start_flag(state: Tensors) -> Tensor:
     """Returns 1 where a trial starts, else 0, as a column: float32 `(num_envs, 1)`."""
     return ops.expand_dims(ops.cast(ops.equal(state["trial_step"], 0), "float32"), 1)

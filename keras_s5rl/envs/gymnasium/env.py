@@ -1,10 +1,12 @@
 """`GymnasiumEnv`: one environment of the package as a `gymnasium.Env`."""
 
 import copy
+from typing import Any
 
 import gymnasium
 from gymnasium.vector import AutoresetMode
 
+from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.gymnasium.program import Picklable, environment_of, program_for
 from keras_s5rl.envs.gymnasium.rendering import METADATA, frames, metadata_of
 from keras_s5rl.envs.gymnasium.values import check_actions, check_reset, single_value
@@ -51,7 +53,13 @@ class GymnasiumEnv(Picklable, gymnasium.Env):
 
     metadata = METADATA
 
-    def __init__(self, env, render_mode=None, max_episode_steps=None, **env_args):
+    def __init__(
+        self,
+        env: str | Environment,
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        **env_args: Any,
+    ) -> None:
         self.env, limit = environment_of(env, env_args, max_episode_steps)
         self.metadata = metadata_of(self.env, render_mode)
         self.render_mode = render_mode
@@ -62,16 +70,18 @@ class GymnasiumEnv(Picklable, gymnasium.Env):
         self._program = program_for(*self._program_arguments)
         self._state = None
         self._is_over = True
-        self._last_step = {}
+        self._last_step: dict[str, Any] = {}
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=check_reset(seed, options))
         self._state, report = self._program.reset(self.np_random)
         self._is_over = False
         self._last_step = {}
         return self._observation_and_info(report)
 
-    def step(self, action):
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         if self._is_over:
             raise gymnasium.error.ResetNeeded(
                 "`step` should be called in an episode that goes on. Call `reset` first."
@@ -85,12 +95,12 @@ class GymnasiumEnv(Picklable, gymnasium.Env):
         self._last_step = {"action": action, "reward": reward}
         return observation, reward, terminated, truncated, info
 
-    def render(self):
+    def render(self) -> Any:
         """Returns a picture of the state: a string, or uint8 `(height, width, 3)`."""
         env_state = self._program.env_state(self._state)
         pictures = frames(self.env, env_state, self.render_mode, **self._last_step)
         return pictures[0] if pictures else None
 
-    def _observation_and_info(self, report):
+    def _observation_and_info(self, report: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         observation = single_value(self.env.observation_space, report["observation"], 0)
         return observation, {name: values[0] for name, values in report["info"].items()}

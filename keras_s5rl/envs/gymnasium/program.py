@@ -2,6 +2,8 @@
 
 import pickle
 import weakref
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +18,7 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.environment_check import check_unless_built_in
 from keras_s5rl.envs.gymnasium.random_words import Words
 from keras_s5rl.envs.registry import arguments_of, make
+from keras_s5rl.typing import Array, Tensor, Tensors
 
 
 class Program:
@@ -35,7 +38,13 @@ class Program:
             backend was already running.
     """
 
-    def __init__(self, env, num_envs, autoreset_mode, max_episode_steps):
+    def __init__(
+        self,
+        env: Environment,
+        num_envs: int,
+        autoreset_mode: AutoresetMode | None,
+        max_episode_steps: int,
+    ) -> None:
         reporting = _Reporting(env, autoreset_mode, max_episode_steps)
         is_disabled = autoreset_mode == AutoresetMode.DISABLED
         self._episodes = _WithoutRestarts(reporting) if is_disabled else AutoReset(reporting)
@@ -46,7 +55,7 @@ class Program:
         self._compiled_restart = backend.compile(self._restart)
         self._compiled_step = backend.compile(self._step, donate_argnums=(0,))
 
-    def reset(self, generator):
+    def reset(self, generator: np.random.Generator) -> tuple[Any, Any]:
         """Starts an episode in every environment.
 
         Args:
@@ -61,13 +70,13 @@ class Program:
         state, words = self._compiled_reset(_draw_key(generator))
         return state, self._report.unpack(words)
 
-    def restart(self, state, generator, mask):
+    def restart(self, state: Any, generator: np.random.Generator, mask: Array) -> tuple[Any, Any]:
         """Starts an episode where `mask`, a bool array `(num_envs,)`, is set; else as `reset`."""
         backend.check_not_orphaned()
         state, words = self._compiled_restart(state, _draw_key(generator), mask)
         return state, self._report.unpack(words)
 
-    def step(self, state, actions):
+    def step(self, state: Any, actions: Any) -> tuple[Any, Any, Any]:
         """Takes a step in every environment.
 
         Args:
@@ -85,21 +94,21 @@ class Program:
             return state, report, self._final.unpack(final_words)
         return state, report, None
 
-    def env_state(self, state):
+    def env_state(self, state: Tensors | None) -> Tensors | None:
         """Returns the environment's own part of a state, a dict of tensors; None of None."""
         return None if state is None else state["env"]["env"]
 
-    def _reset(self, key):
+    def _reset(self, key: Tensor) -> tuple[Tensors, Tensor]:
         state = self._episodes.initial(ops.convert_to_tensor(key), self._num_envs)
         return state, self._report.pack(self._episodes.observation(state))
 
-    def _restart(self, state, key, mask):
+    def _restart(self, state: Tensors, key: Tensor, mask: Tensor) -> tuple[Tensors, Tensor]:
         fresh = self._episodes.initial(ops.convert_to_tensor(key), self._num_envs)
         env_state = select_envs(ops.convert_to_tensor(mask), fresh["env"], state["env"])
         state = {**fresh, "env": env_state}
         return state, self._report.pack(self._episodes.observation(state))
 
-    def _step(self, state, actions):
+    def _step(self, state: Tensors, actions: Tensor) -> tuple[Tensors, Tensor, Tensor | None]:
         state, transition = self._episodes.step(state, ops.convert_to_tensor(actions))
         report = self._episodes.observation(state)
         if not self._is_same_step:
@@ -116,16 +125,18 @@ class _Reporting(Environment):
     the environment does there is thrown away with its state.
     """
 
-    def __init__(self, env, autoreset_mode, max_episode_steps):
+    def __init__(
+        self, env: Environment, autoreset_mode: AutoresetMode | None, max_episode_steps: int
+    ) -> None:
         self.env = env
         self._limit = max_episode_steps
         self._is_same_step = autoreset_mode == AutoresetMode.SAME_STEP
         self.max_episode_steps = max_episode_steps + (not self._is_same_step)
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         return self.env.draw_initial(key, num_envs)
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         env_state = self.env.initial(draws)
         num_envs = ops.shape(keras.tree.flatten(env_state)[0])[0]
         return {
@@ -136,10 +147,12 @@ class _Reporting(Environment):
             "truncated": ops.zeros((num_envs,), dtype="bool"),
         }
 
-    def draw_step(self, key, num_envs):
+    def draw_step(self, key: Tensor, num_envs: int) -> Tensors:
         return self.env.draw_step(key, num_envs)
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         env_state, reward, terminated, truncated = self.env.transition(
             state["env"], spaces.clip(self.env.action_space, action), draws
         )
@@ -156,7 +169,7 @@ class _Reporting(Environment):
         ended = after if self._is_same_step else state
         return after, reward, ended["terminated"], ended["truncated"]
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return {
             "observation": self.env.observation(state["env"]),
             "info": self.env.info(state["env"]),
@@ -169,10 +182,10 @@ class _Reporting(Environment):
 class _WithoutRestarts:
     """Has the methods of `AutoReset`, but restarts nothing."""
 
-    def __init__(self, env):
+    def __init__(self, env: Environment) -> None:
         self.env = env
 
-    def initial(self, key, num_envs):
+    def initial(self, key: Tensor, num_envs: int) -> Tensors:
         key, initial_key = ops.unstack(random.split(key), 2)
         return {
             "env": self.env.initial(self.env.draw_initial(initial_key, num_envs)),
@@ -180,24 +193,26 @@ class _WithoutRestarts:
             "num_steps": ops.zeros((), dtype="int32"),
         }
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return self.env.observation(state["env"])
 
-    def step(self, state, action):
+    def step(self, state: Tensors, action: Tensor) -> tuple[Tensors, Any]:
         key = random.fold_in(state["key"], state["num_steps"])
         draws = self.env.draw_step(key, ops.shape(state["env"]["reward"])[0])
         env_state, *_ = self.env.transition(state["env"], action, draws)
         return {**state, "env": env_state, "num_steps": state["num_steps"] + 1}, None
 
 
-def _draw_key(generator):
+def _draw_key(generator: np.random.Generator) -> Array:
     return generator.integers(2**32, size=2, dtype="uint32")
 
 
-_programs = weakref.WeakValueDictionary()
+_programs: weakref.WeakValueDictionary[Any, Program] = weakref.WeakValueDictionary()
 
 
-def environment_of(env, env_args, max_episode_steps=None):
+def environment_of(
+    env: str | Environment, env_args: Mapping[str, Any], max_episode_steps: int | None = None
+) -> tuple[Environment, int]:
     """Returns the environment that Gymnasium is to run, and the steps of its longest episode.
 
     Args:
@@ -214,17 +229,19 @@ def environment_of(env, env_args, max_episode_steps=None):
         if isinstance(env, str) and "max_episode_steps" in arguments_of(env):
             env_args = {**env_args, "max_episode_steps": max_episode_steps}
     if isinstance(env, str):
-        env = make(env, **env_args)
+        made: Environment = make(env, **env_args)
     elif env_args:
         raise ValueError(
             "`env_args` should be given only with the name of an environment. Give them to the "
             f"environment itself. Received: env={env!r}, env_args={env_args}"
         )
-    check_unless_built_in(env)
-    return env, min(env.max_episode_steps, max_episode_steps or MAX_EPISODE_STEPS)
+    else:
+        made = env
+    check_unless_built_in(made)
+    return made, min(made.max_episode_steps, max_episode_steps or MAX_EPISODE_STEPS)
 
 
-def program_for(*arguments):
+def program_for(*arguments: Any) -> Program:
     """Returns the `Program` of these arguments; environments that are alike share one.
 
     So many single environments side by side compile as much as one. Alike are those of the same
@@ -249,13 +266,17 @@ class Picklable:
     made anew.
     """
 
-    def __getstate__(self):
+    _program_arguments: tuple[Any, ...]
+    _program: Any
+    _state: Any
+
+    def __getstate__(self) -> dict[str, Any]:
         state = self._state
         if state is not None:  # copies: the next step may overwrite the tensors
             state = keras.tree.map_structure(lambda x: np.array(ops.convert_to_numpy(x)), state)
         return {**vars(self), "_state": state, "_program": None}
 
-    def __setstate__(self, attributes):
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
         vars(self).update(attributes)
         self._program = program_for(*self._program_arguments)
         if self._state is not None:

@@ -1,10 +1,13 @@
 """`Words`: many tensors as one, for one transfer to the host."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from keras_s5rl.typing import Array, Tensor
 
 
 class Words:
@@ -14,7 +17,7 @@ class Words:
     packed tensor, int32, holds the bits of one row of all of them, side by side.
     """
 
-    def pack(self, structure):
+    def pack(self, structure: Any) -> Tensor:
         """Returns the packed tensor of a structure, int32 `(rows, words)`.
 
         Its layout is noted when a compiler traces the call, which comes before any `unpack`.
@@ -27,7 +30,7 @@ class Words:
         self._layout = keras.tree.map_structure(_empty_like, structure)
         return ops.concatenate(columns, axis=1)
 
-    def unpack(self, words):
+    def unpack(self, words: Any) -> Any:
         """Returns the structure that `words` was packed from, of numpy arrays."""
         words = ops.convert_to_numpy(words)
         arrays, start = [], 0
@@ -39,5 +42,5 @@ class Words:
         return keras.tree.pack_sequence_as(self._layout, arrays)
 
 
-def _empty_like(tensor):
+def _empty_like(tensor: Tensor) -> Array:
     return np.empty(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))

@@ -3,14 +3,19 @@
 It is imported where a picture is asked for, since it needs Pillow.
 """
 
+from typing import Any
+
 import gymnasium
 import keras
 from keras import ops
 
-METADATA = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensors
+
+METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
 
-def metadata_of(env, render_mode):
+def metadata_of(env: Environment, render_mode: str | None) -> dict[str, Any]:
     """Returns the metadata of an environment that is made with `render_mode`.
 
     Raises:
@@ -28,7 +33,9 @@ def metadata_of(env, render_mode):
     return {**METADATA, "render_fps": max(1, round(1 / renderer_for(env).duration(env)))}
 
 
-def frames(env, state, render_mode, **last_step):
+def frames(
+    env: Environment, state: Tensors | None, render_mode: str | None, **last_step: Any
+) -> list[Any]:
     """Returns a list of frames, one of each environment: strings, or uint8 `(height, width, 3)`.
 
     Args:

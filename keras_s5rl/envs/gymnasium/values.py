@@ -1,12 +1,16 @@
 """Values that Gymnasium's environments take and return, and the arrays of an `Environment`."""
 
+from collections.abc import Collection
+from typing import Any
+
 import gymnasium
 import numpy as np
 
 from keras_s5rl.envs.spaces import sizes_and_starts
+from keras_s5rl.typing import Array, Space
 
 
-def batched_values(space, values):
+def batched_values(space: Space, values: Array) -> Any:
     """Returns the values of all environments, an element of Gymnasium's `batch_space` of `space`.
 
     Args:
@@ -18,7 +22,7 @@ def batched_values(space, values):
     return values.astype(space.dtype)
 
 
-def single_value(space, values, index):
+def single_value(space: Space, values: Array, index: int) -> Any:
     """Returns the value of one environment, an element of `space`.
 
     Args:
@@ -31,7 +35,7 @@ def single_value(space, values, index):
     return values[index].astype(space.dtype)
 
 
-def check_actions(space, actions, num_envs=None):
+def check_actions(space: Space, actions: Any, num_envs: int | None = None) -> Array:
     """Returns actions in the format of `Environment`.
 
     Args:
@@ -70,7 +74,7 @@ def check_actions(space, actions, num_envs=None):
     return array.astype("float32" if is_box else "int32").reshape(-1, *shape)
 
 
-def check_reset(seed, options, known_options=()):
+def check_reset(seed: Any, options: Any, known_options: Collection[str] = ()) -> Any:
     """Returns the seed of a reset, a Python integer where it was one of numpy.
 
     Raises:

@@ -1,6 +1,7 @@
 """`GymnasiumVectorEnv`: many environments of the package as a `gymnasium.vector.VectorEnv`."""
 
 import copy
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -8,6 +9,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from keras_s5rl.envs.arguments import check_positive_integer
+from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.gymnasium.program import Picklable, environment_of, program_for
 from keras_s5rl.envs.gymnasium.rendering import METADATA, frames, metadata_of
 from keras_s5rl.envs.gymnasium.values import (
@@ -16,6 +18,7 @@ from keras_s5rl.envs.gymnasium.values import (
     check_reset,
     single_value,
 )
+from keras_s5rl.typing import Array
 
 
 class GymnasiumVectorEnv(Picklable, VectorEnv):
@@ -75,13 +78,13 @@ class GymnasiumVectorEnv(Picklable, VectorEnv):
 
     def __init__(
         self,
-        env,
-        num_envs=1,
-        autoreset_mode=AutoresetMode.NEXT_STEP,
-        render_mode=None,
-        max_episode_steps=None,
-        **env_args,
-    ):
+        env: str | Environment,
+        num_envs: int = 1,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        **env_args: Any,
+    ) -> None:
         check_positive_integer("num_envs", num_envs)
         self.autoreset_mode = _check_autoreset_mode(autoreset_mode)
         self.env, limit = environment_of(env, env_args, max_episode_steps)
@@ -100,7 +103,9 @@ class GymnasiumVectorEnv(Picklable, VectorEnv):
         self._state = None
         self._is_over = np.ones(num_envs, bool)
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         seed = check_reset(seed, options, ("reset_mask",))
         mask = (options or {}).get("reset_mask")
         mask = np.ones(self.num_envs, bool) if mask is None else self._check_mask(mask)
@@ -112,7 +117,7 @@ class GymnasiumVectorEnv(Picklable, VectorEnv):
         self._is_over = self._is_over & ~mask
         return self._observations(report), _masked_infos(report["info"], mask)
 
-    def step(self, actions):
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         if self._is_over.any():
             raise gymnasium.error.ResetNeeded(
                 "`step` should be called when every environment is in an episode that goes on. "
@@ -136,15 +141,15 @@ class GymnasiumVectorEnv(Picklable, VectorEnv):
         rewards = report["reward"].astype("float64")
         return self._observations(report), rewards, terminations, truncations, infos
 
-    def render(self):
+    def render(self) -> Any:
         """Returns a tuple of pictures, one of each environment: strings, or uint8 `(H, W, 3)`."""
         env_state = self._program.env_state(self._state)
         return tuple(frames(self.env, env_state, self.render_mode)) or None
 
-    def _observations(self, report):
+    def _observations(self, report: dict[str, Any]) -> Any:
         return batched_values(self.env.observation_space, report["observation"])
 
-    def _final_observations(self, final, ended):
+    def _final_observations(self, final: Any, ended: Array) -> Array:
         observations = np.full(self.num_envs, None, dtype=object)
         for index in np.flatnonzero(ended):
             observations[index] = single_value(
@@ -152,7 +157,7 @@ class GymnasiumVectorEnv(Picklable, VectorEnv):
             )
         return observations
 
-    def _check_mask(self, mask):
+    def _check_mask(self, mask: Any) -> Array:
         is_mask = isinstance(mask, np.ndarray) and mask.dtype == bool
         if not is_mask or mask.shape != (self.num_envs,) or not mask.any():
             raise ValueError(
@@ -167,7 +172,7 @@ class GymnasiumVectorEnv(Picklable, VectorEnv):
         return mask
 
 
-def _check_autoreset_mode(mode):
+def _check_autoreset_mode(mode: Any) -> AutoresetMode:
     try:
         return AutoresetMode(mode)
     except ValueError:
@@ -178,7 +183,7 @@ def _check_autoreset_mode(mode):
         ) from None
 
 
-def _masked_infos(info, mask):
+def _masked_infos(info: dict[str, Array], mask: Array) -> dict[str, Any]:
     """Returns infos as Gymnasium batches them: `_name` says where `name` is set; else it is 0."""
     infos = {}
     for name, values in info.items():

@@ -1,6 +1,7 @@
 """`BallInCup`: dm_control's ball in a cup, stepped by MJX."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
@@ -8,6 +9,7 @@ from keras import ops
 from keras_s5rl import random
 from keras_s5rl.envs.mujoco.mjx_physics import MjxPhysics
 from keras_s5rl.envs.mujoco.planar import first_free, point_to_segment
+from keras_s5rl.typing import Tensor, Tensors
 
 # The corners of the cup's walls, seen from its body, and the places of the bodies (m).
 _WALLS = (
@@ -29,17 +31,17 @@ class BallInCup:
 
     TASKS = ("ball_in_cup_catch",)
 
-    def __init__(self, tasks):
+    def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = tasks
         self.observation_sizes = (8,)
         self.control_sizes = (2,)
         self.time_steps = (0.02,)
         self._physics = MjxPhysics("ball_in_cup", num_substeps=10)
 
-    def constants(self, task):
+    def constants(self, task: Tensor) -> Tensors:
         return {}
 
-    def draw_starts(self, key, task, num_trials=None):
+    def draw_starts(self, key: Tensor, task: Tensor, num_trials: int | None = None) -> Tensors:
         batch = task.shape if num_trials is None else (task.shape[0], num_trials)
         ball = random.uniform(key, (*batch, 16, 2))
         ball = ball * np.array([0.4, 0.3], "float32") + np.array([-0.2, 0.2], "float32")
@@ -52,16 +54,16 @@ class BallInCup:
             "qvel": ops.concatenate([zeros, zeros], axis=-1),
         }
 
-    def step(self, constants, body, control):
+    def step(self, constants: Tensors, body: Tensors, control: Tensor) -> Tensors:
         qpos, qvel, _ = self._physics.step(body["qpos"], body["qvel"], control)
         return {"qpos": qpos, "qvel": qvel}
 
-    def observation(self, constants, body):
+    def observation(self, constants: Tensors, body: Tensors) -> Tensor:
         return ops.concatenate([body["qpos"], body["qvel"]], axis=1)
 
-    def reward(self, constants, body, control):
+    def reward(self, constants: Tensors, body: Tensors, control: Tensor) -> Tensor:
         to_target = body["qpos"][:, :2] - body["qpos"][:, 2:] + (_TARGET - _BALL).astype("float32")
         return ops.cast(ops.all(ops.abs(to_target) < _TARGET_REACH, axis=1), "float32")
 
-    def has_fallen(self, constants, body):
+    def has_fallen(self, constants: Tensors, body: Tensors) -> Tensor:
         return ops.zeros_like(body["qpos"][:, 0], dtype="bool")

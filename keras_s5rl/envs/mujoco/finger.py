@@ -1,6 +1,7 @@
 """`Finger`: dm_control's finger that turns a spinner, stepped by MJX."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
@@ -8,6 +9,7 @@ from keras import ops
 from keras_s5rl import random
 from keras_s5rl.envs.mujoco.mjx_physics import MjxPhysics
 from keras_s5rl.envs.mujoco.planar import first_free, point_to_segment
+from keras_s5rl.typing import Tensor, Tensors
 
 _BASE = np.array([-0.4, 0.0], "float32")  # the finger's first joint, seen from the spinner's (m)
 _PROXIMAL_LENGTH = 0.18  # m
@@ -33,7 +35,7 @@ class Finger:
 
     TASKS = ("finger_spin", *_TARGET_SIZES)
 
-    def __init__(self, tasks):
+    def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = tasks
         self.observation_sizes = tuple(9 if task == "finger_spin" else 12 for task in tasks)
         self.control_sizes = (2,) * len(tasks)
@@ -46,13 +48,13 @@ class Finger:
         sizes = [_TARGET_SIZES.get(task, 0.0) for task in tasks]
         self._target_sizes = np.array(sizes, "float32")
 
-    def constants(self, task):
+    def constants(self, task: Tensor) -> Tensors:
         return {
             "dof_damping": ops.take(self._damping, task, axis=0),
             "target_size": ops.take(self._target_sizes, task),
         }
 
-    def draw_starts(self, key, task, num_trials=None):
+    def draw_starts(self, key: Tensor, task: Tensor, num_trials: int | None = None) -> Tensors:
         batch = task.shape if num_trials is None else (task.shape[0], num_trials)
         keys = ops.unstack(random.split(key, 2), 2)
         angles = random.uniform(keys[0], (*batch, 16, 3), -1.0, 1.0)
@@ -65,13 +67,13 @@ class Finger:
             "touch": ops.zeros((*batch, 2), dtype="float32"),
         }
 
-    def step(self, constants, body, control):
+    def step(self, constants: Tensors, body: Tensors, control: Tensor) -> Tensors:
         qpos, qvel, sensors = self._physics.step(
             body["qpos"], body["qvel"], control, constants["dof_damping"]
         )
         return {**body, "qpos": qpos, "qvel": qvel, "touch": sensors[:, 14:16]}
 
-    def observation(self, constants, body):
+    def observation(self, constants: Tensors, body: Tensors) -> Tensor:
         entries = [body["qpos"][:, :2], _tip(body), body["qvel"], ops.log1p(body["touch"])]
         if max(self.observation_sizes) == 12:
             is_turn = constants["target_size"] > 0.0
@@ -81,33 +83,33 @@ class Finger:
             entries.append(ops.where(ops.expand_dims(is_turn, 1), target, 0.0))
         return ops.concatenate(entries, axis=1)
 
-    def reward(self, constants, body, control):
+    def reward(self, constants: Tensors, body: Tensors, control: Tensor) -> Tensor:
         is_turn = constants["target_size"] > 0.0
         is_there = _distance(constants, body) <= 0.0
         is_fast = body["qvel"][:, 2] <= -_SPIN_SPEED
         return ops.cast(ops.where(is_turn, is_there, is_fast), "float32")
 
-    def has_fallen(self, constants, body):
+    def has_fallen(self, constants: Tensors, body: Tensors) -> Tensor:
         return ops.zeros_like(body["touch"][:, 0], dtype="bool")
 
 
-def _target(body):
+def _target(body: Tensors) -> Tensor:
     angle = body["target_angle"]
     return _RADIUS * ops.stack([ops.sin(angle), ops.cos(angle)], axis=1)
 
 
-def _tip(body):
+def _tip(body: Tensors) -> Tensor:
     angle = body["qpos"][:, 2]
     return _RADIUS * ops.stack([-ops.sin(angle), ops.cos(angle)], axis=1)
 
 
-def _distance(constants, body):
+def _distance(constants: Tensors, body: Tensors) -> Tensor:
     """Returns the distance from the spinner's tip to the surface of the target, float32 `(n,)`."""
     to_target = _target(body) - _tip(body)
     return ops.sqrt(ops.sum(ops.square(to_target), axis=1)) - constants["target_size"]
 
 
-def _clearance(angles):
+def _clearance(angles: Tensor) -> Tensor:
     """Returns the gap between fingertip and spinner, of angles `(..., 3)`: float32 `(...)`.
 
     Nothing else can touch. Segments that do not cross are nearest at an end of one of them, and the
@@ -116,7 +118,7 @@ def _clearance(angles):
     first = angles[..., 0] + _REFERENCE
     second = first + angles[..., 1]
 
-    def direction(angle):
+    def direction(angle: Tensor) -> Tensor:
         return ops.stack([ops.sin(angle), -ops.cos(angle)], axis=-1)
 
     joint = _BASE + _PROXIMAL_LENGTH * direction(first)

@@ -1,5 +1,8 @@
 """`MjxEngine`: control tasks on the device, those with contacts stepped by MJX."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -9,6 +12,7 @@ from keras_s5rl.envs.control.engines import check_no_scales
 from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.mujoco.ball_in_cup import BallInCup
 from keras_s5rl.envs.mujoco.finger import Finger
+from keras_s5rl.typing import Array, Tensor, Tensors
 
 _PARTS = {
     "native": (ControlEngine, tuple(TASKS)),
@@ -43,7 +47,7 @@ class MjxEngine:
 
     num_controls = 2
 
-    def __init__(self, tasks):
+    def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = tuple(tasks)
         part_of = {task: part for part, (_, names) in _PARTS.items() for task in names}
         if not self.tasks or not set(self.tasks) <= set(part_of):
@@ -51,12 +55,14 @@ class MjxEngine:
                 f"`tasks` should be names among {', '.join(part_of)}, at least one. Use the engine "
                 f"`mujoco` for others. Received: tasks={self.tasks}"
             )
-        self._parts, self._numbers = {}, {}
-        sizes = {}
+        self._parts: dict[str, Any] = {}
+        self._numbers: dict[str, Array] = {}
+        sizes: dict[str, tuple[int, int, float]] = {}
         for name, (engine, _) in _PARTS.items():
             own = tuple(task for task in self.tasks if part_of[task] == name)
             if own:
-                part = self._parts[name] = engine(own)
+                part: Any = engine(own)
+                self._parts[name] = part
                 # The number of each task within its part, -1 in another part.
                 numbers = [own.index(task) if task in own else -1 for task in self.tasks]
                 self._numbers[name] = np.array(numbers, "int32")
@@ -68,7 +74,7 @@ class MjxEngine:
         self.observation_size = max(self.observation_sizes)
         self.action_bounds = tuple((-np.ones(size), np.ones(size)) for size in self.control_sizes)
 
-    def constants(self, task, scales=None):
+    def constants(self, task: Tensor, scales: Tensors | None = None) -> Tensors:
         """Returns what decides the physics of each row.
 
         Args:
@@ -86,7 +92,7 @@ class MjxEngine:
             constants[name] = {"own": own, "is_own": number >= 0}
         return constants
 
-    def draw_starts(self, key, task, num_trials=None):
+    def draw_starts(self, key: Tensor, task: Tensor, num_trials: int | None = None) -> Tensors:
         """Draws the starts of episodes, distributed as dm_control's.
 
         Args:
@@ -106,7 +112,7 @@ class MjxEngine:
             for name, part in self._parts.items()
         }
 
-    def step(self, constants, body, control):
+    def step(self, constants: Tensors, body: Tensors, control: Tensor) -> Tensors:
         """Takes one control step of each row's task.
 
         Args:
@@ -122,19 +128,19 @@ class MjxEngine:
             for name, part in self._parts.items()
         }
 
-    def observation(self, constants, body):
+    def observation(self, constants: Tensors, body: Tensors) -> Tensor:
         """Returns dm_control's observation in its own order, zeros after it: float32 `(n, O)`."""
         return self._select("observation", constants, body)
 
-    def reward(self, constants, body, control):
+    def reward(self, constants: Tensors, body: Tensors, control: Tensor) -> Tensor:
         """Returns the reward of the step that led to `body`, float32 `(n,)` in `[0, 1]`."""
         return self._select("reward", constants, body, control)
 
-    def has_fallen(self, constants, body):
+    def has_fallen(self, constants: Tensors, body: Tensors) -> Tensor:
         """Returns whether a pole of a balance task is over 0.25 rad off upright, bool `(n,)`."""
         return self._select("has_fallen", constants, body)
 
-    def _select(self, method, constants, body, *arguments):
+    def _select(self, method: str, constants: Tensors, body: Tensors, *arguments: Tensor) -> Tensor:
         """Calls a method of each part and takes each row's result from its own part."""
         selected = None
         for name, part in self._parts.items():

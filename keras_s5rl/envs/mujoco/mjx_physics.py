@@ -1,12 +1,14 @@
 """`MjxPhysics`: a model of DeepMind Control stepped by MJX, MuJoCo in JAX."""
 
 import importlib
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_s5rl import backend
 from keras_s5rl.envs.mujoco.suite import import_domain
+from keras_s5rl.typing import Tensor
 
 # Newton's method with a warm start: more iterations of either kind change nothing in float32, half
 # of them are felt in contacts.
@@ -32,7 +34,7 @@ class MjxPhysics:
         ValueError: If Keras does not run on JAX, or the extra `mjx` is not installed.
     """
 
-    def __init__(self, domain, num_substeps):
+    def __init__(self, domain: str, num_substeps: int) -> None:
         if keras.backend.backend() != "jax":
             raise ValueError(
                 "MJX runs on JAX: set KERAS_BACKEND=jax, or use the engine `mujoco`. "
@@ -54,7 +56,9 @@ class MjxPhysics:
         self._device_model = self._mjx.put_model(self.model, impl="jax")
         self._data = self._mjx.make_data(self.model, impl="jax")
 
-    def step(self, qpos, qvel, control, dof_damping=None):
+    def step(
+        self, qpos: Tensor, qvel: Tensor, control: Tensor, dof_damping: Tensor | None = None
+    ) -> Any:
         """Takes one control step.
 
         Args:
@@ -69,7 +73,7 @@ class MjxPhysics:
         """
         return ops.vectorized_map(self._step_row, (qpos, qvel, control, dof_damping))
 
-    def _step_row(self, row):
+    def _step_row(self, row: Any) -> Any:
         qpos, qvel, control, dof_damping = row
         model = self._device_model
         if dof_damping is not None:

@@ -1,5 +1,8 @@
 """`MujocoEngine`: tasks of DeepMind Control stepped by MuJoCo on the host."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +10,7 @@ from keras import ops
 from keras_s5rl import backend, random
 from keras_s5rl.envs.control.engines import check_no_scales
 from keras_s5rl.envs.mujoco.simulator import Simulator
+from keras_s5rl.typing import Tensor, Tensors
 
 _MAX_SEED = 2**31 - 1
 _BALANCE_TASKS = ("cartpole_balance", "cartpole_balance_sparse")
@@ -43,7 +47,7 @@ class MujocoEngine:
     Reference: Tassa et al., 2018, "DeepMind Control Suite".
     """
 
-    def __init__(self, tasks, num_threads=None):
+    def __init__(self, tasks: Sequence[str], num_threads: int | None = None) -> None:
         self.tasks = tuple(tasks)
         self._simulator = Simulator(self.tasks, num_threads)
         self.observation_sizes = self._simulator.observation_sizes
@@ -54,7 +58,7 @@ class MujocoEngine:
         self.time_steps = self._simulator.time_steps
         self._is_balance = np.isin(self.tasks, _BALANCE_TASKS)
 
-    def constants(self, task, scales=None):
+    def constants(self, task: Tensor, scales: Tensors | None = None) -> Tensors:
         """Returns what decides the physics: the task alone.
 
         Args:
@@ -68,7 +72,7 @@ class MujocoEngine:
         # A copy, because a state must not hold the same tensor twice.
         return {"row_task": ops.copy(task)}
 
-    def draw_starts(self, key, task, num_trials=None):
+    def draw_starts(self, key: Tensor, task: Tensor, num_trials: int | None = None) -> Tensors:
         """Draws the starts of episodes, as dm_control does.
 
         Args:
@@ -87,7 +91,7 @@ class MujocoEngine:
             name: ops.reshape(tensor, (*shape, *tensor.shape[1:])) for name, tensor in body.items()
         }
 
-    def start(self, task, seed):
+    def start(self, task: Tensor, seed: Tensor) -> Tensors:
         """Returns the body at the start of the episodes that dm_control makes of these seeds.
 
         Args:
@@ -96,7 +100,7 @@ class MujocoEngine:
         """
         return self._body(self._simulator.start, task, seed)
 
-    def step(self, constants, body, control):
+    def step(self, constants: Tensors, body: Tensors, control: Tensor) -> Tensors:
         """Takes one control step of each row's task.
 
         Args:
@@ -111,22 +115,24 @@ class MujocoEngine:
         task, seed = constants["row_task"], body["seed"]
         return self._body(self._simulator.step, task, seed, body["physics"], control)
 
-    def observation(self, constants, body):
+    def observation(self, constants: Tensors, body: Tensors) -> Tensor:
         """Returns dm_control's observation in its own order, zeros after it: float32 `(n, O)`."""
         return body["outcome"][:, :-1]
 
-    def reward(self, constants, body, control):
+    def reward(self, constants: Tensors, body: Tensors, control: Tensor) -> Tensor:
         """Returns the reward of the step that led to `body`, float32 `(n,)` in `[0, 1]`."""
         return body["outcome"][:, -1]
 
-    def has_fallen(self, constants, body):
+    def has_fallen(self, constants: Tensors, body: Tensors) -> Tensor:
         """Returns whether the pole of a balance task is over 0.25 rad off upright, bool `(n,)`."""
         is_balance = ops.take(self._is_balance, constants["row_task"])
         # The observation of these tasks begins [position, cosine of the angle].
         is_low = body["outcome"][:, 1] < _FALLEN_COSINE
         return ops.logical_and(is_balance, is_low)
 
-    def _body(self, function, task, seed, *arguments):
+    def _body(
+        self, function: Callable[..., Any], task: Tensor, seed: Tensor, *arguments: Tensor
+    ) -> Tensors:
         num_rows = task.shape[0]
         like = (
             keras.KerasTensor((num_rows, 2 * self._simulator.state_size), "int32"),

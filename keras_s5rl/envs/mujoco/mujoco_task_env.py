@@ -8,6 +8,7 @@ from keras import ops
 from keras_s5rl.envs.arguments import check_choice, check_positive_integer
 from keras_s5rl.envs.control.engines import make_engine
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 _ENGINES = ("mujoco", "mjx")
 
@@ -34,7 +35,13 @@ class MujocoTaskEnv(Environment):
     Reference: Tassa et al., 2018, "DeepMind Control Suite".
     """
 
-    def __init__(self, task, max_episode_steps=1000, action_repeat=1, engine="mujoco"):
+    def __init__(
+        self,
+        task: Tensor,
+        max_episode_steps: int = 1000,
+        action_repeat: int = 1,
+        engine: str = "mujoco",
+    ) -> None:
         check_positive_integer("max_episode_steps", max_episode_steps)
         check_positive_integer("action_repeat", action_repeat, largest=100)
         check_choice("engine", engine, _ENGINES)
@@ -46,10 +53,10 @@ class MujocoTaskEnv(Environment):
         self.max_episode_steps = max_episode_steps
         self._action_repeat = action_repeat
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         return self._engine.draw_starts(key, ops.zeros((num_envs,), dtype="int32"))
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         body = keras.tree.map_structure(ops.convert_to_tensor, draws)
         time = ops.zeros((keras.tree.flatten(body)[0].shape[0],), dtype="int32")
         return {
@@ -59,7 +66,9 @@ class MujocoTaskEnv(Environment):
             "terminated": ops.zeros_like(time, dtype="bool"),
         }
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         constants, body = state["constants"], state["body"]
         control = ops.clip(action, self.action_space.low, self.action_space.high)
         control = ops.pad(control, [[0, 0], [0, self._engine.num_controls - control.shape[1]]])
@@ -72,5 +81,5 @@ class MujocoTaskEnv(Environment):
         reward = sum(rewards) / self._action_repeat
         return state, reward, state["terminated"], time >= self.max_episode_steps
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return self._engine.observation(state["constants"], state["body"])

@@ -3,8 +3,10 @@
 import numpy as np
 from keras import ops
 
+from keras_s5rl.typing import Tensor
 
-def point_to_segment(point, start, end):
+
+def point_to_segment(point: Tensor, start: Tensor, end: Tensor) -> Tensor:
     """Returns the distance from points to a segment.
 
     Args:
@@ -22,7 +24,7 @@ def point_to_segment(point, start, end):
     return ops.sqrt(ops.sum(ops.square(point - nearest), axis=-1))
 
 
-def first_free(candidates, is_free):
+def first_free(candidates: Tensor, is_free: Tensor) -> Tensor:
     """Takes the first candidate that touches nothing, as drawing until one does not would.
 
     Args:

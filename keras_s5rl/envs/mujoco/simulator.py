@@ -3,11 +3,14 @@
 import copy
 import os
 import threading
+from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from keras_s5rl.envs.mujoco import suite
+from keras_s5rl.typing import Array
 
 
 class Simulator:
@@ -37,8 +40,8 @@ class Simulator:
         time_steps: Tuple of floats, seconds of a control step of each task.
     """
 
-    def __init__(self, tasks, num_threads=None):
-        num_threads = os.cpu_count() if num_threads is None else num_threads
+    def __init__(self, tasks: Sequence[str], num_threads: int | None = None) -> None:
+        num_threads = (os.cpu_count() or 1) if num_threads is None else num_threads
         self._arguments = (tuple(tasks), num_threads)
         self._tasks = [_Task(name, num_threads) for name in tasks]
         from mujoco.rollout import Rollout
@@ -51,11 +54,11 @@ class Simulator:
         self.action_bounds = tuple(task.action_bounds for task in self._tasks)
         self.time_steps = tuple(task.time_step for task in self._tasks)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         # Threads and MuJoCo's data stay here: a copy has its own.
         return Simulator, self._arguments
 
-    def start(self, task, seed):
+    def start(self, task: Array, seed: Array) -> Any:
         """Starts episodes as dm_control does with these seeds.
 
         Args:
@@ -76,7 +79,7 @@ class Simulator:
                 outcome[row, : source.observation_size] = observation
         return physics.view("int32"), outcome
 
-    def step(self, task, seed, physics, control):
+    def step(self, task: Array, seed: Array, physics: Array, control: Array) -> Any:
         """Takes one control step of each row's task.
 
         Args:
@@ -102,7 +105,7 @@ class Simulator:
                 outcome[rows, -1] = reward
         return physics.view("int32"), outcome
 
-    def _empty(self, num_rows):
+    def _empty(self, num_rows: int) -> Any:
         physics = np.zeros((num_rows, self.state_size), "float64")
         outcome = np.zeros((num_rows, max(self.observation_sizes) + 1), "float32")
         return physics, outcome
@@ -111,14 +114,14 @@ class Simulator:
 class _Task:
     """One task: its models by seed, and the steps of any number of its rows."""
 
-    def __init__(self, name, num_threads):
+    def __init__(self, name: str, num_threads: int) -> None:
         env = suite.load(name)
         import mujoco
 
         self._mujoco = mujoco
         self._signature = mujoco.mjtState.mjSTATE_FULLPHYSICS.value
         self._template = SimpleNamespace(physics=env.physics, task=env.task)
-        self._loaded = {}  # seed: episode, the one that was used longest ago first
+        self._loaded: dict[int, Any] = {}  # seed: episode, the one that was used longest ago first
         model = env.physics.model.ptr
         self._thread_data = [mujoco.MjData(model) for _ in range(num_threads)]
         self.time_step = env.control_timestep()
@@ -128,11 +131,11 @@ class _Task:
         action = env.action_spec()
         self.action_bounds = action.minimum, action.maximum
 
-    def start(self, seed):
+    def start(self, seed: Array) -> Any:
         self._begin(self._template, seed)
         return self._state(self._template), self._observation(self._template)
 
-    def step(self, pool, seeds, states, controls):
+    def step(self, pool: Any, seeds: Array, states: Array, controls: Array) -> Any:
         controls = controls[:, : self.action_bounds[0].size].astype("float64")
         episodes = self._episodes(seeds)
         history, sensors = pool.rollout(
@@ -157,7 +160,7 @@ class _Task:
             observations.append(self._observation(episode))
         return history[:, -1], np.stack(observations), rewards
 
-    def _episodes(self, seeds):
+    def _episodes(self, seeds: Array) -> list[Any]:
         """Returns the episode of each seed, its model as that seed makes it."""
         for seed in seeds:
             if seed in self._loaded:
@@ -176,18 +179,18 @@ class _Task:
             num_in_use += 1
         return [self._loaded[seed] for seed in seeds]
 
-    def _begin(self, episode, seed):
+    def _begin(self, episode: Any, seed: int) -> None:
         # As `suite.load(..., task_kwargs={"random": seed}).reset()`.
         episode.task.random.seed(seed)
         with episode.physics.reset_context():
             episode.task.initialize_episode(episode.physics)
 
-    def _state(self, episode):
+    def _state(self, episode: Any) -> Array:
         return episode.physics.get_state(self._signature)
 
-    def _observation(self, episode):
+    def _observation(self, episode: Any) -> Array:
         return _flat(episode.task.get_observation(episode.physics))
 
 
-def _flat(observation):
+def _flat(observation: Any) -> Array:
     return np.concatenate([np.ravel(value) for value in observation.values()])

@@ -3,16 +3,17 @@
 import difflib
 import importlib
 import warnings
+from typing import Any
 
 _UNBOUNDED = 1e10
 
 
-def task_names():
+def task_names() -> list[str]:
     """Returns the names of the tasks, such as `"finger_spin"`: `<domain>_<task>`, a sorted list."""
     return sorted(f"{domain}_{task}" for domain, task in _import_suite().ALL_TASKS)
 
 
-def load(name):
+def load(name: str) -> Any:
     """Loads a task.
 
     Args:
@@ -40,7 +41,7 @@ def load(name):
     return env
 
 
-def import_domain(domain):
+def import_domain(domain: str) -> Any:
     """Returns the module of a domain of the suite, such as `"finger"`.
 
     Raises:
@@ -50,7 +51,7 @@ def import_domain(domain):
     return importlib.import_module(f"dm_control.suite.{domain}")
 
 
-def _import_suite():
+def _import_suite() -> Any:
     try:
         with warnings.catch_warnings():
             # Without a display the libraries that draw warn; nothing is drawn here.

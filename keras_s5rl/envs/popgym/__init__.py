@@ -3,8 +3,10 @@
 Reference: Morad et al., 2023, "POPGym: Benchmarking Partially Observable Reinforcement Learning".
 """
 
+from typing import Any
 
-def _family(path, **arguments):
+
+def _family(path: str, **arguments: Any) -> tuple[str, dict[str, dict[str, Any]]]:
     """Returns `"module:class"` and the keyword arguments of each difficulty.
 
     An argument is given by its values at Easy, Medium and Hard. The class is named, not imported,

@@ -6,6 +6,7 @@ from keras import ops
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class Autoencode(Environment):
@@ -36,7 +37,7 @@ class Autoencode(Environment):
     103
     """
 
-    def __init__(self, num_decks=1):
+    def __init__(self, num_decks: int = 1) -> None:
         check_positive_integer("num_decks", num_decks, cards.MAX_DECKS)
         self.num_decks = num_decks
         self.observation_space = gymnasium.spaces.Tuple(
@@ -46,15 +47,17 @@ class Autoencode(Environment):
         self._num_cards = cards.CARDS_PER_DECK * num_decks
         self.max_episode_steps = 2 * self._num_cards - 1
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         return {"deck_idx": cards.draw_decks(key, num_envs, self.num_decks)}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         suits = cards.suits(cards.deal(draws["deck_idx"]))
         time = ops.zeros_like(suits[:, 0], dtype="int32")
         return {"suits": suits, "time": time, "terminated": ops.zeros_like(time, dtype="bool")}
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         last = self._num_cards - 1
         time = state["time"]
         target = cards.card_at(state["suits"], last - ops.abs(time - last))
@@ -65,7 +68,7 @@ class Autoencode(Environment):
         state = {"suits": state["suits"], "time": time, "terminated": terminated}
         return state, ops.cast(reward, "float32"), terminated, ops.zeros_like(terminated)
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         last = self._num_cards - 1
         time = state["time"]
         suit = cards.card_at(state["suits"], ops.minimum(time, last))

@@ -1,5 +1,7 @@
 """`Battleship`: sink hidden ships, remembering where the shots fell."""
 
+from collections.abc import Sequence
+
 import gymnasium
 import numpy as np
 from keras import ops
@@ -7,6 +9,7 @@ from keras import ops
 from keras_s5rl.envs.arguments import check_positive_integer, check_positive_integers
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import boards, choice
+from keras_s5rl.typing import Array, Tensor, Tensors
 
 _SHIP = 1
 _SHOT_AT = 2  # added to what a cell holds
@@ -40,7 +43,7 @@ class Battleship(Environment):
     144
     """
 
-    def __init__(self, board_size=8, ship_sizes=(2, 3, 3, 4)):
+    def __init__(self, board_size: int = 8, ship_sizes: Sequence[int] = (2, 3, 3, 4)) -> None:
         check_positive_integer("board_size", board_size, largest=32)
         check_positive_integers("ship_sizes", ship_sizes, largest=32)
         num_cells = board_size**2
@@ -64,11 +67,11 @@ class Battleship(Environment):
         self._num_ship_cells = num_ship_cells
         self._miss_reward = -1.0 / (num_cells - num_ship_cells)
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         words = choice.draw_words(key, (num_envs, len(self.ship_sizes)))
         return {"board": place_ships(words, self.board_size, self.ship_sizes)}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         board = ops.reshape(ops.cast(draws["board"], "int8"), (-1, self.board_size**2))
         time = ops.zeros_like(board[:, 0], dtype="int32")
         return {
@@ -79,7 +82,9 @@ class Battleship(Environment):
             "terminated": ops.zeros_like(time, dtype="bool"),
         }
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         cell = boards.cell_index(action, self.board_size)
         code = boards.read(state["board"], cell)
         hit = ops.equal(code, _SHIP)
@@ -98,11 +103,11 @@ class Battleship(Environment):
         }
         return state, ops.cast(reward, "float32"), terminated, time >= self.max_episode_steps
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return ops.cast(state["hit"], "int32")
 
 
-def place_ships(words, board_size, ship_sizes):
+def place_ships(words: Tensor, board_size: int, ship_sizes: Sequence[int]) -> Tensor:
     """Places ships one after the other, each uniformly where it overlaps no earlier one.
 
     Args:
@@ -125,7 +130,7 @@ def place_ships(words, board_size, ship_sizes):
     return ops.cast(ops.reshape(occupied, (-1, board_size, board_size)), "int8")
 
 
-def _placements(board_size, ship_size):
+def _placements(board_size: int, ship_size: int) -> Array:
     """All placements of a ship, float32 `(2 B (B - size + 1), B * B)`, 1 on its cells."""
     starts = range(board_size - ship_size + 1)
     windows = np.array([[s <= i < s + ship_size for i in range(board_size)] for s in starts])

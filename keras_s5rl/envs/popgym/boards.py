@@ -6,13 +6,15 @@ other: one byte a cell, because restarting an episode copies the board.
 
 from keras import ops
 
+from keras_s5rl.typing import Tensor
 
-def cell_index(position, width):
+
+def cell_index(position: Tensor, width: int) -> Tensor:
     """Returns the index `row * width + column` of `position`, int32 `(num_envs, 2)`, in a board."""
     return position[:, 0] * width + position[:, 1]
 
 
-def read(board, index):
+def read(board: Tensor, index: int) -> Tensor:
     """Returns what one cell of each board holds.
 
     Args:
@@ -25,7 +27,7 @@ def read(board, index):
     return ops.squeeze(ops.take_along_axis(board, ops.expand_dims(index, 1), axis=1), 1)
 
 
-def write(board, index, value):
+def write(board: Tensor, index: int, value: Tensor) -> Tensor:
     """Returns the boards with another value in one cell of each.
 
     Args:

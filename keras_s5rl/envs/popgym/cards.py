@@ -10,6 +10,7 @@ Classes of cards are int8: one byte a card, because restarting an episode copies
 from keras import ops
 
 from keras_s5rl import random
+from keras_s5rl.typing import Tensor
 
 CARDS_PER_DECK = 52
 MAX_DECKS = 1_000
@@ -18,7 +19,7 @@ NUM_SUITS = 4
 NUM_COLORS = 2
 
 
-def draw_decks(key, num_envs, num_decks):
+def draw_decks(key: Tensor, num_envs: int, num_decks: int) -> Tensor:
     """Shuffles one pile of cards for each environment.
 
     Args:
@@ -33,22 +34,22 @@ def draw_decks(key, num_envs, num_decks):
     return random.permutation(key, CARDS_PER_DECK * num_decks, batch=(num_envs,))
 
 
-def deal(deck_idx):
+def deal(deck_idx: Tensor) -> Tensor:
     """Returns the cards of `deck_idx (num_envs, num_cards)` in the order of dealing."""
     return ops.flip(deck_idx, axis=1)
 
 
-def ranks(cards):
+def ranks(cards: Tensor) -> Tensor:
     """Returns the ranks 0 to 12 of card indices, int8 of the same shape."""
     return ops.cast(ops.floor_divide(ops.mod(cards, CARDS_PER_DECK), NUM_SUITS), "int8")
 
 
-def suits(cards):
+def suits(cards: Tensor) -> Tensor:
     """Returns the suits 0 to 3 of card indices, int8 of the same shape."""
     return ops.cast(ops.mod(cards, NUM_SUITS), "int8")
 
 
-def colors(cards):
+def colors(cards: Tensor) -> Tensor:
     """Returns the colours 0 and 1 of card indices, int8 of the same shape."""
     return ops.cast(ops.mod(cards, NUM_COLORS), "int8")
 
@@ -61,7 +62,7 @@ DECK_TYPES = {
 }
 
 
-def check_deck_type(deck_type):
+def check_deck_type(deck_type: str) -> None:
     """Raises ValueError unless `deck_type` is one of `DECK_TYPES`."""
     if not isinstance(deck_type, str) or deck_type not in DECK_TYPES:
         raise ValueError(
@@ -70,7 +71,7 @@ def check_deck_type(deck_type):
         )
 
 
-def card_at(pile, time):
+def card_at(pile: Tensor, time: Tensor) -> Tensor:
     """Returns card number `time` of each pile.
 
     Args:

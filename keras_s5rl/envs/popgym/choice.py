@@ -4,17 +4,20 @@ A word is an integer drawn uniformly from `0 .. 2**31 - 2`. Its remainder by `n`
 `0 .. n - 1`, no probability off by more than `2**-31`.
 """
 
+from collections.abc import Sequence
+
 from keras import ops
 
 from keras_s5rl import random
+from keras_s5rl.typing import Tensor
 
 
-def draw_words(key, shape):
+def draw_words(key: Tensor, shape: Sequence[int]) -> Tensor:
     """Returns random words, int32 of `shape`."""
     return random.randint(key, shape, 0, 2**31 - 1)
 
 
-def choose(words, flags):
+def choose(words: Tensor, flags: Tensor) -> Tensor:
     """Chooses one of the set flags of each row.
 
     Args:
@@ -32,7 +35,7 @@ def choose(words, flags):
     return ops.sum(ops.cast(before, "int32"), axis=1)
 
 
-def choose_subset(words, n):
+def choose_subset(words: Tensor, n: int) -> Tensor:
     """Chooses a subset of `0 .. n - 1`: Floyd's algorithm.
 
     Args:
@@ -45,7 +48,7 @@ def choose_subset(words, n):
 
     Reference: Bentley & Floyd, 1987, "A sample of brilliance".
     """
-    chosen = []
+    chosen: list[Tensor] = []
     for word, newest in zip(ops.unstack(words, axis=1), range(n - words.shape[1], n), strict=True):
         number = ops.mod(word, newest + 1)
         # A number that is taken already gives way to the newest one, which cannot be.

@@ -9,6 +9,7 @@ from keras import ops
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
+from keras_s5rl.typing import Tensor, Tensors
 
 _MAX_DECKS = 100  # every card is in every observation
 
@@ -47,7 +48,7 @@ class Concentration(Environment):
     (208, 104)
     """
 
-    def __init__(self, num_decks=1, deck_type="colors"):
+    def __init__(self, num_decks: int = 1, deck_type: str = "colors") -> None:
         check_positive_integer("num_decks", num_decks, _MAX_DECKS)
         cards.check_deck_type(deck_type)
         self.num_decks = num_decks
@@ -63,10 +64,10 @@ class Concentration(Environment):
             2 * self._num_cards - self._num_cards / (2 * self._num_cards - 1)
         )
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         return {"deck_idx": cards.draw_decks(key, num_envs, self.num_decks)}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         classes = self._class_of(draws["deck_idx"])
         time = ops.zeros_like(classes[:, 0], dtype="int32")
         nowhere = ops.full_like(time, self._num_cards)
@@ -81,7 +82,9 @@ class Concentration(Environment):
             "terminated": ops.zeros_like(time, dtype="bool"),
         }
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         classes, is_up, first = state["classes"], state["is_up"], state["waiting"]
         second = ops.cast(action, "int32")
         is_second = first < self._num_cards
@@ -110,11 +113,11 @@ class Concentration(Environment):
         }
         return state, ops.cast(reward, "float32"), terminated, time >= self.max_episode_steps
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         is_seen = ops.logical_or(state["is_up"], self._is_among(state["shown"]))
         return ops.cast(ops.where(is_seen, state["classes"], self._face_down), "int32")
 
-    def _is_among(self, pair):
+    def _is_among(self, pair: Tensor) -> Tensor:
         """Returns bool `(num_envs, num_cards)`: whether a position is one of two."""
         first, second = ops.split(pair, 2, axis=1)
         return ops.logical_or(ops.equal(first, self._positions), ops.equal(second, self._positions))

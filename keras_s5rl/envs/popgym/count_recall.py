@@ -8,6 +8,7 @@ from keras_s5rl import random
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class CountRecall(Environment):
@@ -39,7 +40,7 @@ class CountRecall(Environment):
     (207, 17)
     """
 
-    def __init__(self, num_decks=1, deck_type="colors"):
+    def __init__(self, num_decks: int = 1, deck_type: str = "colors") -> None:
         check_positive_integer("num_decks", num_decks, cards.MAX_DECKS)
         cards.check_deck_type(deck_type)
         self.num_decks = num_decks
@@ -51,14 +52,14 @@ class CountRecall(Environment):
         self.max_episode_steps = num_cards - 1
         self._reward_scale = 1.0 / self.max_episode_steps
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         value_key, query_key = ops.unstack(random.split(key), 2)
         return {
             "value_deck_idx": cards.draw_decks(value_key, num_envs, self.num_decks),
             "query_deck_idx": cards.draw_decks(query_key, num_envs, self.num_decks),
         }
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         values = self._class_of(cards.deal(draws["value_deck_idx"]))
         queries = self._class_of(cards.deal(draws["query_deck_idx"]))
         time = ops.zeros_like(values[:, 0], dtype="int32")
@@ -70,7 +71,9 @@ class CountRecall(Environment):
             "terminated": ops.zeros_like(time, dtype="bool"),
         }
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         query = cards.card_at(state["queries"], state["time"])
         answer = cards.card_at(state["counts"], query)
         reward = ops.where(ops.equal(action, answer), self._reward_scale, -self._reward_scale)
@@ -84,15 +87,15 @@ class CountRecall(Environment):
         }
         return state, ops.cast(reward, "float32"), terminated, ops.zeros_like(terminated)
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         time = state["time"]
         shown = [cards.card_at(state[pile], time) for pile in ("values", "queries")]
         return ops.stack(shown, axis=1)
 
-    def info(self, state):
+    def info(self, state: Tensors) -> Tensors:
         return {"counts": state["counts"]}
 
-    def _count(self, value):
+    def _count(self, value: Tensor) -> Tensor:
         """Returns int32 `(num_envs, classes)`: 1 at the class of each value."""
         classes = np.arange(self._num_classes, dtype="int32")
         return ops.cast(ops.equal(ops.expand_dims(value, 1), classes), "int32")

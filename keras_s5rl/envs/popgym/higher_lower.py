@@ -6,6 +6,7 @@ from keras import ops
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class HigherLower(Environment):
@@ -34,7 +35,7 @@ class HigherLower(Environment):
     103
     """
 
-    def __init__(self, num_decks=1):
+    def __init__(self, num_decks: int = 1) -> None:
         check_positive_integer("num_decks", num_decks, cards.MAX_DECKS)
         self.num_decks = num_decks
         self.observation_space = gymnasium.spaces.Discrete(cards.NUM_RANKS)
@@ -42,10 +43,10 @@ class HigherLower(Environment):
         self._num_cards = cards.CARDS_PER_DECK * num_decks
         self.max_episode_steps = self._num_cards - 1
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         return {"deck_idx": cards.draw_decks(key, num_envs, self.num_decks)}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         dealt = cards.deal(draws["deck_idx"])
         time = ops.zeros_like(dealt[:, 0])
         return {
@@ -55,7 +56,9 @@ class HigherLower(Environment):
             "terminated": ops.zeros_like(time, dtype="bool"),
         }
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         time = state["time"] + 1
         difference = cards.card_at(state["ranks"], time) - self.observation(state)
         signed = ops.where(ops.equal(action, 0), difference, -difference)
@@ -64,9 +67,9 @@ class HigherLower(Environment):
         state = {**state, "time": time, "terminated": terminated}
         return state, reward, terminated, ops.zeros_like(terminated)
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return cards.card_at(state["ranks"], state["time"])
 
-    def info(self, state):
+    def info(self, state: Tensors) -> Tensors:
         suit = cards.card_at(state["suits"], state["time"])
         return {"card": ops.stack([suit, self.observation(state)], axis=1)}

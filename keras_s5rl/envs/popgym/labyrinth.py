@@ -7,6 +7,7 @@ from keras import ops
 from keras_s5rl.envs.arguments import check_positive_integer, check_positive_integers
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import boards, mazes
+from keras_s5rl.typing import Tensor, Tensors
 
 START = 2
 GOAL = 3
@@ -37,9 +38,9 @@ class Labyrinth(Environment):
         ValueError: If an argument is out of its range.
     """
 
-    _end_code = None
+    _end_code: int | None = None
 
-    def __init__(self, maze_dims=(10, 10), episode_length=1024):
+    def __init__(self, maze_dims: tuple[int, int] = (10, 10), episode_length: int = 1024) -> None:
         check_positive_integers("maze_dims", maze_dims, largest=64)
         check_positive_integer("episode_length", episode_length)
         if len(maze_dims) != 2 or any(size % 2 or size < 4 for size in maze_dims):
@@ -58,14 +59,14 @@ class Labyrinth(Environment):
         self.action_space = gymnasium.spaces.Discrete(4)
         self.max_episode_steps = episode_length - 1
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         rows, columns = (size // 2 for size in self.maze_dims)
         grid, start, end = mazes.draw_mazes(key, num_envs, rows, columns)
         board = boards.write(self._board(grid), self._cell(start), START)
         board = boards.write(board, self._cell(end), self._end_code)
         return {"grid": ops.reshape(board, ops.shape(grid)), "start": start, "end": end}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         start = ops.cast(draws["start"], "int32")
         time = ops.zeros_like(start[:, 0])
         return {
@@ -76,7 +77,7 @@ class Labyrinth(Environment):
             "terminated": ops.zeros_like(time, dtype="bool"),
         }
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         position = state["position"]
         first_seen = ops.maximum(position - 1, 0)
         last_seen = ops.minimum(position + 1, np.array(self.maze_dims, "int32"))
@@ -92,11 +93,11 @@ class Labyrinth(Environment):
         codes = ops.where(in_view, codes, mazes.WALL)
         return ops.concatenate([codes, ops.expand_dims(state["previous_action"], 1)], axis=1)
 
-    def info(self, state):
+    def info(self, state: Tensors) -> Tensors:
         """Returns `position`, int32 `(num_envs, 2)`: `[x, y]`, column first, as in popgym."""
         return {"position": ops.flip(state["position"], axis=1)}
 
-    def _walk(self, state, action):
+    def _walk(self, state: Tensors, action: Tensor) -> Tensors:
         """Returns the state with position, previous action and time after a step."""
         action = ops.cast(action, "int32")
         target = state["position"] + ops.take(_MOVES, action, axis=0)
@@ -110,9 +111,9 @@ class Labyrinth(Environment):
             "time": state["time"] + 1,
         }
 
-    def _board(self, grid):
+    def _board(self, grid: Tensor) -> Tensor:
         height, width = (size + 1 for size in self.maze_dims)
         return ops.reshape(ops.cast(grid, "int8"), (-1, height * width))
 
-    def _cell(self, position):
+    def _cell(self, position: Tensor) -> Tensor:
         return boards.cell_index(position, self.maze_dims[1] + 1)

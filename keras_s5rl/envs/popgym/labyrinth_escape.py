@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_s5rl.envs.popgym import boards, labyrinth
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class LabyrinthEscape(labyrinth.Labyrinth):
@@ -32,7 +33,9 @@ class LabyrinthEscape(labyrinth.Labyrinth):
 
     _end_code = labyrinth.GOAL
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         state = self._walk(state, action)
         code = boards.read(state["board"], self._cell(state["position"]))
         terminated = ops.equal(code, labyrinth.GOAL)

@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_s5rl.envs.popgym import boards, labyrinth, mazes
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class LabyrinthExplore(labyrinth.Labyrinth):
@@ -32,7 +33,7 @@ class LabyrinthExplore(labyrinth.Labyrinth):
 
     _end_code = mazes.WALL
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         state = super().initial(draws)
         is_corridor = ops.cast(ops.equal(state["board"], mazes.CORRIDOR), "int32")
         num_corridors = ops.sum(is_corridor, axis=1)
@@ -44,7 +45,9 @@ class LabyrinthExplore(labyrinth.Labyrinth):
             "reward_of_new_cell": 1.0 / ops.cast(num_corridors, "float32"),
         }
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         state = self._walk(state, action)
         cell = self._cell(state["position"])
         is_new = ops.equal(boards.read(state["explored"], cell), 0)

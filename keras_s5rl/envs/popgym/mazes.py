@@ -4,17 +4,22 @@ A maze of `rows x columns` cells is a grid of `H x W`, `H = 2 rows + 1` and `W =
 cell `(r, c)` stands at `(2 r + 1, 2 c + 1)`, between the cells and around them are walls.
 """
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs.popgym import boards, choice
+from keras_s5rl.typing import Tensor
 
 CORRIDOR = 0
 WALL = 1
 
 
-def draw_mazes(key, num_envs, rows, columns):
+def draw_mazes(
+    key: Tensor, num_envs: int, rows: int, columns: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Draws one maze for each environment.
 
     Args:
@@ -33,7 +38,7 @@ def draw_mazes(key, num_envs, rows, columns):
     return hunt_and_kill(words, rows, columns), *entrances(entrance_words, rows, columns)
 
 
-def hunt_and_kill(words, rows, columns):
+def hunt_and_kill(words: Tensor, rows: int, columns: int) -> Tensor:
     """Carves mazes by the hunt-and-kill algorithm.
 
     From a random cell, walk to random unvisited neighbours, and open them and the walls between,
@@ -65,7 +70,7 @@ def hunt_and_kill(words, rows, columns):
     offsets = np.array([-1, 1, -stride, stride], "int32")
     place = (2 * row + 1) * width + 2 * column + 1  # of a cell in the grid
 
-    def visit_one(carry, words):
+    def visit_one(carry: Any, words: Tensor) -> Any:
         cell, unvisited = carry
         near_unvisited = ops.roll(unvisited, 1, axis=1)
         for offset in (-1, stride, -stride):
@@ -94,7 +99,7 @@ def hunt_and_kill(words, rows, columns):
     return ops.reshape(ops.cast(grid, "int8"), (-1, height, width))
 
 
-def entrances(words, rows, columns):
+def entrances(words: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
     """Chooses a start in one side of the outer wall and an end in the opposite one.
 
     Sides are equally likely, and so are the places next to a cell along each of the two sides.
@@ -113,7 +118,7 @@ def entrances(words, rows, columns):
     across = ops.where(is_top_or_bottom, 2 * rows, 2 * columns)
     start_across = ops.where(ops.equal(ops.mod(side, 2), 0), 0, across)
 
-    def position(across, word):
+    def position(across: Tensor, word: Tensor) -> Tensor:
         along = 2 * ops.mod(word, cells_along) + 1
         return ops.stack(
             [

@@ -7,6 +7,7 @@ from keras import ops
 from keras_s5rl.envs.arguments import check_positive_integer, check_positive_integers
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import boards, choice
+from keras_s5rl.typing import Array, Tensor, Tensors
 
 _CLEAR = 0
 _MINE = 1
@@ -41,7 +42,7 @@ class MineSweeper(Environment):
     54
     """
 
-    def __init__(self, dims=(4, 4), num_mines=2):
+    def __init__(self, dims: tuple[int, int] = (4, 4), num_mines: int = 2) -> None:
         check_positive_integers("dims", dims, largest=64)
         if len(dims) != 2:
             raise ValueError(f"`dims` should be two integers. Received: dims={dims}")
@@ -60,11 +61,11 @@ class MineSweeper(Environment):
         self.max_episode_steps = num_clear
         self._is_in_block = _is_in_block(height, width)
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         words = choice.draw_words(key, (num_envs, self.num_mines))
         return {"mines_flat": choice.choose_subset(words, self.dims[0] * self.dims[1])}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         mines_flat = ops.cast(draws["mines_flat"], "int32")
         cells = np.arange(self.dims[0] * self.dims[1], dtype="int32")
         is_mine = ops.any(ops.equal(ops.expand_dims(mines_flat, 2), cells), axis=1)
@@ -79,7 +80,9 @@ class MineSweeper(Environment):
             "terminated": ops.zeros_like(time, dtype="bool"),
         }
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         num_clear = self.max_episode_steps
         cell = boards.cell_index(action, self.dims[1])
         code = boards.read(state["board"], cell)
@@ -100,11 +103,11 @@ class MineSweeper(Environment):
         }
         return state, ops.cast(reward, "float32"), terminated, truncated
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return ops.cast(state["shown"], "int32")
 
 
-def _is_in_block(height, width):
+def _is_in_block(height: int, width: int) -> Array:
     """Which cells are in the block around which, float32 `(height * width, height * width)`."""
     rows, columns = np.divmod(np.arange(height * width), width)
     is_near = (np.abs(rows[:, None] - rows) <= 1) & (np.abs(columns[:, None] - columns) <= 1)

@@ -6,6 +6,7 @@ from keras import ops
 from keras_s5rl import random
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class MultiarmedBandit(Environment):
@@ -35,7 +36,7 @@ class MultiarmedBandit(Environment):
     (600, 30)
     """
 
-    def __init__(self, num_bandits=10, episode_length=200):
+    def __init__(self, num_bandits: int = 10, episode_length: int = 200) -> None:
         check_positive_integer("num_bandits", num_bandits, largest=10_000)
         check_positive_integer("episode_length", episode_length)
         self.num_bandits = num_bandits
@@ -43,10 +44,10 @@ class MultiarmedBandit(Environment):
         self.action_space = gymnasium.spaces.Discrete(num_bandits)
         self.max_episode_steps = episode_length
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         return {"bandits": random.uniform(key, (num_envs, self.num_bandits))}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         bandits = ops.cast(draws["bandits"], "float32")
         time = ops.zeros_like(bandits[:, 0], dtype="int32")
         return {
@@ -56,10 +57,12 @@ class MultiarmedBandit(Environment):
             "terminated": ops.zeros_like(time, dtype="bool"),
         }
 
-    def draw_step(self, key, num_envs):
+    def draw_step(self, key: Tensor, num_envs: int) -> Tensors:
         return {"u": random.uniform(key, (num_envs,))}
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         arm = ops.expand_dims(ops.cast(action, "int32"), 1)
         probability = ops.squeeze(ops.take_along_axis(state["bandits"], arm, axis=1), 1)
         # In float32, as the reference compares: a recorded float64 `u` is rounded first.
@@ -70,8 +73,8 @@ class MultiarmedBandit(Environment):
         truncated = time >= self.max_episode_steps
         return state, ops.cast(reward, "float32"), ops.zeros_like(truncated), truncated
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return ops.cast(state["paid"], "int32")
 
-    def info(self, state):
+    def info(self, state: Tensors) -> Tensors:
         return {"bandits": state["bandits"]}

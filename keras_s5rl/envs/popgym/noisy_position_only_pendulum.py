@@ -25,5 +25,5 @@ class NoisyPositionOnlyPendulum(NoisyPositions, PositionOnlyPendulum):
     0.3
     """
 
-    def __init__(self, max_episode_steps=200, noise_sigma=0.1):
+    def __init__(self, max_episode_steps: int = 200, noise_sigma: float = 0.1) -> None:
         super().__init__(noise_sigma, max_episode_steps=max_episode_steps)

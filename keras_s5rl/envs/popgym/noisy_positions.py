@@ -1,15 +1,18 @@
 """`NoisyPositions`: normal noise on the observation of a control task."""
 
 import numbers
+from typing import Any
 
 from keras import ops
 
 from keras_s5rl import random
+from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 _LARGEST_SIGMA = 1e30  # within float32
 
 
-class NoisyPositions:
+class NoisyPositions(Environment):
     """Mixin: adds normal noise to the two numbers that an environment shows.
 
         observation = clip(observation + noise, low, high),   noise ~ N(0, noise_sigma^2)
@@ -26,7 +29,7 @@ class NoisyPositions:
         ValueError: If `noise_sigma` is not a number of at least 0.
     """
 
-    def __init__(self, noise_sigma, **kwargs):
+    def __init__(self, noise_sigma: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         is_number = isinstance(noise_sigma, numbers.Real) and not isinstance(noise_sigma, bool)
         if not is_number or not 0 <= noise_sigma <= _LARGEST_SIGMA:
@@ -36,20 +39,22 @@ class NoisyPositions:
             )
         self.noise_sigma = noise_sigma
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         key, noise_key = ops.unstack(random.split(key), 2)
         return {**super().draw_initial(key, num_envs), **self.draw_step(noise_key, num_envs)}
 
-    def draw_step(self, key, num_envs):
+    def draw_step(self, key: Tensor, num_envs: int) -> Tensors:
         return {"noise": self.noise_sigma * random.normal(key, (num_envs, 2))}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         return {**super().initial(draws), "noise": ops.cast(draws["noise"], "float32")}
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         state, *outcome = super().transition(state, action, draws)
         return {**state, "noise": ops.cast(draws["noise"], "float32")}, *outcome
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         space = self.observation_space
         return ops.clip(super().observation(state) + state["noise"], space.low, space.high)

@@ -8,6 +8,7 @@ from keras_s5rl import random
 from keras_s5rl.envs import cart_pole
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class PositionOnlyCartPole(Environment):
@@ -36,22 +37,24 @@ class PositionOnlyCartPole(Environment):
     600
     """
 
-    def __init__(self, max_episode_steps=200):
+    def __init__(self, max_episode_steps: int = 200) -> None:
         check_positive_integer("max_episode_steps", max_episode_steps)
         high = np.array([2 * cart_pole.MAX_POSITION, 2 * cart_pole.MAX_ANGLE], "float32")
         self.observation_space = gymnasium.spaces.Box(-high, high)
         self.action_space = gymnasium.spaces.Discrete(2)
         self.max_episode_steps = max_episode_steps
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         return {"init_state": random.uniform(key, (num_envs, 4), -0.05, 0.05)}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         physics = ops.cast(draws["init_state"], "float32")
         time = ops.zeros_like(physics[:, 0], dtype="int32")
         return {"physics": physics, "time": time, "terminated": ops.zeros_like(time, dtype="bool")}
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         physics = cart_pole.push(state["physics"], ops.equal(action, 1))
         time = state["time"] + 1
         terminated = cart_pole.has_fallen(physics)
@@ -60,5 +63,5 @@ class PositionOnlyCartPole(Environment):
         state = {"physics": physics, "time": time, "terminated": terminated}
         return state, reward, terminated, truncated
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return state["physics"][:, ::2]

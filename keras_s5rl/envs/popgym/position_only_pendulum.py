@@ -9,6 +9,7 @@ from keras import ops
 from keras_s5rl import random
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.typing import Tensor, Tensors
 
 _MAX_TORQUE = 2.0
 _MAX_SPEED = 8.0
@@ -47,23 +48,25 @@ class PositionOnlyPendulum(Environment):
     100
     """
 
-    def __init__(self, max_episode_steps=200):
+    def __init__(self, max_episode_steps: int = 200) -> None:
         check_positive_integer("max_episode_steps", max_episode_steps)
         high = np.ones(2, "float32")
         self.observation_space = gymnasium.spaces.Box(-high, high)
         self.action_space = gymnasium.spaces.Box(-_MAX_TORQUE, _MAX_TORQUE, (1,))
         self.max_episode_steps = max_episode_steps
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         scale = ops.convert_to_tensor([math.pi, 1.0], dtype="float32")
         return {"init_state": random.uniform(key, (num_envs, 2), -1.0, 1.0) * scale}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         physics = ops.cast(draws["init_state"], "float32")
         time = ops.zeros_like(physics[:, 0], dtype="int32")
         return {"physics": physics, "time": time, "terminated": ops.zeros_like(time, dtype="bool")}
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         angle, speed = ops.unstack(state["physics"], 2, axis=1)
         torque = ops.clip(action[:, 0], -_MAX_TORQUE, _MAX_TORQUE)
         angle = _wrap(angle)
@@ -80,12 +83,12 @@ class PositionOnlyPendulum(Environment):
         state = {"physics": physics, "time": time, "terminated": terminated}
         return state, reward, terminated, time >= self.max_episode_steps
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         angle = state["physics"][:, 0]
         return ops.stack([ops.cos(angle), ops.sin(angle)], axis=1)
 
 
-def _wrap(angle):
+def _wrap(angle: Tensor) -> Tensor:
     # The reference lets a float64 angle grow. A float32 one would lose digits with every turn, so
     # that whole turns are taken off here; within half a turn the angle stays as it is, to the bit.
     turns = ops.round(angle / (2.0 * math.pi))

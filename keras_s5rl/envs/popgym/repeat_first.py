@@ -6,6 +6,7 @@ from keras import ops
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class RepeatFirst(Environment):
@@ -33,7 +34,7 @@ class RepeatFirst(Environment):
     831
     """
 
-    def __init__(self, num_decks=1):
+    def __init__(self, num_decks: int = 1) -> None:
         check_positive_integer("num_decks", num_decks, cards.MAX_DECKS)
         self.num_decks = num_decks
         self.observation_space = gymnasium.spaces.Discrete(cards.NUM_SUITS)
@@ -41,15 +42,17 @@ class RepeatFirst(Environment):
         self.max_episode_steps = cards.CARDS_PER_DECK * num_decks - 1
         self._reward_scale = 1.0 / self.max_episode_steps
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         return {"deck_idx": cards.draw_decks(key, num_envs, self.num_decks)}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         suits = cards.suits(cards.deal(draws["deck_idx"]))
         time = ops.zeros_like(suits[:, 0], dtype="int32")
         return {"suits": suits, "time": time, "terminated": ops.zeros_like(time, dtype="bool")}
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         target = ops.cast(state["suits"][:, 0], "int32")
         reward = ops.where(ops.equal(action, target), self._reward_scale, -self._reward_scale)
         time = state["time"] + 1
@@ -57,5 +60,5 @@ class RepeatFirst(Environment):
         state = {"suits": state["suits"], "time": time, "terminated": terminated}
         return state, ops.cast(reward, "float32"), terminated, ops.zeros_like(terminated)
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return cards.card_at(state["suits"], state["time"])

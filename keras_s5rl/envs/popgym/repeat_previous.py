@@ -6,6 +6,7 @@ from keras import ops
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class RepeatPrevious(Environment):
@@ -38,7 +39,7 @@ class RepeatPrevious(Environment):
     8
     """
 
-    def __init__(self, num_decks=1, k=4):
+    def __init__(self, num_decks: int = 1, k: int = 4) -> None:
         check_positive_integer("num_decks", num_decks, cards.MAX_DECKS)
         num_cards = cards.CARDS_PER_DECK * num_decks
         check_positive_integer("k", k)
@@ -54,15 +55,17 @@ class RepeatPrevious(Environment):
         self.max_episode_steps = num_cards - 1
         self._reward_scale = 1.0 / (num_cards - k)
 
-    def draw_initial(self, key, num_envs):
+    def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:
         return {"deck_idx": cards.draw_decks(key, num_envs, self.num_decks)}
 
-    def initial(self, draws):
+    def initial(self, draws: Tensors) -> Tensors:
         suits = cards.suits(cards.deal(draws["deck_idx"]))
         time = ops.zeros_like(suits[:, 0], dtype="int32")
         return {"suits": suits, "time": time, "terminated": ops.zeros_like(time, dtype="bool")}
 
-    def transition(self, state, action, draws):
+    def transition(
+        self, state: Tensors, action: Tensor, draws: Tensors
+    ) -> tuple[Tensors, Tensor, Tensor, Tensor]:
         time = state["time"]
         asked = time - (self.k - 1)
         target = cards.card_at(state["suits"], ops.maximum(asked, 0))
@@ -73,5 +76,5 @@ class RepeatPrevious(Environment):
         state = {"suits": state["suits"], "time": time, "terminated": terminated}
         return state, ops.cast(reward, "float32"), terminated, ops.zeros_like(terminated)
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         return cards.card_at(state["suits"], state["time"])

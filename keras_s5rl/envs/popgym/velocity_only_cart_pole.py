@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl.envs.popgym.position_only_cart_pole import PositionOnlyCartPole
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class VelocityOnlyCartPole(PositionOnlyCartPole):
@@ -27,10 +28,10 @@ class VelocityOnlyCartPole(PositionOnlyCartPole):
     600
     """
 
-    def __init__(self, max_episode_steps=200):
+    def __init__(self, max_episode_steps: int = 200) -> None:
         super().__init__(max_episode_steps)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,))
 
-    def observation(self, state):
+    def observation(self, state: Tensors) -> Tensor:
         positions, speeds = state["physics"][:, ::2], state["physics"][:, 1::2]
         return ops.where(ops.expand_dims(ops.equal(state["time"], 0), 1), positions, speeds)

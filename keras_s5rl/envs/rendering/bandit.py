@@ -1,6 +1,8 @@
 """The renderer of `MultiarmedBandit`."""
 
-from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GREEN, INK, MUTED, RED, faint
+from typing import Any
+
+from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GREEN, INK, MUTED, RED, Canvas, faint
 from keras_s5rl.envs.rendering.renderer import Renderer
 
 _FLOOR, _HEIGHT = 176, 136
@@ -11,17 +13,17 @@ class BanditRenderer(Renderer):
 
     seconds_per_step = 0.2
 
-    def size(self, env):
+    def size(self, env: Any) -> tuple[int, int]:
         return max(420, 32 + 14 * env.num_bandits), 206
 
-    def name_action(self, env, action):
+    def name_action(self, env: Any, action: Any) -> str:
         return f"arm {int(action)}"
 
-    def describe(self, env, state, action):
+    def describe(self, env: Any, state: dict[str, Any], action: Any) -> str:
         arms = "  ".join(f"{arm}: {p:.2f}" for arm, p in enumerate(state["bandits"].tolist()))
         return f"{_last_pull(state)}\narms {arms}"
 
-    def draw(self, canvas, env, state, action):
+    def draw(self, canvas: Canvas, env: Any, state: dict[str, Any], action: Any) -> None:
         paid = bool(state["paid"])
         canvas.text(16, 14, _last_pull(state), 13, MUTED)
         pitch = (self.size(env)[0] - 32) / env.num_bandits
@@ -37,7 +39,7 @@ class BanditRenderer(Renderer):
             canvas.text(left + width / 2, _FLOOR + 14, str(arm), size, label, "mm")
 
 
-def _last_pull(state):
+def _last_pull(state: dict[str, Any]) -> str:
     if state["time"] == 0:
         return "no arm pulled yet"
     return "the last pull paid" if state["paid"] else "the last pull did not pay"

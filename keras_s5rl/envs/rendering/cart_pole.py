@@ -1,8 +1,9 @@
 """The renderer of the cart-poles."""
 
 import math
+from typing import Any
 
-from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GOLD, INK, MUTED, RED, faint
+from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GOLD, INK, MUTED, RED, Canvas, faint
 from keras_s5rl.envs.rendering.renderer import Renderer
 from keras_s5rl.envs.rendering.trial_bars import TRIALS_HEIGHT, draw_trials, trial_lines
 
@@ -18,13 +19,13 @@ class CartPoleRenderer(Renderer):
 
     seconds_per_step = 0.02
 
-    def size(self, env):
+    def size(self, env: Any) -> tuple[int, int]:
         return 2 * _MIDDLE, 204
 
-    def name_action(self, env, action):
+    def name_action(self, env: Any, action: Any) -> str:
         return ("push left", "push right")[int(action)]
 
-    def describe(self, env, state, action):
+    def describe(self, env: Any, state: dict[str, Any], action: Any) -> str:
         x, x_speed, angle, angle_speed = state["physics"].tolist()
         place = round((x + _LIMIT) / (2 * _LIMIT) * _COLUMNS)
         track = ["-"] * (_COLUMNS + 1)
@@ -33,7 +34,7 @@ class CartPoleRenderer(Renderer):
         )
         return f"|{''.join(track)}|\n{_positions(x, angle)}  {_speeds(x_speed, angle_speed)}"
 
-    def draw(self, canvas, env, state, action):
+    def draw(self, canvas: Canvas, env: Any, state: dict[str, Any], action: Any) -> None:
         x, x_speed, angle, angle_speed = state["physics"].tolist()
         canvas.text(16, 14, _positions(x, angle), 13, MUTED)
         canvas.text(2 * _MIDDLE - 16, 14, _speeds(x_speed, angle_speed), 13, MUTED, "rm")
@@ -44,14 +45,15 @@ class CartPoleRenderer(Renderer):
         if "noise" in state:
             space = env.observation_space
             seen = (state["physics"][::2] + state["noise"]).clip(space.low, space.high)
-            _draw_cart(canvas, *seen.tolist(), faint(BLUE), faint(GOLD))
+            seen_x, seen_angle = seen.tolist()
+            _draw_cart(canvas, seen_x, seen_angle, faint(BLUE), faint(GOLD))
         _draw_cart(canvas, x, angle, BLUE, GOLD)
         if action is not None:
             side = 1 if self.pushes_right(state, action) else -1
             start = _MIDDLE + x * _METRE + side * 34
             canvas.arrow([(start, _TRACK), (start + side * 24, _TRACK)], INK, 4)
 
-    def pushes_right(self, state, action):
+    def pushes_right(self, state: dict[str, Any], action: Any) -> bool:
         """Returns whether an action pushes to the right."""
         return int(action) == 1
 
@@ -59,30 +61,30 @@ class CartPoleRenderer(Renderer):
 class ProjectedCartPoleRenderer(CartPoleRenderer):
     """The cart as it is, not as it is projected, and the trials of the context."""
 
-    def size(self, env):
+    def size(self, env: Any) -> tuple[int, int]:
         width, height = super().size(env)
         return width, height + TRIALS_HEIGHT
 
-    def name_action(self, env, action):
+    def name_action(self, env: Any, action: Any) -> str:
         # Where actions may be swapped, what one does depends on the context.
         return f"choice {int(action)}" if env.project_actions else super().name_action(env, action)
 
-    def describe(self, env, state, action):
+    def describe(self, env: Any, state: dict[str, Any], action: Any) -> str:
         swapped = "\nleft and right are swapped" if state.get("swapped", False) else ""
         lines = trial_lines(env, state, self._fell(env, state), best=1.0)
         return f"{super().describe(env, state, action)}{swapped}\n{lines}"
 
-    def draw(self, canvas, env, state, action):
+    def draw(self, canvas: Canvas, env: Any, state: dict[str, Any], action: Any) -> None:
         # A push that ended a trial is not one on the cart of the next.
         is_start = int(state["trial_step"]) == 0
         super().draw(canvas, env, state, None if is_start else action)
         top = super().size(env)[1]
         draw_trials(canvas, top, env, state, self._fell(env, state), best=1.0)
 
-    def pushes_right(self, state, action):
+    def pushes_right(self, state: dict[str, Any], action: Any) -> bool:
         return super().pushes_right(state, action) != bool(state.get("swapped", False))
 
-    def _fell(self, env, state):
+    def _fell(self, env: Any, state: dict[str, Any]) -> bool:
         """Returns whether the trial that ended in the last step was not of full length."""
         trial = int(state["trial"])
         if trial == 0 or int(state["trial_step"]) > 0:
@@ -90,7 +92,7 @@ class ProjectedCartPoleRenderer(CartPoleRenderer):
         return state["trial_returns"][trial - 1] < 1 - 0.5 / env.trial_steps
 
 
-def _draw_cart(canvas, x, angle, color, pole_color):
+def _draw_cart(canvas: Canvas, x: float, angle: float, color: str, pole_color: str) -> None:
     middle = _MIDDLE + x * _METRE
     pole = (middle + _POLE * math.sin(angle), _TRACK - 8 - _POLE * math.cos(angle))
     for side in (-15, 15):
@@ -100,9 +102,9 @@ def _draw_cart(canvas, x, angle, color, pole_color):
     canvas.circle(middle, _TRACK - 8, 3, color)
 
 
-def _positions(x, angle):
+def _positions(x: float, angle: float) -> str:
     return f"x {x:+.2f} m  angle {math.degrees(angle):+.1f}°"
 
 
-def _speeds(x_speed, angle_speed):
+def _speeds(x_speed: float, angle_speed: float) -> str:
     return f"{x_speed:+.2f} m/s  {math.degrees(angle_speed):+.0f}°/s"

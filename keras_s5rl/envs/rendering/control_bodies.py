@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from keras_s5rl.envs.rendering.canvas import (
     MUTED,
     PAPER,
     RED,
+    Canvas,
     blend,
 )
+from keras_s5rl.typing import Array
 
 WIDTH, HEIGHT = 460, 300  # pixels of `draw_body`
 _X, _Y, _ROOM = WIDTH / 2, 170, 124  # the middle of a body, and how far it may reach up and down
@@ -47,17 +50,17 @@ class Body:
     length: float = 1.0
 
 
-def body_facts(body):
+def body_facts(body: Body) -> tuple[str, str]:
     """Returns two lines of text: the positions, and the speeds."""
     return _shape(body).facts(body)
 
 
-def body_points(body):
+def body_points(body: Body) -> Array:
     """Returns where joints and tips are, in metres to the right and upwards: `(points, 2)`."""
     return _shape(body).points(body)
 
 
-def draw_body(canvas, body, control):
+def draw_body(canvas: Canvas, body: Body, control: Array | None) -> None:
     """Draws a body and what moves it; green is where the reward is.
 
     Args:
@@ -71,23 +74,35 @@ def draw_body(canvas, body, control):
     _shape(body).draw(canvas, body, control)
 
 
-def _shape(body):
+def _shape(body: Body) -> "_Shape":
     return next(shape for name, shape in _SHAPES.items() if body.task.startswith(name))
 
 
 class _Shape:
     """One kind of bodies.
 
-    A subclass defines `points`, `facts` and `draw`, as the functions above, and `reach(body)`: how
-    far the body gets from its middle to the side and upwards, in m.
+    A subclass defines `points`, `facts` and `draw`, as the functions above, and `reach`.
     """
 
-    def scale(self, body):
+    def reach(self, body: Body) -> tuple[float, float]:
+        """Returns how far the body gets from its middle to the side and upwards, in m."""
+        raise NotImplementedError
+
+    def points(self, body: Body) -> Array:
+        raise NotImplementedError
+
+    def facts(self, body: Body) -> tuple[str, str]:
+        raise NotImplementedError
+
+    def draw(self, canvas: Canvas, body: Body, control: Array | None) -> None:
+        raise NotImplementedError
+
+    def scale(self, body: Body) -> float:
         """Returns the pixels of a metre, so that the body fits wherever it stands."""
         side, up = self.reach(body)
         return min((_X - 12) / side, _ROOM / up)
 
-    def place(self, body, points):
+    def place(self, body: Body, points: Any) -> list[tuple[float, float]]:
         """Returns the pixels of points that are given in metres: a list of `(x, y)`."""
         scale = self.scale(body)
         return [(_X + scale * x, _Y - scale * y) for x, y in np.asarray(points).tolist()]
@@ -96,20 +111,20 @@ class _Shape:
 class _CartPoles(_Shape):
     """Poles on top of each other on a cart; sparse tasks want the cart near the middle."""
 
-    def reach(self, body):
+    def reach(self, body: Body) -> tuple[float, float]:
         height = _lengths(body).sum()
         return TASKS[body.task].limits[0] + max(height, 0.3), height + 0.12
 
-    def points(self, body):
+    def points(self, body: Body) -> Array:
         return _chain((body.qpos[0], 0.0), np.cumsum(body.qpos[1:]), _lengths(body))
 
-    def facts(self, body):
+    def facts(self, body: Body) -> tuple[str, str]:
         return (
             f"x {body.qpos[0]:+.2f} m  {_angles(np.cumsum(body.qpos[1:]))}",
             f"{body.qvel[0]:+.2f} m/s  {_turning(np.cumsum(body.qvel[1:]))}",
         )
 
-    def draw(self, canvas, body, control):
+    def draw(self, canvas: Canvas, body: Body, control: Array | None) -> None:
         task, scale = TASKS[body.task], self.scale(body)
         joints = self.place(body, self.points(body))
         x, y = joints[0]
@@ -127,23 +142,23 @@ class _CartPoles(_Shape):
         for joint in joints[:-1]:
             canvas.circle(*joint, 2.5, INK)
         if control is not None:
-            side = math.copysign(width / 2 + 6, control[0])
-            _draw_push(canvas, x + side, y, control[0], 0.0)
+            offset = math.copysign(width / 2 + 6, control[0])
+            _draw_push(canvas, x + offset, y, control[0], 0.0)
 
 
 class _Pendulum(_Shape):
     """A mass on a rod, wanted upright."""
 
-    def reach(self, body):
+    def reach(self, body: Body) -> tuple[float, float]:
         return (_lengths(body).sum() + 0.06,) * 2
 
-    def points(self, body):
+    def points(self, body: Body) -> Array:
         return _chain((0.0, 0.0), body.qpos, _lengths(body))
 
-    def facts(self, body):
+    def facts(self, body: Body) -> tuple[str, str]:
         return _angles(body.qpos), _turning(body.qvel)
 
-    def draw(self, canvas, body, control):
+    def draw(self, canvas: Canvas, body: Body, control: Array | None) -> None:
         scale, joints = self.scale(body), self.place(body, self.points(body))
         radius = _lengths(body).sum() * scale
         lean = math.acos(TASKS[body.task].least_cosine)
@@ -163,20 +178,20 @@ class _Pendulum(_Shape):
 class _Acrobot(_Shape):
     """Two links, driven between them; the tip is wanted where it is when both are upright."""
 
-    def reach(self, body):
+    def reach(self, body: Body) -> tuple[float, float]:
         return (_lengths(body).sum() + TASKS[body.task].goal_radius + 0.06,) * 2
 
-    def points(self, body):
+    def points(self, body: Body) -> Array:
         return _chain((0.0, 0.0), np.cumsum(body.qpos), _lengths(body))
 
-    def facts(self, body):
+    def facts(self, body: Body) -> tuple[str, str]:
         distance = np.hypot(*(self.points(body)[-1] - (0, _lengths(body).sum())))
         return (
             f"{_angles(np.cumsum(body.qpos))}  tip {distance:.2f} m from target",
             _turning(np.cumsum(body.qvel)),
         )
 
-    def draw(self, canvas, body, control):
+    def draw(self, canvas: Canvas, body: Body, control: Array | None) -> None:
         scale, joints = self.scale(body), self.place(body, self.points(body))
         radius = _lengths(body).sum() * scale
         canvas.circle(_X, _Y, radius, None, FAINT, 1.5)
@@ -194,21 +209,21 @@ class _Reacher(_Shape):
 
     _WALL, _FINGER = 0.3, 0.01  # m
 
-    def reach(self, body):
+    def reach(self, body: Body) -> tuple[float, float]:
         return (max(_lengths(body).sum() + self._FINGER, self._WALL) + 0.004,) * 2
 
-    def points(self, body):
+    def points(self, body: Body) -> Array:
         # MuJoCo counts these angles counterclockwise from the right.
         return _chain((0.0, 0.0), 0.5 * math.pi - np.cumsum(body.qpos), _lengths(body))
 
-    def facts(self, body):
+    def facts(self, body: Body) -> tuple[str, str]:
         distance = np.hypot(*(self.points(body)[-1] - body.target))
         return (
             f"{_angles(body.qpos)}  finger {100 * distance:.1f} cm from target",
             _turning(body.qvel),
         )
 
-    def draw(self, canvas, body, control):
+    def draw(self, canvas: Canvas, body: Body, control: Array | None) -> None:
         scale, joints = self.scale(body), self.place(body, self.points(body))
         (target,) = self.place(body, [body.target])
         _draw_walls(canvas, self._WALL * scale)
@@ -227,20 +242,20 @@ class _PointMass(_Shape):
 
     _BALL = 6  # pixels
 
-    def reach(self, body):
+    def reach(self, body: Body) -> tuple[float, float]:
         return 0.38, 0.38  # with room for the arrow
 
-    def points(self, body):
+    def points(self, body: Body) -> Array:
         return body.qpos[None]
 
-    def facts(self, body):
+    def facts(self, body: Body) -> tuple[str, str]:
         (x, y), (x_speed, y_speed) = 100 * body.qpos, 100 * body.qvel
         return (
             f"x {x:+.1f} cm  y {y:+.1f} cm  {math.hypot(x, y):.1f} cm from target",
             f"{x_speed:+.1f} cm/s  {y_speed:+.1f} cm/s",
         )
 
-    def draw(self, canvas, body, control):
+    def draw(self, canvas: Canvas, body: Body, control: Array | None) -> None:
         task, scale = TASKS[body.task], self.scale(body)
         ((x, y),) = self.place(body, self.points(body))
         _draw_walls(canvas, task.limits[0] * scale + self._BALL)
@@ -260,30 +275,30 @@ _SHAPES = {
 }
 
 
-def _lengths(body):
+def _lengths(body: Body) -> Array:
     return body.length * np.array([link.length for link in TASKS[body.task].links])
 
 
-def _chain(start, angles, lengths):
+def _chain(start: Any, angles: Array, lengths: Array) -> Array:
     """Returns the joints of a chain of links; angles are clockwise from upright."""
     links = np.stack([lengths * np.sin(angles), lengths * np.cos(angles)], axis=1)
     return np.concatenate([[start], start + np.cumsum(links, axis=0)])
 
 
-def _draw_walls(canvas, half):
+def _draw_walls(canvas: Canvas, half: float) -> None:
     canvas.rectangle(_X - half, _Y - half, 2 * half, 2 * half, None, FAINT, 3, 2)
 
 
-def _draw_push(canvas, x, y, to_side, up):
+def _draw_push(canvas: Canvas, x: float, y: float, to_side: float, up: float) -> None:
     """Draws an arrow from `(x, y)`, as long as the push is large; 1 is the largest control."""
     if math.hypot(to_side, up) >= 0.01:
         canvas.arrow([(x, y), (x + _PUSH * to_side, y - _PUSH * up)], INK, 3)
 
 
-def _angles(radians):
+def _angles(radians: Array) -> str:
     degrees = [f"{math.remainder(math.degrees(angle), 360):+.1f}°" for angle in radians]
     return f"angle{'s' * (len(degrees) > 1)} {' '.join(degrees)}"
 
 
-def _turning(speeds):
+def _turning(speeds: Array) -> str:
     return " ".join(f"{math.degrees(speed):+.0f}°/s" for speed in speeds)

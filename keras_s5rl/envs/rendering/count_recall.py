@@ -1,6 +1,8 @@
 """The renderer of `CountRecall`."""
 
-from keras_s5rl.envs.rendering.canvas import BLUE, GOLD, INK, MUTED, faint
+from typing import Any
+
+from keras_s5rl.envs.rendering.canvas import BLUE, GOLD, INK, MUTED, Canvas, faint
 from keras_s5rl.envs.rendering.playing_cards import card_name, draw_card, draw_symbol
 from keras_s5rl.envs.rendering.renderer import Renderer
 
@@ -13,13 +15,13 @@ class CountRecallRenderer(Renderer):
 
     seconds_per_step = 0.5
 
-    def size(self, env):
+    def size(self, env: Any) -> tuple[int, int]:
         return 460, max(186, 34 + _ROW * int(env.observation_space.nvec[0]))
 
-    def name_action(self, env, action):
+    def name_action(self, env: Any, action: Any) -> str:
         return f"{int(action)} times"
 
-    def describe(self, env, state, action):
+    def describe(self, env: Any, state: dict[str, Any], action: Any) -> str:
         value, query = self._cards(state)
         names = [card_name(env.deck_type, index) for index in range(len(state["counts"]))]
         counts = "  ".join(
@@ -27,7 +29,7 @@ class CountRecallRenderer(Renderer):
         )
         return f"shown {names[value]}  asked for {names[query]}\ncounts {counts}"
 
-    def draw(self, canvas, env, state, action):
+    def draw(self, canvas: Canvas, env: Any, state: dict[str, Any], action: Any) -> None:
         value, query = self._cards(state)
         for x, card, label, edge in ((70, value, "shown", None), (180, query, "how many?", GOLD)):
             canvas.text(x, 14, label, 13, MUTED, "mm")
@@ -43,6 +45,6 @@ class CountRecallRenderer(Renderer):
             if index == query:
                 canvas.rectangle(_BARS - 30, y - 9, 176, 18, None, GOLD, 4, 1.5)
 
-    def _cards(self, state):
+    def _cards(self, state: dict[str, Any]) -> tuple[int, int]:
         time = int(state["time"])
         return int(state["values"][time]), int(state["queries"][time])

@@ -1,16 +1,26 @@
 """`render`: one state of one environment as text or picture."""
 
 import textwrap
+from typing import Any
 
 import numpy as np
 
 from keras_s5rl.envs.rendering.canvas import FAINT, GREEN, INK, MUTED, RED, Canvas
+from keras_s5rl.envs.rendering.renderer import Renderer
 from keras_s5rl.envs.rendering.table import renderer_for
+from keras_s5rl.typing import Array
 
 _HEAD, _FOOT = 42, 38
 
 
-def render(env, state, mode, action=None, reward=None, episode_return=None):
+def render(
+    env: Any,
+    state: dict[str, Any],
+    mode: str,
+    action: Any = None,
+    reward: float | None = None,
+    episode_return: float | None = None,
+) -> str | Array:
     """Shows one state of one environment.
 
     A picture of an environment has the same size in all states. What the agent does not see is
@@ -80,7 +90,9 @@ def render(env, state, mode, action=None, reward=None, episode_return=None):
     return canvas.pixels()
 
 
-def _last_step(renderer, env, action, reward, episode_return):
+def _last_step(
+    renderer: Renderer, env: Any, action: Any, reward: float | None, episode_return: float | None
+) -> list[tuple[str, str, str]]:
     """What is told about the step that led to a state: pieces of name, value and colour."""
     pieces = []
     if action is not None:

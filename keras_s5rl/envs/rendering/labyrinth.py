@@ -1,9 +1,22 @@
 """The renderer of the two labyrinths."""
 
+from typing import Any
+
 import numpy as np
 
-from keras_s5rl.envs.rendering.canvas import BLUE, GOLD, GREEN, INK, MUTED, PAPER, WHITE, blend
+from keras_s5rl.envs.rendering.canvas import (
+    BLUE,
+    GOLD,
+    GREEN,
+    INK,
+    MUTED,
+    PAPER,
+    WHITE,
+    Canvas,
+    blend,
+)
 from keras_s5rl.envs.rendering.renderer import Renderer
+from keras_s5rl.typing import Array
 
 _FILLS = {"#": INK, " ": WHITE, ".": blend(WHITE, BLUE, 0.22), "S": GREEN, "G": GOLD}
 _UNSEEN_FILLS = {letter: blend(fill, PAPER, 0.6) for letter, fill in _FILLS.items()}
@@ -18,20 +31,20 @@ class LabyrinthRenderer(Renderer):
 
     seconds_per_step = 0.12
 
-    def size(self, env):
+    def size(self, env: Any) -> tuple[int, int]:
         height, width = (size + 1 for size in env.maze_dims)
         cell = self._cell_size(env)
         return max(400, 40 + cell * width), 40 + cell * height
 
-    def name_action(self, env, action):
+    def name_action(self, env: Any, action: Any) -> str:
         return ("left", "right", "up", "down")[int(action)]
 
-    def describe(self, env, state, action):
+    def describe(self, env: Any, state: dict[str, Any], action: Any) -> str:
         letters = self._letters(env, state)
         letters[tuple(state["position"])] = "@"
         return "\n".join([self._progress(state), *("".join(row) for row in letters)])
 
-    def draw(self, canvas, env, state, action):
+    def draw(self, canvas: Canvas, env: Any, state: dict[str, Any], action: Any) -> None:
         letters, cell = self._letters(env, state), self._cell_size(env)
         left, top = (self.size(env)[0] - cell * letters.shape[1]) / 2, 30
         canvas.text(16, 13, self._progress(state), 13, MUTED)
@@ -50,18 +63,18 @@ class LabyrinthRenderer(Renderer):
             )
             canvas.arrow([start, end], WHITE, 0.12 * cell)
 
-    def _letters(self, env, state):
+    def _letters(self, env: Any, state: dict[str, Any]) -> Array:
         shape = [size + 1 for size in env.maze_dims]
         letters = np.array(list(" #SG"))[state["board"]]
         if "explored" in state:
             letters = np.where((state["explored"] == 1) & (letters == " "), ".", letters)
         return letters.reshape(shape)
 
-    def _progress(self, state):
+    def _progress(self, state: dict[str, Any]) -> str:
         if "num_unexplored" in state:
             return f"{int(state['num_unexplored'])} cells to explore"
         y, x = (int(place) for place in state["position"])
         return f"at row {y + 1}, column {x + 1}"
 
-    def _cell_size(self, env):
+    def _cell_size(self, env: Any) -> int:
         return max(8, 330 // (max(env.maze_dims) + 1))

@@ -1,6 +1,18 @@
 """The renderer of `MemoryChain`."""
 
-from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GOLD, INK, MUTED, PAPER, WHITE, blend
+from typing import Any
+
+from keras_s5rl.envs.rendering.canvas import (
+    BLUE,
+    FAINT,
+    GOLD,
+    INK,
+    MUTED,
+    PAPER,
+    WHITE,
+    Canvas,
+    blend,
+)
 from keras_s5rl.envs.rendering.renderer import Renderer
 
 _COLUMNS, _PITCH = 16, 24
@@ -11,17 +23,17 @@ class MemoryChainRenderer(Renderer):
 
     seconds_per_step = 0.3
 
-    def size(self, env):
+    def size(self, env: Any) -> tuple[int, int]:
         return 424, 92 + _PITCH * -(-env.num_bits // _COLUMNS)
 
-    def name_action(self, env, action):
+    def name_action(self, env: Any, action: Any) -> str:
         return f"bit {int(action)}"
 
-    def describe(self, env, state, action):
+    def describe(self, env: Any, state: dict[str, Any], action: Any) -> str:
         bits = " ".join(str(bit) for bit in state["context"].tolist())
         return f"context {bits}\n{self._phase(env, state)}"
 
-    def draw(self, canvas, env, state, action):
+    def draw(self, canvas: Canvas, env: Any, state: dict[str, Any], action: Any) -> None:
         canvas.text(16, 14, self._phase(env, state), 13, MUTED)
         is_shown, is_asked = self._is_shown(state), self._is_asked(env, state)
         for index, bit in enumerate(state["context"].tolist()):
@@ -38,13 +50,13 @@ class MemoryChainRenderer(Renderer):
         canvas.rectangle(20, y, 384, 8, FAINT, radius=4)
         canvas.rectangle(20, y, 8 + 376 * way, 8, BLUE, radius=4)
 
-    def _is_shown(self, state):
+    def _is_shown(self, state: dict[str, Any]) -> bool:
         return state["time"] <= 1
 
-    def _is_asked(self, env, state):
+    def _is_asked(self, env: Any, state: dict[str, Any]) -> bool:
         return max(int(state["time"]) - 1, 0) == env.memory_length - 1
 
-    def _phase(self, env, state):
+    def _phase(self, env: Any, state: dict[str, Any]) -> str:
         if self._is_asked(env, state):
             return f"asked for bit {int(state['query'])}"
         if self._is_shown(state):

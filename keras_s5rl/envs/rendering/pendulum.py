@@ -1,10 +1,11 @@
 """The renderer of the pendulums."""
 
 import math
+from typing import Any
 
 import numpy as np
 
-from keras_s5rl.envs.rendering.canvas import FAINT, INK, MUTED, RED, faint
+from keras_s5rl.envs.rendering.canvas import FAINT, INK, MUTED, RED, Canvas, faint
 from keras_s5rl.envs.rendering.renderer import Renderer
 
 _X, _Y = 200, 140
@@ -20,16 +21,16 @@ class PendulumRenderer(Renderer):
 
     seconds_per_step = 0.05
 
-    def size(self, env):
+    def size(self, env: Any) -> tuple[int, int]:
         return 2 * _X, 270
 
-    def name_action(self, env, action):
+    def name_action(self, env: Any, action: Any) -> str:
         return f"torque {_torque(action):+.2f} N m"
 
-    def describe(self, env, state, action):
+    def describe(self, env: Any, state: dict[str, Any], action: Any) -> str:
         return "  ".join(self._facts(state))
 
-    def draw(self, canvas, env, state, action):
+    def draw(self, canvas: Canvas, env: Any, state: dict[str, Any], action: Any) -> None:
         angle, _ = state["physics"].tolist()
         position, speed = self._facts(state)
         canvas.text(16, 14, position, 13, MUTED)
@@ -48,11 +49,11 @@ class PendulumRenderer(Renderer):
         if action is not None:
             canvas.turn(_X, _Y, 34, -_torque(action) / _MAX_TORQUE)
 
-    def _facts(self, state):
+    def _facts(self, state: dict[str, Any]) -> tuple[str, str]:
         angle, speed = state["physics"].tolist()
         degrees = math.remainder(math.degrees(angle), 360)
         return f"angle {degrees:+.1f}°", f"{speed:+.2f} rad/s"
 
 
-def _torque(action):
+def _torque(action: Any) -> float:
     return float(np.clip(np.ravel(action)[0], -_MAX_TORQUE, _MAX_TORQUE))

@@ -1,6 +1,7 @@
 """Playing cards: faces, backs, piles, and rows of small cards."""
 
 import math
+from typing import Any
 
 from keras_s5rl.envs.rendering.canvas import (
     BLUE,
@@ -11,8 +12,10 @@ from keras_s5rl.envs.rendering.canvas import (
     PAPER,
     RED,
     WHITE,
+    Canvas,
     blend,
 )
+from keras_s5rl.typing import Array
 
 # In POPGym's order.
 SUIT_NAMES = ("spades", "diamonds", "clubs", "hearts")
@@ -30,12 +33,20 @@ _HEART = [
 ]
 
 
-def card_name(deck_type, value):
+def card_name(deck_type: str, value: Any) -> str:
     """Returns a class of cards as text; `deck_type` is `"suits"`, `"colors"` or `"ranks"`."""
     return _SIGNS[deck_type][int(value)]
 
 
-def draw_symbol(canvas, x, y, radius, deck_type, value, is_faint=False):
+def draw_symbol(
+    canvas: Canvas,
+    x: float,
+    y: float,
+    radius: float,
+    deck_type: str,
+    value: int,
+    is_faint: bool = False,
+) -> None:
     """Draws the class of a card around `(x, y)`: a suit's sign, a disk of a colour, or a rank."""
     value = int(value)
     color = _color(value % 2 == 1 and deck_type != "ranks", is_faint)
@@ -47,7 +58,17 @@ def draw_symbol(canvas, x, y, radius, deck_type, value, is_faint=False):
         _SUITS[value](canvas, x, y, radius, color)
 
 
-def draw_card(canvas, x, y, height, deck_type, value, is_faint=False, edge=None, rank=None):
+def draw_card(
+    canvas: Canvas,
+    x: float,
+    y: float,
+    height: float,
+    deck_type: str,
+    value: int,
+    is_faint: bool = False,
+    edge: str | None = None,
+    rank: int | None = None,
+) -> None:
     """Draws a card, face up, around `(x, y)`; its width is 0.7 of its height.
 
     Args:
@@ -71,7 +92,7 @@ def draw_card(canvas, x, y, height, deck_type, value, is_faint=False, edge=None,
             canvas.text(*place, _RANK_SIGNS[int(rank)], 0.17 * height, color, "mm")
 
 
-def draw_back(canvas, x, y, height):
+def draw_back(canvas: Canvas, x: float, y: float, height: float) -> None:
     """Draws a card, face down, around `(x, y)`."""
     width, radius = 0.7 * height, max(3, 0.07 * height)
     canvas.rectangle(x - width / 2, y - height / 2, width, height, _BACK, WHITE, radius)
@@ -87,7 +108,7 @@ def draw_back(canvas, x, y, height):
     )
 
 
-def draw_empty(canvas, x, y, height):
+def draw_empty(canvas: Canvas, x: float, y: float, height: float) -> None:
     """Draws the place of a card that is not there."""
     width = 0.7 * height
     canvas.rectangle(
@@ -95,7 +116,9 @@ def draw_empty(canvas, x, y, height):
     )
 
 
-def draw_pile(canvas, x, y, height, num_left, num_cards):
+def draw_pile(
+    canvas: Canvas, x: float, y: float, height: float, num_left: int, num_cards: int
+) -> None:
     """Draws the cards still to come: a pile that shrinks, and their number."""
     num_shown = math.ceil(7 * num_left / num_cards)
     if num_shown == 0:
@@ -105,7 +128,7 @@ def draw_pile(canvas, x, y, height, num_left, num_cards):
     canvas.text(x, y + height / 2 + 16, f"{num_left} to come", 13, MUTED, "mm")
 
 
-def draw_row(canvas, x, y, suits, marked=None):
+def draw_row(canvas: Canvas, x: float, y: float, suits: Array, marked: int | None = None) -> None:
     """Draws suits as small faint signs, row by row from `(x, y)`, with a mark around one."""
     for index, suit in enumerate(suits):
         row, column = divmod(index, ROW_LENGTH)
@@ -115,33 +138,33 @@ def draw_row(canvas, x, y, suits, marked=None):
         draw_symbol(canvas, left + 7.5, top + 8.5, 5.4, "suits", suit, is_faint=index != marked)
 
 
-def _color(is_red, is_faint):
+def _color(is_red: bool, is_faint: bool) -> str:
     color = RED if is_red else INK
     return blend(color, PAPER, 0.62) if is_faint else color
 
 
-def _spade(canvas, x, y, radius, color):
+def _spade(canvas: Canvas, x: float, y: float, radius: float, color: str) -> None:
     canvas.polygon([(x + radius * u, y - radius * (0.15 + 0.85 * v)) for u, v in _HEART], color)
     _stem(canvas, x, y, radius, color)
 
 
-def _diamond(canvas, x, y, radius, color):
+def _diamond(canvas: Canvas, x: float, y: float, radius: float, color: str) -> None:
     points = [(0, -1.1), (0.78, 0), (0, 1.1), (-0.78, 0)]
     canvas.polygon([(x + radius * u, y + radius * v) for u, v in points], color)
 
 
-def _club(canvas, x, y, radius, color):
+def _club(canvas: Canvas, x: float, y: float, radius: float, color: str) -> None:
     for u, v in ((0, -0.5), (-0.52, 0.2), (0.52, 0.2)):
         canvas.circle(x + radius * u, y + radius * v, 0.46 * radius, color)
     canvas.circle(x, y, 0.25 * radius, color)
     _stem(canvas, x, y, radius, color)
 
 
-def _heart(canvas, x, y, radius, color):
+def _heart(canvas: Canvas, x: float, y: float, radius: float, color: str) -> None:
     canvas.polygon([(x + radius * u, y + radius * v) for u, v in _HEART], color)
 
 
-def _stem(canvas, x, y, radius, color):
+def _stem(canvas: Canvas, x: float, y: float, radius: float, color: str) -> None:
     points = [(0, -0.1), (0.4, 1.05), (-0.4, 1.05)]
     canvas.polygon([(x + radius * u, y + radius * v) for u, v in points], color)
 

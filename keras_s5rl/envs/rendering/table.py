@@ -1,7 +1,9 @@
 """Which renderer draws which environment."""
 
 import importlib
+from typing import Any
 
+from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.rendering.renderer import Renderer
 
 # Class of environments, by name so that looking one up imports no other: its renderer.
@@ -26,10 +28,10 @@ _BUILT_IN = {
         "popgym.repeat_previous:RepeatPrevious": "card_piles:RepeatPreviousRenderer",
     }.items()
 }
-_own = {}
+_own: dict[type, Renderer] = {}
 
 
-def register_renderer(env_class, renderer):
+def register_renderer(env_class: type[Environment], renderer: Renderer) -> None:
     """Says how the environments of a class of your own, and of its subclasses, are drawn.
 
     Args:
@@ -63,7 +65,7 @@ def register_renderer(env_class, renderer):
     _own[env_class] = renderer
 
 
-def renderer_for(env):
+def renderer_for(env: Any) -> Renderer:
     """Returns the `Renderer` of an environment: that of its class or of the nearest base class.
 
     One without any is shown by the numbers of its observation.

@@ -1,6 +1,8 @@
 """What is told of the trials of a context: which one is under way, and what each was worth."""
 
-from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GOLD, MUTED, PAPER, RED, blend
+from typing import Any
+
+from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GOLD, MUTED, PAPER, RED, Canvas, blend
 
 TRIALS_HEIGHT = 92  # pixels of `draw_trials`
 _BARS, _BAR_HEIGHT = 28, 40  # pixels from the top, and of the best trial there can be
@@ -8,7 +10,7 @@ _FEWEST_PIXELS = 25  # of a bar and the room beside it, to write its number belo
 _EMPTY = blend(FAINT, PAPER, 0.5)
 
 
-def trial_words(env, state, fell):
+def trial_words(env: Any, state: dict[str, Any], fell: bool) -> tuple[str, str]:
     """Returns which trial is under way and how far it is, two texts.
 
     Args:
@@ -23,14 +25,16 @@ def trial_words(env, state, fell):
     return number, f"step {step} of {env.trial_steps}"
 
 
-def trial_lines(env, state, fell, best):
+def trial_lines(env: Any, state: dict[str, Any], fell: bool, best: float) -> str:
     """Returns `trial_words` and the returns of the trials so far as lines of text."""
     begun = state["trial_returns"][: int(state["trial"]) + 1].tolist()
     returns = " ".join(_number(value, best) for value in begun)
     return f"{'  '.join(trial_words(env, state, fell))}\nreturns of trials {returns}"
 
 
-def draw_trials(canvas, top, env, state, fell, best):
+def draw_trials(
+    canvas: Canvas, top: float, env: Any, state: dict[str, Any], fell: bool, best: float
+) -> None:
     """Draws a bar for each trial, as high as its return so far; that of the one under way golden.
 
     Args:
@@ -56,5 +60,5 @@ def draw_trials(canvas, top, env, state, fell, best):
             canvas.text(left + width / 2, floor + 11, _number(value, best), 10, MUTED, "mm")
 
 
-def _number(value, best):
+def _number(value: float, best: float) -> str:
     return f"{value:.2f}" if best <= 1 else f"{value:.1f}"
