@@ -1,12 +1,13 @@
 """Animated GIF files."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_s5rl.runs.files import RunError, replacing
+from keras_s5rl.typing import Array, StrPath
 
 _NUM_COLOURS = 128
 _NUM_SAMPLES = 24  # frames that the palette is made from
@@ -15,8 +16,8 @@ _SHORTEST_FRAME = 0.02  # seconds: players slow down shorter ones
 
 
 def write_gif(
-    output: str | os.PathLike,
-    frame: Callable[[int], np.ndarray],
+    output: StrPath,
+    frame: Callable[[int], Array],
     num_frames: int,
     seconds_per_frame: float,
 ) -> None:
@@ -55,7 +56,7 @@ def write_gif(
     # An octree keeps colours that are rare, such as that of a word; a median cut does not.
     palette = Image.fromarray(samples).quantize(_NUM_COLOURS, Image.Quantize.FASTOCTREE)
 
-    def indexed(place):
+    def indexed(place: int) -> Any:
         # Without dithering equal parts of two frames stay equal, which keeps files small.
         return Image.fromarray(frame(place)).quantize(palette=palette, dither=Image.Dither.NONE)
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from keras_s5rl.runs.files import (
     sync_folder,
     write_json_atomically,
 )
+from keras_s5rl.typing import Array, StrPath
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"checkpoint_([0-9]{8,})")
@@ -56,7 +58,7 @@ class Checkpoints:
     (12, (2, 3), {'env_steps': 1024}, [])
     """
 
-    def __init__(self, directory: str | os.PathLike, keep: int = 3):
+    def __init__(self, directory: StrPath, keep: int = 3) -> None:
         if keep < 1:
             raise RunError(f"`keep` must be at least 1. Received: keep={keep}")
         self.directory = Path(directory)
@@ -66,7 +68,7 @@ class Checkpoints:
         """Returns the steps that have a checkpoint, readable or not, oldest first."""
         return sorted(self._folders())
 
-    def save(self, step: int, arrays: dict[str, np.ndarray], metadata: dict) -> Path:
+    def save(self, step: int, arrays: dict[str, Array], metadata: dict[str, Any]) -> Path:
         """Writes one checkpoint, then removes those it makes superfluous.
 
         Args:
@@ -113,7 +115,9 @@ class Checkpoints:
         self._remove_stale()
         return folder
 
-    def _write(self, aside: Path, step: int, arrays: dict, metadata: dict) -> None:
+    def _write(
+        self, aside: Path, step: int, arrays: dict[str, Any], metadata: dict[str, Any]
+    ) -> None:
         arrays_path = aside / "arrays.npz"
         _write_arrays(arrays_path, arrays)
         manifest = {
@@ -132,7 +136,7 @@ class Checkpoints:
 
     def load_newest(
         self, below: float = math.inf
-    ) -> tuple[int, dict[str, np.ndarray], dict, list[tuple[str, str]]]:
+    ) -> tuple[int, dict[str, Array], dict[str, Any], list[tuple[str, str]]]:
         """Reads the newest checkpoint that is whole.
 
         Args:
@@ -164,7 +168,7 @@ class Checkpoints:
             f"folder. Received: directory={str(self.directory)!r}"
         )
 
-    def newest_metadata(self) -> dict | None:
+    def newest_metadata(self) -> dict[str, Any] | None:
         """Returns the metadata of the newest checkpoint whose manifest can be read, or None."""
         for step, folder in sorted(self._folders().items(), reverse=True):
             try:
@@ -192,7 +196,7 @@ class Checkpoints:
                 _remove(path)
 
 
-def _checked(name: str, array) -> np.ndarray:
+def _checked(name: str, array: Array) -> Array:
     array = np.asarray(array)
     # 1: numpy's own dtypes in native byte order; 2: registered ones, such as ml_dtypes.bfloat16.
     if array.dtype.isbuiltin == 2 or (array.dtype.isbuiltin == 1 and array.dtype.kind in "biufc"):
@@ -203,7 +207,7 @@ def _checked(name: str, array) -> np.ndarray:
     )
 
 
-def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def _write_arrays(path: Path, arrays: dict[str, Array]) -> None:
     # What np.savez does, which takes the names as keyword arguments and so refuses some of them.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
@@ -222,7 +226,7 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _read_manifest(folder: Path, step: int) -> dict:
+def _read_manifest(folder: Path, step: int) -> dict[str, Any]:
     manifest = read_json(folder / "manifest.json")
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
@@ -236,7 +240,7 @@ def _read_manifest(folder: Path, step: int) -> dict:
     return manifest
 
 
-def _read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict]:
+def _read(folder: Path, step: int) -> tuple[dict[str, Array], dict[str, Any]]:
     manifest = _read_manifest(folder, step)
     path = folder / "arrays.npz"
     if not path.is_file():
@@ -260,7 +264,7 @@ def _read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict]:
     return arrays, manifest["metadata"]
 
 
-def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, shape: list) -> np.ndarray:
+def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, shape: list[int]) -> Array:
     with archive.open(f"{name}.npy") as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
     if array.dtype.name != dtype:
@@ -277,5 +281,5 @@ def _sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sha256_of_manifest(manifest: dict) -> str:
+def _sha256_of_manifest(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

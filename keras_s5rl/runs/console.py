@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 
 def write(line: str, stream: TextIO | None = None) -> bool:
@@ -54,7 +54,7 @@ def drop_unwritten() -> None:
             _redirect_to_null(stream)
 
 
-def _redirect_to_null(stream) -> None:
+def _redirect_to_null(stream: Any) -> None:
     try:
         number = stream.fileno()
     except (OSError, ValueError, AttributeError):  # closed, or no file

@@ -1,9 +1,10 @@
 """What the pictures of runs share: their look, and files that are whole or absent."""
 
-import os
 from pathlib import Path
+from typing import Any
 
 from keras_s5rl.runs.files import RunError, replacing
+from keras_s5rl.typing import StrPath
 
 # Okabe and Ito's colours, which people with colour-blindness tell apart, darkest contrasts first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -11,7 +12,7 @@ LINE_STYLES = ("-", "--", ":", "-.")
 _FORMATS = (".png", ".svg", ".pdf")
 
 
-def check_format(output: str | os.PathLike) -> None:
+def check_format(output: StrPath) -> None:
     """Raises a RunError unless the suffix of the file names a format that can be drawn."""
     if Path(output).suffix.lower() not in _FORMATS:
         raise RunError(
@@ -19,7 +20,7 @@ def check_format(output: str | os.PathLike) -> None:
         )
 
 
-def new_figure(width: float, height: float):
+def new_figure(width: float, height: float) -> Any:
     """Returns a figure of a size in inches, drawn without a display or global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -29,14 +30,14 @@ def new_figure(width: float, height: float):
     return figure
 
 
-def save_figure(figure, output: str | os.PathLike) -> None:
+def save_figure(figure: Any, output: StrPath) -> None:
     """Writes a figure in the format that the suffix of the file names."""
     output = Path(output)
     with replacing(output) as aside:
         figure.savefig(aside, format=output.suffix.lower()[1:])
 
 
-def set_look(axes) -> None:
+def set_look(axes: Any) -> None:
     """Gives axes the look of all the package's pictures."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)

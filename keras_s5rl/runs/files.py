@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_s5rl.typing import StrPath
+
 
 class RunError(ValueError):
     """What a run left on disk, or was asked to write there, is not as it should be."""
@@ -19,7 +21,7 @@ class WriteError(OSError):
     """A run cannot be written any more: the disk is full, or its folder is gone."""
 
 
-def check_in_place(path: str | os.PathLike, descriptor: int) -> None:
+def check_in_place(path: StrPath, descriptor: int) -> None:
     """Raises a WriteError unless `path` leads to the open file: what is written to a file that was
     removed or replaced is lost."""
     try:
@@ -33,7 +35,7 @@ def check_in_place(path: str | os.PathLike, descriptor: int) -> None:
         )
 
 
-def sync_folder(folder: str | os.PathLike) -> None:
+def sync_folder(folder: StrPath) -> None:
     """Makes the names in `folder` (files created, renamed or removed) survive a power cut."""
     if os.name == "nt":  # Windows cannot open a folder, and has no need to
         return
@@ -44,14 +46,14 @@ def sync_folder(folder: str | os.PathLike) -> None:
         os.close(descriptor)
 
 
-def sync_file(path: str | os.PathLike) -> None:
+def sync_file(path: StrPath) -> None:
     """Makes the contents of the file at `path` survive a power cut."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: StrPath) -> Iterator[Path]:
     """Writes a file so that at any moment `path` holds its old contents or all of the new.
 
     Args:
@@ -126,7 +128,7 @@ def plain(value: Any, name: str = "value") -> Any:
     )
 
 
-def write_json_atomically(path: str | os.PathLike, contents: dict) -> None:
+def write_json_atomically(path: StrPath, contents: dict[str, Any]) -> None:
     """Writes the dict `contents` to `path` as indented JSON, whole or not at all.
 
     Raises:
@@ -138,7 +140,7 @@ def write_json_atomically(path: str | os.PathLike, contents: dict) -> None:
         aside.write_text(json.dumps(contents, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike) -> dict:
+def read_json(path: StrPath) -> dict[str, Any]:
     """Reads a JSON object from `path`.
 
     Raises:

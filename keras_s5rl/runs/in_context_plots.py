@@ -1,6 +1,6 @@
 """Scores inside contexts as image files: returns of trials, and rewards of steps."""
 
-import os
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from keras_s5rl.runs.figures import (
     set_look,
 )
 from keras_s5rl.runs.files import RunError
+from keras_s5rl.typing import Array, StrPath
 
 _GREY = "#777777"
 
 
-def plot_in_context(report: dict, output: str | os.PathLike, title: str | None = None) -> None:
+def plot_in_context(report: dict[str, Any], output: StrPath, title: str | None = None) -> None:
     """Draws the scores of one run: a row for each tier, a colour for each task.
 
     On the left is the return of trial `k`, on the right the reward at the steps of the context (0
@@ -33,7 +34,7 @@ def plot_in_context(report: dict, output: str | os.PathLike, title: str | None =
         RunError: when there are no scores, or the format is unknown.
     """
     check_format(output)
-    tiers = {}
+    tiers: dict[str, list[dict[str, Any]]] = {}
     for score in report["scores"]:
         tiers.setdefault(score["tier"], []).append(score)
     if not tiers:
@@ -58,8 +59,8 @@ def plot_in_context(report: dict, output: str | os.PathLike, title: str | None =
 
 
 def compare_in_context(
-    runs: list[tuple[str, dict]],
-    output: str | os.PathLike,
+    runs: list[tuple[str, dict[str, Any]]],
+    output: StrPath,
     tier: str = "T1",
     title: str | None = None,
 ) -> None:
@@ -111,9 +112,12 @@ def compare_in_context(
     _finish(figure, output, title)
 
 
-def _by_task_and_label(runs, tier):
+def _by_task_and_label(
+    runs: list[tuple[str, dict[str, Any]]], tier: str
+) -> dict[str, dict[str, list[Any]]]:
     """Returns the scores in the tier as `{task: {label: [score of each seed]}}`."""
-    tasks, lengths = {}, {}
+    tasks: dict[str, dict[str, list[Any]]] = {}
+    lengths: dict[str, Any] = {}
     for label, report in runs:
         for score in report["scores"]:
             if score["tier"] != tier:
@@ -135,31 +139,31 @@ def _by_task_and_label(runs, tier):
     return tasks
 
 
-def _of_trials(score):
+def _of_trials(score: dict[str, Any]) -> tuple[Array, Array, Array]:
     mean = score["trial_return_mean"]
     return np.arange(1, len(mean) + 1), mean, score["trial_return_ci95"]
 
 
-def _of_steps(score):
+def _of_steps(score: dict[str, Any]) -> tuple[Array, Array, Array]:
     binned = score["binned"]
     return binned["step"], binned["reward_mean"], binned["reward_ci95"]
 
 
 # Names of the axes, what is drawn, and how.
-_PANELS = (
+_PANELS: tuple[tuple[str, str, Any, dict[str, str]], ...] = (
     ("Trial", "Return of the trial", _of_trials, {"marker": "."}),
     ("Step in the context", "Reward of the step", _of_steps, {}),
 )
 
 
-def _draw_mean(axes, panel, scores, colour):
+def _draw_mean(axes: Any, panel: Any, scores: list[dict[str, Any]], colour: Any) -> None:
     _, _, curve_of, _ = panel
     places = curve_of(scores[0])[0]
     means = np.mean([curve_of(score)[1] for score in scores], axis=0)
     axes.plot(places, means, color=colour, linestyle="--", linewidth=1, alpha=0.8)
 
 
-def _draw_with_band(axes, panel, scores, colour):
+def _draw_with_band(axes: Any, panel: Any, scores: Any, colour: Any) -> Any:
     """Draws the mean of seeds in their range, a single one in its confidence interval."""
     _, _, curve_of, style = panel
     places = curve_of(scores[0])[0]
@@ -171,11 +175,11 @@ def _draw_with_band(axes, panel, scores, colour):
     return axes.plot(places, means.mean(axis=0), color=colour, linewidth=1.8, **style)[0]
 
 
-def _grey_line(axes):
+def _grey_line(axes: Any) -> Any:
     return axes.plot([], [], color=_GREY, linestyle="--", linewidth=1)[0]
 
 
-def _decorate(axes, panel, title):
+def _decorate(axes: Any, panel: Any, title: str | None) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel(panel[0])
@@ -188,7 +192,7 @@ def _decorate(axes, panel, title):
         axes.set_title(literal(title), loc="left", fontsize="medium")
 
 
-def _finish(figure, output, title):
+def _finish(figure: Any, output: StrPath, title: str | None) -> None:
     if title:
         figure.suptitle(literal(title), x=0.01, ha="left", fontsize="medium")
     save_figure(figure, output)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from keras_s5rl.runs import console
 from keras_s5rl.runs.files import RunError, check_in_place
+from keras_s5rl.typing import StrPath
 
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # asked for where it is used
 
 
 class RunLock:
@@ -38,7 +39,7 @@ class RunLock:
     False
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: StrPath) -> None:
         self.path = Path(path)
         self._descriptor = _lock(self.path)
         # Closing gives the lock back. A lock that is forgotten is given back, too.
@@ -65,9 +66,16 @@ class RunLock:
         self._close()
 
 
-_held = weakref.WeakSet()
+_held: weakref.WeakSet[RunLock] = weakref.WeakSet()
+
+
+def _forget_locks() -> None:
+    for lock in list(_held):
+        lock._forget()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: [lock._forget() for lock in list(_held)])
+    os.register_at_fork(after_in_child=_forget_locks)
 
 
 def _lock(path: Path) -> int:

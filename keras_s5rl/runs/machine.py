@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 PACKAGES = (
     "keras-s5rl",
@@ -19,7 +20,7 @@ PACKAGES = (
 )
 
 
-def machine_block(more_packages: tuple[str, ...] = ()) -> dict:
+def machine_block(more_packages: tuple[str, ...] = ()) -> dict[str, Any]:
     """Describes this machine and its software, for config.json and benchmark results.
 
     Nothing is imported to find the versions, so no backend is loaded and no GPU touched.
@@ -60,7 +61,7 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cpu_cores() -> int:
+def _cpu_cores() -> int | None:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()

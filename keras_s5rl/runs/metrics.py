@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 from keras_s5rl.runs.files import RunError, check_in_place, plain
+from keras_s5rl.typing import Array, StrPath
 
 
 class MetricsLog:
@@ -33,7 +35,7 @@ class MetricsLog:
     '{"update": 1, "episode_return_mean": null}\\n'
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: StrPath) -> None:
         self.path = Path(path)
         self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115  closed by `close`
         self._cut(_end_of_whole_lines(self._file))
@@ -48,7 +50,7 @@ class MetricsLog:
         """The SHA-256 of what was written: what a checkpoint stores to know the lines again."""
         return self._hash.hexdigest()
 
-    def append(self, metrics: dict) -> None:
+    def append(self, metrics: dict[str, Any]) -> None:
         """Writes one line.
 
         Args:
@@ -88,10 +90,10 @@ class MetricsLog:
     def close(self) -> None:
         self._file.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _write(self, line: bytes) -> None:
@@ -108,7 +110,7 @@ class MetricsLog:
         self._hash = hashlib.file_digest(self._file, "sha256")
 
 
-def read_metrics(path: str | os.PathLike) -> dict[str, np.ndarray | list]:
+def read_metrics(path: StrPath) -> dict[str, Array | list[Any]]:
     """Reads metrics.jsonl into columns.
 
     Args:
@@ -141,7 +143,7 @@ def read_metrics(path: str | os.PathLike) -> dict[str, np.ndarray | list]:
     return {name: _column([row.get(name) for row in rows]) for name in names}
 
 
-def parse_line(line: bytes) -> dict | None:
+def parse_line(line: bytes) -> dict[str, Any] | None:
     """Returns the JSON object in a line, or None where there is none."""
     try:
         row = json.loads(line)
@@ -150,7 +152,7 @@ def parse_line(line: bytes) -> dict | None:
     return row if isinstance(row, dict) else None
 
 
-def _column(values: list) -> np.ndarray | list:
+def _column(values: list[Any]) -> Array | list[Any]:
     try:
         if all(type(value) is int for value in values):
             return np.array(values, np.int64)
@@ -159,7 +161,7 @@ def _column(values: list) -> np.ndarray | list:
         return values
 
 
-def _end_of_whole_lines(file) -> int:
+def _end_of_whole_lines(file: Any) -> int:
     """The number of bytes up to and with the last line end."""
     end = file.seek(0, os.SEEK_END)
     while end > 0:

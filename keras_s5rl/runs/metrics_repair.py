@@ -7,9 +7,10 @@ from pathlib import Path
 
 from keras_s5rl.runs.files import replacing
 from keras_s5rl.runs.metrics import parse_line
+from keras_s5rl.typing import StrPath
 
 
-def find_damage(path: str | os.PathLike, size: int, sha256: str | None) -> str | None:
+def find_damage(path: StrPath, size: int, sha256: str | None) -> str | None:
     """Says what is wrong with the lines that a checkpoint was saved with.
 
     Args:
@@ -33,7 +34,7 @@ def find_damage(path: str | os.PathLike, size: int, sha256: str | None) -> str |
     return None if whole and all(map(parse_line, lines.splitlines())) else "was altered"
 
 
-def repair(path: str | os.PathLike, last_update: int) -> Path | None:
+def repair(path: StrPath, last_update: int) -> Path | None:
     """Keeps the lines that can be read and are of updates up to that of a checkpoint.
 
     The file as it was found goes to `metrics.damaged_1.jsonl`, or the next free number.
@@ -49,7 +50,7 @@ def repair(path: str | os.PathLike, last_update: int) -> Path | None:
     number = 1
     while os.path.lexists(damaged := path.with_name(f"metrics.damaged_{number}.jsonl")):
         number += 1
-    kept, newest = [], 0
+    was_there, kept, newest = os.path.lexists(path), [], 0
     if path.is_file():
         with replacing(damaged) as aside:
             shutil.copyfile(path, aside)
@@ -58,10 +59,8 @@ def repair(path: str | os.PathLike, last_update: int) -> Path | None:
             if type(update) is int and newest < update <= last_update and line.endswith(b"\n"):
                 kept.append(line)
                 newest = update
-    elif os.path.lexists(path):  # a folder in its place
+    elif was_there:  # a folder in its place
         os.rename(path, damaged)
-    else:
-        damaged = None
     with replacing(path) as aside:
         aside.write_bytes(b"".join(kept))
-    return damaged
+    return damaged if was_there else None

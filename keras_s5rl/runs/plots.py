@@ -1,6 +1,7 @@
 """Learning curves as image files, drawn without a display or global state."""
 
-import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +15,14 @@ from keras_s5rl.runs.figures import (
     set_look,
 )
 from keras_s5rl.runs.files import RunError
+from keras_s5rl.typing import Array, StrPath
 
 _AXIS_NAMES = {"episode_return_mean": "Mean episode return", "mmer": "Best mean return so far"}
 
 
 def plot_learning_curves(
-    runs: list[tuple[str, dict]],
-    output: str | os.PathLike,
+    runs: list[tuple[str, dict[str, Any]]],
+    output: StrPath,
     metric: str = "episode_return_mean",
     title: str | None = None,
 ) -> None:
@@ -44,7 +46,7 @@ def plot_learning_curves(
     check_format(output)
     if not runs:
         raise RunError("`runs` must hold at least one run. Received: runs=[]")
-    groups = {}
+    groups: dict[str, list[tuple[Array, Array]]] = {}
     for label, metrics in runs:
         groups.setdefault(label, []).extend(_curves(label, metrics, metric))
 
@@ -59,7 +61,7 @@ def plot_learning_curves(
     save_figure(figure, output)
 
 
-def plot_learning_curve(metrics: dict, output: str | os.PathLike, title: str | None = None) -> None:
+def plot_learning_curve(metrics: dict[str, Any], output: StrPath, title: str | None = None) -> None:
     """Draws the mean episode return of one run against environment steps.
 
     Args:
@@ -70,7 +72,7 @@ def plot_learning_curve(metrics: dict, output: str | os.PathLike, title: str | N
     plot_learning_curves([("", metrics)], output, title=title)
 
 
-def _curves(label: str, metrics: dict, metric: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def _curves(label: str, metrics: dict[str, Any], metric: str) -> list[tuple[Array, Array]]:
     """One `(env_steps, values)` per seed of the run, without the updates that have no value."""
     per_seed = metrics.get(f"{metric}_per_seed")
     values = metrics.get(metric) if per_seed is None else per_seed
@@ -95,7 +97,7 @@ def _curves(label: str, metrics: dict, metric: str) -> list[tuple[np.ndarray, np
     return curves
 
 
-def _draw(axes, curves, colour, style):
+def _draw(axes: Any, curves: Sequence[tuple[Array, Array]], colour: Any, style: str) -> Any:
     """Draws the seeds of one label and returns the line for the legend."""
     if not curves:
         return axes.plot([], [], color=colour, linestyle=style)[0]
@@ -113,7 +115,7 @@ def _draw(axes, curves, colour, style):
     return axes.plot(grid, seeds.mean(0), color=colour, linestyle=style, linewidth=1.8)[0]
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
+def _smooth(values: Array) -> Array:
     """A centred moving average over 2 % of the values, at the ends over what there is."""
     half = len(values) // 100
     sums = np.concatenate([[0.0], np.cumsum(values)])
@@ -122,7 +124,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
     return (sums[high] - sums[low]) / (high - low)
 
 
-def _decorate(axes, labels, lines, metric, title) -> None:
+def _decorate(axes: Any, labels: Sequence[str], lines: Any, metric: str, title: str | None) -> None:
     from matplotlib.ticker import EngFormatter
 
     axes.set_xlabel("Environment steps")

@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from keras_s5rl.runs.files import RunError, plain, read_json, sync_folder, write_json_atomically
 from keras_s5rl.runs.lock import RunLock
 from keras_s5rl.runs.migrations import FORMAT_VERSION, migrate
+from keras_s5rl.typing import StrPath
 
 
 class RunDirectory:
@@ -40,15 +42,15 @@ class RunDirectory:
     {'env': 'RepeatFirstEasy'}
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: StrPath) -> None:
         self.path = Path(path)
-        self._lock = None
+        self._lock: RunLock | None = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"RunDirectory({str(self.path)!r})"
 
     @classmethod
-    def create(cls, path: str | os.PathLike, config: dict) -> "RunDirectory":
+    def create(cls, path: StrPath, config: dict[str, Any]) -> "RunDirectory":
         """Makes the folder (and its parents), takes its lock and writes config.json, before
         anything else.
 
@@ -85,7 +87,7 @@ class RunDirectory:
         return run
 
     @classmethod
-    def open(cls, path: str | os.PathLike) -> "RunDirectory":
+    def open(cls, path: StrPath) -> "RunDirectory":
         """Returns the run in the folder `path`.
 
         Raises:
@@ -123,6 +125,7 @@ class RunDirectory:
 
     def check_in_place(self) -> None:
         """Raises a WriteError when the folder is no longer the one whose lock was taken."""
+        assert self._lock is not None, "`create` or `take` first"
         self._lock.check()
 
     def check_part(self, part: Path) -> None:
@@ -185,7 +188,7 @@ class RunDirectory:
     def in_context_plot_path(self) -> Path:
         return self.path / "in_context.png"
 
-    def read_config(self, accept_edited: bool = False) -> dict:
+    def read_config(self, accept_edited: bool = False) -> dict[str, Any]:
         """Returns the settings that `create` was given, as JSON holds them (tuples are lists);
         those of an earlier format as this one has them.
 
@@ -215,7 +218,7 @@ class RunDirectory:
         del config["format_version"]
         return migrate(config, version)
 
-    def write_config(self, config: dict) -> None:
+    def write_config(self, config: dict[str, Any]) -> None:
         """Writes config.json anew, whole or not at all, with `format_version` and `checksum`."""
         for name in ("format_version", "checksum"):
             if name in config:
@@ -226,7 +229,7 @@ class RunDirectory:
         contents = plain({"format_version": FORMAT_VERSION, **config}, "config")
         write_json_atomically(self.config_path, {**contents, "checksum": _checksum(contents)})
 
-    def write_evaluation(self, evaluation: dict) -> None:
+    def write_evaluation(self, evaluation: dict[str, Any]) -> None:
         """Writes evaluation.json, whole or not at all."""
         self.check_part(self.evaluation_path)
         write_json_atomically(self.evaluation_path, evaluation)
@@ -259,7 +262,7 @@ class RunDirectory:
                 f"Received: run_dir={str(self.path)!r}"
             ) from None
 
-    def _parts(self):
+    def _parts(self) -> tuple[Path, ...]:
         return (
             self.metrics_path,
             self.tensorboard_dir,
@@ -273,6 +276,6 @@ class RunDirectory:
         )
 
 
-def _checksum(config: dict) -> str:
+def _checksum(config: dict[str, Any]) -> str:
     """Of the contents, whatever the order of the keys and the spaces between them."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

@@ -7,6 +7,9 @@ import platform
 import re
 import time
 from pathlib import Path
+from typing import Any, Self
+
+from keras_s5rl.typing import StrPath
 
 _SECONDS = re.compile(r"events\.out\.tfevents\.(\d+)\.")
 
@@ -27,7 +30,7 @@ class TensorBoardLog:
     ...     log.scalars(128, {"episode_return_mean": 0.5, "mmer": None})
     """
 
-    def __init__(self, directory: str | os.PathLike, resume_step: int | None = None):
+    def __init__(self, directory: StrPath, resume_step: int | None = None) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.record_writer import RecordWriter
@@ -51,7 +54,7 @@ class TensorBoardLog:
             self._write(step=int(resume_step) + 1, session_log=session_log)
         self.flush()
 
-    def scalars(self, step: int, values: dict) -> None:
+    def scalars(self, step: int, values: dict[str, Any]) -> None:
         """Writes one point of each curve.
 
         Args:
@@ -74,12 +77,12 @@ class TensorBoardLog:
     def close(self) -> None:
         self._writer.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _write(self, **fields) -> None:
+    def _write(self, **fields: Any) -> None:
         event = self._event(wall_time=time.time(), **fields)
         self._writer.write(event.SerializeToString())
