@@ -84,6 +84,7 @@ test-torch: install-torch
 lint: install-dev
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m mypy
 
 install:
 	$(call install,installed-run installed-dev,.)
