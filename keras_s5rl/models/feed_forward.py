@@ -1,9 +1,12 @@
 """The memory of an agent without memory."""
 
+from typing import Any, Unpack
+
 import keras
 
 from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -24,7 +27,14 @@ class FeedForward(keras.layers.Layer):
         `(..., width)`. There are no states.
     """
 
-    def __init__(self, num_layers, width, activation="leaky_relu", seed=None, **kwargs):
+    def __init__(
+        self,
+        num_layers: int,
+        width: int,
+        activation: str = "leaky_relu",
+        seed: int | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.num_layers = num_layers
         self.width = width
@@ -41,26 +51,33 @@ class FeedForward(keras.layers.Layer):
             for i, layer_seed in enumerate(derive_seeds(seed, num_layers))
         ]
 
-    def build(self, inputs_shape, **unused_shapes):
+    def build(self, inputs_shape: Shape, **unused_shapes: Any) -> None:
         for layer in self.dense_layers:
             layer.build(inputs_shape)
             inputs_shape = (*inputs_shape[:-1], self.width)
 
-    def call(self, inputs, initial_state=None, resets=None, mask=None, training=None):
+    def call(
+        self,
+        inputs: Tensor,
+        initial_state: Any = None,
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         for layer in self.dense_layers:
             inputs = layer(inputs)
         return inputs
 
-    def step(self, inputs, reset, state):
+    def step(self, inputs: Tensor, reset: Tensor | None, state: Any) -> tuple[Tensor, list[Tensor]]:
         return self(inputs), []
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> list[Tensor]:
         return []
 
-    def compute_output_shape(self, inputs_shape, **unused_shapes):
+    def compute_output_shape(self, inputs_shape: Shape, **unused_shapes: Any) -> Shape:
         return (*inputs_shape[:-1], self.width)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "num_layers": self.num_layers,
             "width": self.width,

@@ -3,41 +3,9 @@
 Names are looked up when they are first used (PEP 562): `PPOConfig` needs no Keras.
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from keras_s5rl.ppo.advantages import generalized_advantages
-    from keras_s5rl.ppo.config import PPOConfig
-    from keras_s5rl.ppo.learner import Learner
-    from keras_s5rl.ppo.losses import (
-        approximate_kl,
-        clip_fraction,
-        explained_variance,
-        normalize,
-        normalize_groups,
-        policy_loss,
-        value_loss,
-    )
-    from keras_s5rl.ppo.optimizer import make_optimizer
-    from keras_s5rl.ppo.policy import make_policy
-    from keras_s5rl.ppo.rollout import collect_rollout
-
-_MODULES = {
-    "Learner": "learner",
-    "PPOConfig": "config",
-    "approximate_kl": "losses",
-    "clip_fraction": "losses",
-    "collect_rollout": "rollout",
-    "explained_variance": "losses",
-    "generalized_advantages": "advantages",
-    "make_optimizer": "optimizer",
-    "make_policy": "policy",
-    "normalize": "losses",
-    "normalize_groups": "losses",
-    "policy_loss": "losses",
-    "value_loss": "losses",
-}
+from keras_s5rl import lazy
 
 __all__ = [
     "Learner",
@@ -55,12 +23,33 @@ __all__ = [
     "value_loss",
 ]
 
-
-def __getattr__(name):
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return __all__
+if TYPE_CHECKING:
+    from keras_s5rl.ppo.advantages import generalized_advantages
+    from keras_s5rl.ppo.config import PPOConfig
+    from keras_s5rl.ppo.learner import Learner
+    from keras_s5rl.ppo.losses import (
+        approximate_kl,
+        clip_fraction,
+        explained_variance,
+        normalize,
+        normalize_groups,
+        policy_loss,
+        value_loss,
+    )
+    from keras_s5rl.ppo.optimizer import make_optimizer
+    from keras_s5rl.ppo.policy import make_policy
+    from keras_s5rl.ppo.rollout import collect_rollout
+else:
+    __getattr__, __dir__ = lazy.attach(
+        __name__,
+        {
+            "advantages": "generalized_advantages",
+            "config": "PPOConfig",
+            "learner": "Learner",
+            "losses": "approximate_kl clip_fraction explained_variance normalize normalize_groups "
+            "policy_loss value_loss",
+            "optimizer": "make_optimizer",
+            "policy": "make_policy",
+            "rollout": "collect_rollout",
+        },
+    )

@@ -4,6 +4,8 @@ A new setting of training, or one that changes its name or meaning, is a new for
 here, and a function that makes a config of it out of one of the number before.
 """
 
+from typing import Any
+
 FORMAT_VERSION = 3
 
 # Format 2: settings that it gained before its end, with what runs without them were trained with.
@@ -32,7 +34,7 @@ _MEMORY_SETTINGS_IN_2 = {
 }
 
 
-def migrate(config: dict, version: int) -> dict:
+def migrate(config: dict[str, Any], version: int) -> dict[str, Any]:
     """Returns a config of format `version` as one of `FORMAT_VERSION`.
 
     Args:
@@ -44,12 +46,12 @@ def migrate(config: dict, version: int) -> dict:
     return config
 
 
-def _from_1_to_2(config: dict) -> dict:
+def _from_1_to_2(config: dict[str, Any]) -> dict[str, Any]:
     """Format 2 added the checksum, no setting."""
     return config
 
 
-def _from_2_to_3(config: dict) -> dict:
+def _from_2_to_3(config: dict[str, Any]) -> dict[str, Any]:
     """Format 3 holds the settings of the memory by themselves, `memory_args`, of two switches for
     advantages made a choice, and gave the clipping of values a range of its own.
 
@@ -59,7 +61,7 @@ def _from_2_to_3(config: dict) -> dict:
         return config
     config = {**_LATER_IN_2, **config}
     memory = config.get("memory")
-    used = _ALL_MEMORY_SETTINGS_IN_2
+    used: tuple[str, ...] = _ALL_MEMORY_SETTINGS_IN_2
     if isinstance(memory, str):  # a memory of the user's own was given all of them
         used = _MEMORY_SETTINGS_IN_2.get(memory, used)
     of_memories = {name: config.pop(name) for name in _ALL_MEMORY_SETTINGS_IN_2 if name in config}

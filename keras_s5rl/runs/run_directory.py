@@ -201,7 +201,8 @@ class RunDirectory:
                 cannot read.
         """
         config = read_json(self.config_path)
-        version, checksum = config.get("format_version"), config.pop("checksum", None)
+        version: Any = config.get("format_version")
+        checksum = config.pop("checksum", None)
         if version not in range(1, FORMAT_VERSION + 1):
             raise RunError(
                 f"config.json must have a `format_version` from 1 to {FORMAT_VERSION}. Read this "
