@@ -197,9 +197,8 @@ class AttentionBlock(DerivingLayer, SequenceLayer):
             inputs = ops.take_along_axis(inputs, order[..., None], axis=1)
             episodes = ops.take_along_axis(episodes, order, axis=1)
 
-        query, *new = ops.split(
-            rowwise(lambda rows: self._project(rows, derived), inputs), 3, axis=-1
-        )
+        projected = rowwise(lambda rows: self._project(rows, derived), inputs)
+        query, *new = ops.split(projected, 3, axis=-1)
         new = [ops.cast(steps, "float32") for steps in new]
         new.append(ops.ones(ops.shape(episodes), dtype="float32"))
         keys, values, valid = (

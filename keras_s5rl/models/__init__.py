@@ -49,10 +49,8 @@ else:
             "actor_critic": "ActorCritic load_policy",
             "distributions": "Categorical DiagonalGaussian MultiCategorical distribution_for",
             "feed_forward": "FeedForward",
-            "memories": (
-                "check_memory make_memory memory_settings register_memory registered_memories "
-                "resolve_memory_args"
-            ),
+            "memories": "check_memory make_memory memory_settings register_memory "
+            "registered_memories resolve_memory_args",
         },
         submodules=["settings"],
     )

@@ -1,11 +1,15 @@
 """Checks of what `ActorCritic.act` is given, of values as far as they can be seen."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from keras import ops
 
 from keras_s5rl.layers.checks import as_flags
+from keras_s5rl.typing import Tensor
 
 
-def observation_tensor(observation, size):
+def observation_tensor(observation: Tensor, size: int) -> Tensor:
     """Returns observations as a float32 tensor `(batch, size)`."""
     observation = _tensor("observation", observation, "float32", f"numbers `(batch, {size})`")
     if len(observation.shape) != 2 or observation.shape[1] != size:
@@ -16,7 +20,7 @@ def observation_tensor(observation, size):
     return observation
 
 
-def reset_tensor(reset, batch_size):
+def reset_tensor(reset: Tensor, batch_size: int) -> Tensor:
     """Returns reset flags as a bool tensor `(batch,)`; numbers other than 0 and 1 are refused."""
     reset = _tensor("reset", reset, None, "flags `(batch,)`")
     if tuple(reset.shape) != (batch_size,):
@@ -27,7 +31,7 @@ def reset_tensor(reset, batch_size):
     return as_flags("reset", reset)
 
 
-def state_tensors(state, shapes, batch_size):
+def state_tensors(state: Any, shapes: Sequence[tuple[int, ...]], batch_size: int) -> list[Tensor]:
     """Returns a memory state as a list of tensors, each of its shape behind the batch axis."""
     if not isinstance(state, list | tuple) or len(state) != len(shapes):
         received = f"{len(state)} of them" if isinstance(state, list | tuple) else repr(state)
@@ -47,7 +51,7 @@ def state_tensors(state, shapes, batch_size):
     return tensors
 
 
-def check_draw(deterministic, key):
+def check_draw(deterministic: bool, key: Any) -> None:
     """Raises a ValueError unless a draw is either not asked for, or has a key."""
     if not isinstance(deterministic, bool):
         raise ValueError(
@@ -63,7 +67,7 @@ def check_draw(deterministic, key):
         )
 
 
-def _tensor(name, value, dtype, expected):
+def _tensor(name: str, value: Any, dtype: str | None, expected: str) -> Tensor:
     try:
         return ops.convert_to_tensor(value, dtype=dtype)
     except (TypeError, ValueError, RuntimeError) as error:

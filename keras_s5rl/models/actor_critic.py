@@ -1,13 +1,15 @@
 """The policy: encoder, memory, actor and critic."""
 
 import os
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import keras
 from keras import ops
 
 from keras_s5rl import backend
 from keras_s5rl.layers.dense import Dense, run_side_by_side
-from keras_s5rl.layers.derived_weights import hand_on
+from keras_s5rl.layers.derived_weights import DerivedWeights, hand_on
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.models.act_arguments import (
     check_draw,
@@ -18,6 +20,7 @@ from keras_s5rl.models.act_arguments import (
 from keras_s5rl.models.programs import Programs
 from keras_s5rl.models.weights import values_in_place
 from keras_s5rl.ops import rowwise
+from keras_s5rl.typing import Shape, StrPath, Tensor
 
 _HIDDEN_GAIN = 2.0**0.5
 _ACTOR_GAIN = 0.01  # the first policy is close to uniform
@@ -73,17 +76,17 @@ class ActorCritic(keras.Model):
 
     def __init__(
         self,
-        observation_size,
-        distribution,
-        memory,
-        encoder_sizes=(64,),
-        head_sizes=(64,),
-        activation="leaky_relu",
-        initial_log_std=-0.5,
-        min_log_std=-5.0,
-        seed=None,
-        **kwargs,
-    ):
+        observation_size: int,
+        distribution: Any,
+        memory: Any,
+        encoder_sizes: Sequence[int] = (64,),
+        head_sizes: Sequence[int] = (64,),
+        activation: str = "leaky_relu",
+        initial_log_std: float = -0.5,
+        min_log_std: float = -5.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         # Without autocast a mixed dtype policy does not round the memory state on its way in (Keras
         # casts float arguments).
         super().__init__(autocast=False, **kwargs)
@@ -107,10 +110,17 @@ class ActorCritic(keras.Model):
         self._state_is_one_tensor = not isinstance(state, list | tuple)
         state = [state] if self._state_is_one_tensor else state
         self._state_shapes = tuple(tuple(tensor.shape[1:]) for tensor in state)
-        vars(self)["programs"] = Programs()  # past Keras, which would track it
+        self.__dict__["programs"] = Programs()  # past Keras, which would track it
         self.build((None, None, observation_size))
 
-    def _dense_layers(self, name, hidden_sizes, seed, num_outputs=None, output_gain=None):
+    def _dense_layers(
+        self,
+        name: str,
+        hidden_sizes: Sequence[int],
+        seed: int | None,
+        num_outputs: int | None = None,
+        output_gain: float = 1.0,
+    ) -> list[Dense]:
         seeds = derive_seeds(seed, len(hidden_sizes) + 1)
         layers = [
             Dense(
@@ -134,11 +144,10 @@ class ActorCritic(keras.Model):
             )
         return layers
 
-    def build(self, observations_shape, **unused_shapes):
+    def build(self, observations_shape: Shape, **unused_shapes: Any) -> None:
         if self.built:
             return
-        shape = tuple(observations_shape)
-        shape = _build_layers(self.encoder, shape)
+        shape: Any = _build_layers(self.encoder, tuple(observations_shape))
         if not self.memory.built:  # one that was loaded from a file is built already
             self.memory.build(shape)
         output = self.memory.compute_output_shape(shape)
@@ -154,16 +163,28 @@ class ActorCritic(keras.Model):
                 autocast=False,
                 name="log_std",
             )
-        self.built = True
+        self.built: bool = True
 
-    def call(self, observations, resets=None, initial_state=None, training=None):
+    def call(
+        self,
+        observations: Tensor,
+        resets: Tensor | None = None,
+        initial_state: Any = None,
+        training: bool | None = None,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         features = _run(self.encoder, observations)
         state = None if not initial_state else self._memory_state(initial_state)
         outputs = self.memory(features, initial_state=state, resets=resets)
         features, *state = outputs if isinstance(outputs, list | tuple) else (outputs,)
         return *self._decide(features), list(state)
 
-    def step(self, observation, reset, state, derived=None):
+    def step(
+        self,
+        observation: Tensor,
+        reset: Tensor,
+        state: Sequence[Tensor],
+        derived: DerivedWeights | None = None,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Runs the policy for one step.
 
         Args:
@@ -182,11 +203,17 @@ class ActorCritic(keras.Model):
         features, state = self.memory.step(
             features, reset, self._memory_state(state), **hand_on(derived, self.memory)
         )
-        return *self._decide(features, derived), [state] if self._state_is_one_tensor else list(
-            state
-        )
+        state = [state] if self._state_is_one_tensor else list(state)
+        return *self._decide(features, derived), state
 
-    def act(self, observation, reset, state, deterministic=True, key=None):
+    def act(
+        self,
+        observation: Tensor,
+        reset: Tensor,
+        state: Sequence[Tensor],
+        deterministic: bool = True,
+        key: Tensor | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         """Chooses actions for one step, in a program that is compiled once for each batch size.
 
         It uses the weights that the policy has when it is called. Without gradients wanted, call it
@@ -219,8 +246,14 @@ class ActorCritic(keras.Model):
         weights = [variable.value for variable in self.variables]
         return program(weights, observation, reset, state, None if deterministic else key)
 
-    def _compile_act(self, deterministic):
-        def program(weights, observation, reset, state, key):
+    def _compile_act(self, deterministic: bool) -> Callable[..., Any]:
+        def program(
+            weights: list[Tensor],
+            observation: Tensor,
+            reset: Tensor,
+            state: Any,
+            key: Tensor | None,
+        ) -> tuple[Tensor, list[Tensor]]:
             with values_in_place(self.variables, weights):
                 parameters, _, state = self.step(observation, reset, state)
                 if deterministic:
@@ -230,16 +263,18 @@ class ActorCritic(keras.Model):
         backend.use_compilation_cache()
         return backend.compile(program)
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> list[Tensor]:
         """Returns the memory state before an episode: a flat list of tensors, batch first; empty
         for a memory without state."""
         state = self.memory.get_initial_state(batch_size)
         return [state] if self._state_is_one_tensor else list(state)
 
-    def _memory_state(self, state):
+    def _memory_state(self, state: Any) -> Any:
         return state[0] if self._state_is_one_tensor else list(state)
 
-    def _decide(self, features, derived=None):
+    def _decide(
+        self, features: Tensor, derived: DerivedWeights | None = None
+    ) -> tuple[Tensor, Tensor]:
         actor, critic, for_actor, for_critic = self.actor, self.critic, features, features
         if self.head_sizes:
             for_actor, for_critic = run_side_by_side([actor[0], critic[0]], features, derived)
@@ -251,7 +286,7 @@ class ActorCritic(keras.Model):
         value = _run(critic, for_critic, derived)[..., 0]
         return self.distribution.parameters(outputs, log_std), value
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         config = super().get_config()
         config.update(
@@ -268,7 +303,7 @@ class ActorCritic(keras.Model):
         return config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         deserialize = keras.saving.deserialize_keras_object
         return cls(
             **config
@@ -279,7 +314,7 @@ class ActorCritic(keras.Model):
         )
 
 
-def load_policy(path):
+def load_policy(path: StrPath) -> ActorCritic:
     """Loads a policy that was saved with `policy.save(path)`, on any backend.
 
     Args:
@@ -312,15 +347,15 @@ def load_policy(path):
     return model
 
 
-def _build_layers(layers, shape):
+def _build_layers(layers: Sequence[Any], shape: Shape) -> Shape:
     for layer in layers:
         layer.build(shape)
         shape = (*shape[:-1], layer.units)
     return shape
 
 
-def _run(layers, inputs, derived=None):
-    def run(rows):
+def _run(layers: Sequence[Any], inputs: Tensor, derived: DerivedWeights | None = None) -> Tensor:
+    def run(rows: Tensor) -> Tensor:
         for layer in layers:
             rows = layer(rows, derived=derived)
         return rows

@@ -1,10 +1,13 @@
 """The memory of an agent without memory."""
 
+from typing import Any, Unpack
+
 import keras
 
 from keras_s5rl.layers.dense import Dense
-from keras_s5rl.layers.derived_weights import DerivingLayer
+from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -25,7 +28,14 @@ class FeedForward(DerivingLayer, keras.layers.Layer):
         `(..., width)`. There are no states.
     """
 
-    def __init__(self, num_layers, width, activation="leaky_relu", seed=None, **kwargs):
+    def __init__(
+        self,
+        num_layers: int,
+        width: int,
+        activation: str = "leaky_relu",
+        seed: int | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.num_layers = num_layers
         self.width = width
@@ -42,26 +52,40 @@ class FeedForward(DerivingLayer, keras.layers.Layer):
             for i, layer_seed in enumerate(derive_seeds(seed, num_layers))
         ]
 
-    def build(self, inputs_shape, **unused_shapes):
+    def build(self, inputs_shape: Shape, **unused_shapes: Any) -> None:
         for layer in self.dense_layers:
             layer.build(inputs_shape)
             inputs_shape = (*inputs_shape[:-1], self.width)
 
-    def call(self, inputs, initial_state=None, resets=None, mask=None, training=None, derived=None):
+    def call(
+        self,
+        inputs: Tensor,
+        initial_state: Any = None,
+        resets: Tensor | None = None,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+        derived: DerivedWeights | None = None,
+    ) -> Tensor:
         for layer in self.dense_layers:
             inputs = layer(inputs, derived=derived)
         return inputs
 
-    def step(self, inputs, reset, state, derived=None):
+    def step(
+        self,
+        inputs: Tensor,
+        reset: Tensor | None,
+        state: Any,
+        derived: DerivedWeights | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         return self(inputs, derived=derived), []
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int) -> list[Tensor]:
         return []
 
-    def compute_output_shape(self, inputs_shape, **unused_shapes):
+    def compute_output_shape(self, inputs_shape: Shape, **unused_shapes: Any) -> Shape:
         return (*inputs_shape[:-1], self.width)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "num_layers": self.num_layers,
             "width": self.width,

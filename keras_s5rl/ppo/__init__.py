@@ -46,10 +46,8 @@ else:
             "advantages": "generalized_advantages",
             "config": "PPOConfig",
             "learner": "Learner",
-            "losses": (
-                "approximate_kl clip_fraction explained_variance normalize normalize_groups "
-                "policy_loss value_loss"
-            ),
+            "losses": "approximate_kl clip_fraction explained_variance normalize normalize_groups "
+            "policy_loss value_loss",
             "optimizer": "make_optimizer",
             "policy": "make_policy",
             "rollout": "collect_rollout",

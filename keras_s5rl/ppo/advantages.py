@@ -1,13 +1,22 @@
 """Generalised advantage estimation."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_s5rl import backend
+from keras_s5rl.typing import Tensor
 
 
 def generalized_advantages(
-    reward_t, value_t, next_value_t, discount_t, done_t, discount, gae_lambda
-):
+    reward_t: Tensor,
+    value_t: Tensor,
+    next_value_t: Tensor,
+    discount_t: Tensor,
+    done_t: Tensor,
+    discount: float,
+    gae_lambda: float,
+) -> Tensor:
     """Advantages of a rollout, from its end to its start.
 
         delta_t = reward_t + discount * discount_t * next_value_t - value_t
@@ -38,7 +47,7 @@ def generalized_advantages(
     delta_t = reward_t + discount * discount_t * next_value_t - value_t
     decay_t = discount * gae_lambda * discount_t * ops.cast(ops.logical_not(done_t), "float32")
 
-    def step(advantage, inputs):
+    def step(advantage: Tensor, inputs: Any) -> tuple[Tensor, Tensor]:
         delta, decay = inputs
         advantage = delta + decay * advantage
         return advantage, advantage

@@ -1,7 +1,8 @@
 """The settings of PPO and of its network; needs the standard library only."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from keras_s5rl.models import settings
 from keras_s5rl.models.settings import Setting
@@ -12,7 +13,7 @@ def _field(setting: Setting) -> Any:
     return dataclasses.field(default=setting.default, metadata={"setting": setting})
 
 
-def _is_seed(value):
+def _is_seed(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
 
 
@@ -188,14 +189,14 @@ class PPOConfig:
         )
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = field.metadata["setting"].checked(field.name, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
         self._check_sizes()
         self._check_contradictions()
 
-    def _check_sizes(self):
+    def _check_sizes(self) -> None:
         if self.num_envs % self.num_minibatches:
             raise ValueError(
                 "`num_envs` should be a multiple of `num_minibatches`: a minibatch is a subset of "
@@ -215,7 +216,7 @@ class PPOConfig:
                 f"min_log_std={self.min_log_std}, initial_log_std={self.initial_log_std}"
             )
 
-    def _check_contradictions(self):
+    def _check_contradictions(self) -> None:
         if self.normalize_rewards and self.reward_scale != 1.0:
             raise ValueError(
                 "`reward_scale` multiplies what `normalize_rewards` divides: leave one of them "
@@ -229,7 +230,7 @@ class PPOConfig:
             )
 
     @classmethod
-    def from_settings(cls, settings):
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Returns the configuration in the settings of a run, as its config.json holds them.
 
         Raises:
@@ -252,34 +253,34 @@ class PPOConfig:
         return cls(**{name: settings[name] for name in names})
 
     @property
-    def steps_per_update(self):
+    def steps_per_update(self) -> int:
         """Environment steps in one rollout of all environments."""
         return self.num_envs * self.num_steps
 
     @property
-    def needs_tasks(self):
+    def needs_tasks(self) -> bool:
         """Whether learning tells apart the tasks from which an environment draws its episodes."""
         return self.normalize_advantages == "task" or self.normalize_rewards
 
     @property
-    def envs_per_minibatch(self):
+    def envs_per_minibatch(self) -> int:
         """Environments whose whole rollouts make one minibatch."""
         return self.num_envs // self.num_minibatches
 
     @property
-    def envs_per_device(self):
+    def envs_per_device(self) -> int:
         """Environments that each of the devices steps."""
         return self.num_envs // self.num_devices
 
     @property
-    def episodes_kept(self):
+    def episodes_kept(self) -> int:
         """Episodes of each environment over which returns are averaged: a hundred of all."""
         return -(-_EPISODES_KEPT // self.num_envs)
 
-    def num_updates(self, total_steps):
+    def num_updates(self, total_steps: int) -> int:
         """Updates that take in `total_steps` environment steps, rounded up to a whole one."""
         return -(-total_steps // self.steps_per_update)
 
-    def gradient_steps(self, total_steps):
+    def gradient_steps(self, total_steps: int) -> int:
         """Optimizer steps in `total_steps` environment steps."""
         return self.num_updates(total_steps) * self.num_epochs * self.num_minibatches

@@ -3,9 +3,10 @@
 from keras import ops
 
 from keras_s5rl import backend
+from keras_s5rl.typing import Tensor
 
 
-def ended_episodes(rollout, num_kept):
+def ended_episodes(rollout: dict[str, Tensor], num_kept: int) -> dict[str, Tensor]:
     """Returns how many episodes ended in each environment, and the latest of them.
 
     Args:
@@ -24,7 +25,7 @@ def ended_episodes(rollout, num_kept):
     places = ops.arange(num_kept, dtype="int32")
     kept = ops.logical_and(ended[..., None], ops.equal(later[..., None], places))
 
-    def latest(name):
+    def latest(name: str) -> Tensor:
         values = ops.cast(rollout[name], "float32")[..., None]
         return ops.sum(ops.where(kept, values, 0.0), axis=0)
 

@@ -1,13 +1,15 @@
 """Memory that is not there: found before a program runs, and named by what takes it."""
 
 import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from keras_s5rl import backend
 
 _RESERVE = 64 * 2**20  # bytes that the libraries take beside a program
 
 
-def check_memory(program, arguments, settings):
+def check_memory(program: Any, arguments: Sequence[Any], settings: Mapping[str, Any]) -> None:
     """Raises a ValueError if there is less memory than a compiled program takes to run.
 
     On a CPU XLA would wait for ever for memory that it does not get. The program is compiled here,
@@ -28,7 +30,7 @@ def check_memory(program, arguments, settings):
 
 
 @contextlib.contextmanager
-def memory_errors_named(settings):
+def memory_errors_named(settings: Mapping[str, Any]) -> Iterator[None]:
     """Makes of an allocation that fails in the block a ValueError that names what to lower."""
     try:
         yield
@@ -42,14 +44,14 @@ def memory_errors_named(settings):
         ) from error
 
 
-def _names(settings):
+def _names(settings: Mapping[str, Any]) -> str:
     *names, last = [f"`{name}`" for name in settings]
     return f"{', '.join(names)} or {last}" if names else last
 
 
-def _values(settings):
+def _values(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in settings.items())
 
 
-def _gib(size):
+def _gib(size: float) -> str:
     return f"{max(size, 0) / 2**30:,.1f} GiB"

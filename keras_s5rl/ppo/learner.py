@@ -1,16 +1,23 @@
 """`Learner`: one iteration of PPO: rollout, advantages, epochs of minibatches."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.envs.autoreset import AutoReset
+from keras_s5rl.models import ActorCritic
 from keras_s5rl.models.weights import copy_values, values_in_place
 from keras_s5rl.ppo import losses
 from keras_s5rl.ppo.advantages import generalized_advantages
+from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.ended_episodes import ended_episodes
 from keras_s5rl.ppo.host_memory import check_memory, memory_errors_named
 from keras_s5rl.ppo.reward_normalization import initial_returns, normalize_rewards
 from keras_s5rl.ppo.rollout import collect_rollout
+from keras_s5rl.typing import Tensor
 
 # Entries of the state of which each device has its own, where there are several.
 _PARTS = ("environment", "memory", "returns")
@@ -52,7 +59,14 @@ class Learner:
     ['approx_kl', 'clip_fraction', 'entropy']
     """
 
-    def __init__(self, environment, policy, optimizer, config, env_args=None):
+    def __init__(
+        self,
+        environment: AutoReset,
+        policy: ActorCritic,
+        optimizer: Any,
+        config: PPOConfig,
+        env_args: Mapping[str, Any] | None = None,
+    ) -> None:
         self.environment = environment
         self.policy = policy
         self.optimizer = optimizer
@@ -61,7 +75,7 @@ class Learner:
         names = ("num_envs", "num_steps", "width", "num_layers")
         self._sizes = {name: getattr(config, name) for name in names} | {"env_args": env_args}
 
-    def initial_state(self, key):
+    def initial_state(self, key: Tensor) -> dict[str, Any]:
         """Returns the state before the first iteration: fresh episodes, empty memory, the
         weights that the policy has now."""
         config, num_envs = self.config, self.config.envs_per_device
@@ -72,7 +86,7 @@ class Learner:
             )
         )
 
-        def part(environment_key):
+        def part(environment_key: Tensor) -> dict[str, Any]:
             check_memory(start, (environment_key,), self._sizes)
             memory = [ops.copy(s) for s in self.policy.get_initial_state(num_envs)]
             part = {"environment": start(environment_key), "memory": memory}
@@ -92,7 +106,7 @@ class Learner:
             **parts,
         }
 
-    def compile(self, state):
+    def compile(self, state: dict[str, Any]) -> Callable[..., Any]:
         """Returns `iterate` as one compiled function of states like this one, over all devices.
 
         Its argument stays as it is, no tensor is donated: an iteration that fails, is interrupted
@@ -109,13 +123,13 @@ class Learner:
         with memory_errors_named(self._sizes):
             check_memory(program, (state,), self._sizes)
 
-        def run(state):
+        def run(state: dict[str, Any]) -> Any:
             with memory_errors_named(self._sizes):
                 return program(state)
 
         return run
 
-    def iterate(self, state):
+    def iterate(self, state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """One iteration, on the part of the state that this device has.
 
         Returns:
@@ -142,7 +156,9 @@ class Learner:
         metrics["weights"] = sum(ops.sum(ops.abs(values)) for values in trainable)
         return played | {"trainable": trainable, "optimizer": optimizer, "key": key}, metrics
 
-    def rollout(self, state, key):
+    def rollout(
+        self, state: dict[str, Any], key: Tensor
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Plays the policy, with the weights of `state`.
 
         Args:
@@ -175,7 +191,9 @@ class Learner:
             )
         return played, rollout
 
-    def loss(self, trainable, batch):
+    def loss(
+        self, trainable: list[Tensor], batch: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The PPO loss of a batch of whole sequences.
 
         Args:
@@ -214,7 +232,7 @@ class Learner:
             "clip_fraction": losses.clip_fraction(log_ratio, config.clip_epsilon),
         }
 
-    def training_batch(self, rollout, memory):
+    def training_batch(self, rollout: dict[str, Tensor], memory: list[Tensor]) -> dict[str, Any]:
         """Returns a rollout as whole sequences with advantages.
 
         Args:
@@ -245,7 +263,9 @@ class Learner:
         batch = {name: ops.swapaxes(tensor, 0, 1) for name, tensor in time_major.items()}
         return batch | {"memory": memory}
 
-    def update(self, trainable, optimizer, batch, key):
+    def update(
+        self, trainable: list[Tensor], optimizer: list[Tensor], batch: dict[str, Any], key: Tensor
+    ) -> tuple[list[Tensor], list[Tensor], dict[str, Tensor]]:
         """Trains for epochs of minibatches; each of these is a random subset of the environments.
 
         Args:
@@ -266,7 +286,7 @@ class Learner:
         if config.normalize_advantages == "minibatch":
             advantage = losses.normalize(advantage)
 
-        def minibatch_step(carry, inputs):
+        def minibatch_step(carry: Any, inputs: Any) -> Any:
             rows, advantage = inputs
             minibatch = keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), batch)
             minibatch["advantage"] = advantage
@@ -284,6 +304,6 @@ class Learner:
         metrics = {name: ops.mean(value) for name, value in metrics.items()}
         return trainable, optimizer, backend.devices.mean(metrics)
 
-    def _weights(self, trainable):
+    def _weights(self, trainable: list[Tensor]) -> Any:
         """A scope in which the policy's variables have these values."""
         return values_in_place(self.policy.trainable_variables, trainable)

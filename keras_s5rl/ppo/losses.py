@@ -7,9 +7,10 @@ normalised by is that of all devices that run the program together.
 from keras import ops
 
 from keras_s5rl import backend
+from keras_s5rl.typing import Tensor
 
 
-def policy_loss(log_ratio, advantage, clip_epsilon):
+def policy_loss(log_ratio: Tensor, advantage: Tensor, clip_epsilon: float) -> Tensor:
     """Clipped surrogate loss, `-mean(min(r A, clip(r, 1 - eps, 1 + eps) A))` with `r =
     exp(log_ratio)`.
 
@@ -29,7 +30,9 @@ def policy_loss(log_ratio, advantage, clip_epsilon):
     return -ops.mean(ops.minimum(ratio * advantage, clipped * advantage))
 
 
-def value_loss(value, old_value, value_target, value_clip=None):
+def value_loss(
+    value: Tensor, old_value: Tensor, value_target: Tensor, value_clip: float | None = None
+) -> Tensor:
     """Half the mean squared error of the critic.
 
     With `value_clip`, the larger of the errors of the value and of the value kept within
@@ -51,7 +54,7 @@ def value_loss(value, old_value, value_target, value_clip=None):
     return 0.5 * ops.mean(error)
 
 
-def approximate_kl(log_ratio):
+def approximate_kl(log_ratio: Tensor) -> Tensor:
     """Estimate of KL(old || new), `mean(r - 1 - log r)`: never negative, of low variance. A float32
     scalar, in nats.
 
@@ -61,27 +64,27 @@ def approximate_kl(log_ratio):
     return ops.mean(ops.exp(log_ratio) - 1.0 - log_ratio)
 
 
-def clip_fraction(log_ratio, clip_epsilon):
+def clip_fraction(log_ratio: Tensor, clip_epsilon: float) -> Tensor:
     """Share of the ratios further than `clip_epsilon` from 1, a float32 scalar."""
     outside = ops.abs(ops.exp(log_ratio) - 1.0) > clip_epsilon
     return ops.mean(ops.cast(outside, "float32"))
 
 
-def normalize(advantage):
+def normalize(advantage: Tensor) -> Tensor:
     """Returns the advantages of each minibatch shifted and scaled to mean 0 and variance 1.
 
     Args:
         advantage: float32 tensor `(minibatches, batch, time)`.
     """
 
-    def mean(values):
+    def mean(values: Tensor) -> Tensor:
         return backend.devices.mean(ops.mean(values, axis=(1, 2), keepdims=True))
 
     centred = advantage - mean(advantage)
     return centred / (ops.sqrt(mean(ops.square(centred))) + 1e-8)
 
 
-def normalize_groups(values, group, num_groups):
+def normalize_groups(values: Tensor, group: Tensor, num_groups: int) -> Tensor:
     """Returns `values` with mean 0 and standard deviation 1 in each group.
 
     Args:
@@ -94,7 +97,7 @@ def normalize_groups(values, group, num_groups):
     """
     member = ops.one_hot(group, num_groups, dtype="float32")
 
-    def sum_of_group(tensor):
+    def sum_of_group(tensor: Tensor) -> Tensor:
         return backend.devices.sum(ops.sum(tensor, axis=tuple(range(len(group.shape)))))
 
     count = ops.maximum(sum_of_group(member), 1.0)
@@ -104,16 +107,16 @@ def normalize_groups(values, group, num_groups):
     return centred / (ops.sum(member * ops.sqrt(variance), axis=-1) + 1e-8)
 
 
-def explained_variance(value, value_target):
+def explained_variance(value: Tensor, value_target: Tensor) -> Tensor:
     """Share of the variance of the returns that the critic explains: 1 is perfect, 0 a constant;
     a float32 scalar."""
     residual = _variance(value_target - value)
     return 1.0 - residual / (_variance(value_target) + 1e-8)
 
 
-def _variance(values):
+def _variance(values: Tensor) -> Tensor:
     return _mean(ops.square(values - _mean(values)))
 
 
-def _mean(values):
+def _mean(values: Tensor) -> Tensor:
     return backend.devices.mean(ops.mean(values))

@@ -1,9 +1,13 @@
 """The optimizer of PPO."""
 
+from typing import Any
+
 import keras
 
+from keras_s5rl.ppo.config import PPOConfig
 
-def make_optimizer(config, total_steps):
+
+def make_optimizer(config: PPOConfig, total_steps: int) -> Any:
     """Returns an unbuilt Adam with gradients clipped by their global norm.
 
     Args:

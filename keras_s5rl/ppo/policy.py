@@ -1,10 +1,21 @@
 """The policy that a configuration describes."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.models import ActorCritic, distribution_for, make_memory
+from keras_s5rl.ppo.config import PPOConfig
 
 
-def make_policy(environment, memory, config, seed, memory_args=None):
+def make_policy(
+    environment: AgentView,
+    memory: str,
+    config: PPOConfig,
+    seed: int,
+    memory_args: Mapping[str, Any] | None = None,
+) -> ActorCritic:
     """Returns a new policy for an environment.
 
     Args:

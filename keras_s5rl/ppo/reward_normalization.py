@@ -1,14 +1,17 @@
 """Rewards divided by the size of the returns that they add up to, task by task."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_s5rl import backend
+from keras_s5rl.typing import Tensor
 
 _DECAY = 0.99  # of the running mean, an update
 _LEAST = 1e-3  # size of returns below which rewards are no longer enlarged, in units of the reward
 
 
-def initial_returns(num_envs, num_tasks):
+def initial_returns(num_envs: int, num_tasks: int) -> dict[str, Tensor]:
     """Returns what is known of the returns before the first rollout.
 
     Returns:
@@ -23,7 +26,14 @@ def initial_returns(num_envs, num_tasks):
     }
 
 
-def normalize_rewards(returns, reward_t, discount_t, done_t, task_t, discount):
+def normalize_rewards(
+    returns: dict[str, Tensor],
+    reward_t: Tensor,
+    discount_t: Tensor,
+    done_t: Tensor,
+    task_t: Tensor,
+    discount: float,
+) -> tuple[dict[str, Tensor], Tensor]:
     """Divides rewards by the root mean square of the discounted returns of their task.
 
         G_t = reward_t + discount * discount_{t-1} * (1 - done_{t-1}) * G_{t-1}
@@ -50,7 +60,7 @@ def normalize_rewards(returns, reward_t, discount_t, done_t, task_t, discount):
     """
     decay_t = discount * discount_t * ops.cast(ops.logical_not(done_t), "float32")
 
-    def step(carried, inputs):
+    def step(carried: Tensor, inputs: Any) -> tuple[Tensor, Tensor]:
         reward, decay = inputs
         value = reward + carried
         return decay * value, value

@@ -1,12 +1,25 @@
 """Playing the policy in the environments."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.envs.autoreset import AutoReset
 from keras_s5rl.layers.derived_weights import DerivedWeights
+from keras_s5rl.models import ActorCritic
+from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.typing import Tensor, Tensors
 
 
-def collect_rollout(environment, policy, environment_state, memory, key, config):
+def collect_rollout(
+    environment: AutoReset,
+    policy: ActorCritic,
+    environment_state: Tensors,
+    memory: list[Tensor],
+    key: Tensor,
+    config: PPOConfig,
+) -> tuple[Tensors, list[Tensor], dict[str, Tensor]]:
     """Plays the policy for `config.num_steps` steps in every environment.
 
     Args:
@@ -27,7 +40,7 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
         `discount` is 0.
     """
 
-    def step(carry, key):
+    def step(carry: Any, key: Tensor) -> Any:
         environment_state, memory = carry
         observation = environment.observation(environment_state)
         reset = environment_state["is_first"]
@@ -76,16 +89,23 @@ def collect_rollout(environment, policy, environment_state, memory, key, config)
     return environment_state, memory, rollout
 
 
-def _tasks(env, state, done):
+def _tasks(env: Any, state: Tensors, done: Tensor) -> Tensor:
     """The task of each environment, 0 if the environment has but one."""
     return env.info(state)["task"] if env.tasks else ops.zeros_like(done, dtype="int32")
 
 
-def _final_value(policy, final_observation, memory, cut, value, derived):
+def _final_value(
+    policy: ActorCritic,
+    final_observation: Tensor,
+    memory: list[Tensor],
+    cut: Tensor,
+    value: Tensor,
+    derived: DerivedWeights,
+) -> Tensor:
     """The critic at the final observations, worked out only in steps in which a time limit cut
     an episode."""
 
-    def evaluate():
+    def evaluate() -> Tensor:
         _, final_value, _ = policy.step(final_observation, ops.zeros_like(cut), memory, derived)
         return final_value
 

@@ -201,8 +201,9 @@ class RunDirectory:
                 cannot read.
         """
         config = read_json(self.config_path)
-        version, checksum = config.get("format_version"), config.pop("checksum", None)
-        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        version: Any = config.get("format_version")
+        checksum = config.pop("checksum", None)
+        if version not in range(1, FORMAT_VERSION + 1):
             raise RunError(
                 f"config.json must have a `format_version` from 1 to {FORMAT_VERSION}. Read this "
                 "run with the version of keras_s5rl that wrote it. Received: "

@@ -44,7 +44,7 @@ class ControlTaskEnv(Environment):
     Reference: Tassa et al., 2018, "DeepMind Control Suite" (dm-control 1.0.50, MuJoCo 3.17).
     """
 
-    def __init__(self, task: Tensor, max_episode_steps: int = 1000, action_repeat: int = 1) -> None:
+    def __init__(self, task: str, max_episode_steps: int = 1000, action_repeat: int = 1) -> None:
         check_choice("task", task, TASKS)
         check_positive_integer("max_episode_steps", max_episode_steps)
         check_positive_integer("action_repeat", action_repeat, largest=1_000)

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_s5rl.typing import Tensor
-
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -74,7 +72,7 @@ ENTRIES = {
 Scaling = collections.namedtuple("Scaling", ("matrix", "offset", "periods"))
 
 
-def task_entries(task: Tensor, size: int, minimal: bool) -> list[tuple[int, Entry]]:
+def task_entries(task: str, size: int, minimal: bool) -> list[tuple[int, Entry]]:
     """Returns what is kept of the `size` entries of a task's observation.
 
     Args:

@@ -15,7 +15,7 @@ _LARGEST_WEIGHT = 1e9
 
 
 def action_repeats(
-    tasks: Sequence[str], time_steps: Sequence[float], action_repeat: int | Mapping[str, int] | None
+    tasks: Sequence[str], time_steps: Sequence[float], action_repeat: int | dict[str, int] | None
 ) -> list[int]:
     """Returns the number of control steps of a decision in each task, a list of integers.
 
@@ -28,7 +28,7 @@ def action_repeats(
     steps = zip(tasks, time_steps, strict=True)
     repeats = {task: max(1, round(_DECISION_TIME / step)) for task, step in steps}
     repeats |= {task: 4 for task in tasks if task.startswith("point_mass")}
-    if isinstance(action_repeat, Mapping):
+    if isinstance(action_repeat, dict):
         _check_names("action_repeat", action_repeat, tasks)
         repeats |= action_repeat
     elif action_repeat is not None:

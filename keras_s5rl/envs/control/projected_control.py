@@ -109,7 +109,7 @@ class ProjectedControl(Environment):
         task_weights: Mapping[str, float] | None = None,
         num_trials: int = 8,
         trial_steps: int = 100,
-        action_repeat: int | Mapping[str, int] | None = None,
+        action_repeat: int | dict[str, int] | None = None,
         projection: str = "haar",
         projected_size: int = 12,
         project_actions: bool = True,

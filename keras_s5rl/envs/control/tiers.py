@@ -51,7 +51,7 @@ TIERS = {
 }
 
 
-def draw_scales(key: Tensor, num_envs: int, least: Tensor, largest: float) -> Tensors:
+def draw_scales(key: Tensor, num_envs: int, least: float, largest: float) -> Tensors:
     """Draws factors on masses, lengths, gears and damping, independent of one another.
 
     A factor is `exp(r)` or `exp(-r)`, either as likely, with `r` uniform between `log(1 + least)`

@@ -73,7 +73,7 @@ class GymnasiumEnv(Picklable, gymnasium.Env):
         self._last_step: dict[str, Any] = {}
 
     def reset(
-        self, *, seed: Any = None, options: dict[str, Any] | None = None
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=check_reset(seed, options))
         self._state, report = self._program.reset(self.np_random)

@@ -104,7 +104,7 @@ class GymnasiumVectorEnv(Picklable, VectorEnv):
         self._is_over = np.ones(num_envs, bool)
 
     def reset(
-        self, *, seed: Any = None, options: dict[str, Any] | None = None
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         seed = check_reset(seed, options, ("reset_mask",))
         mask = (options or {}).get("reset_mask")

@@ -37,7 +37,7 @@ class MujocoTaskEnv(Environment):
 
     def __init__(
         self,
-        task: Tensor,
+        task: str,
         max_episode_steps: int = 1000,
         action_repeat: int = 1,
         engine: str = "mujoco",

@@ -14,12 +14,12 @@ def cell_index(position: Tensor, width: int) -> Tensor:
     return position[:, 0] * width + position[:, 1]
 
 
-def read(board: Tensor, index: int) -> Tensor:
+def read(board: Tensor, index: Tensor) -> Tensor:
     """Returns what one cell of each board holds.
 
     Args:
         board: Tensor of shape `(num_envs, num_cells)`.
-        index: int32 tensor of shape `(num_envs,)`.
+        index: Tensor32 tensor of shape `(num_envs,)`.
 
     Returns:
         Tensor of shape `(num_envs,)`.
@@ -27,12 +27,12 @@ def read(board: Tensor, index: int) -> Tensor:
     return ops.squeeze(ops.take_along_axis(board, ops.expand_dims(index, 1), axis=1), 1)
 
 
-def write(board: Tensor, index: int, value: Tensor) -> Tensor:
+def write(board: Tensor, index: Tensor, value: Tensor) -> Tensor:
     """Returns the boards with another value in one cell of each.
 
     Args:
         board: int8 tensor of shape `(num_envs, num_cells)`.
-        index: int32 tensor of shape `(num_envs,)`.
+        index: Tensor32 tensor of shape `(num_envs,)`.
         value: Tensor of shape `(num_envs,)`, or a number.
 
     Returns:

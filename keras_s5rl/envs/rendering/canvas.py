@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -127,6 +127,6 @@ def blend(color: str, other: str, share: float) -> str:
     return "#" + "".join(f"{round(a + share * (b - a)):02x}" for a, b in pair)
 
 
-def faint(color: str) -> Any:
+def faint(color: str) -> str:
     """Returns the colour of what the agent does not see."""
     return blend(color, PAPER, 0.75)

@@ -3,7 +3,6 @@
 import importlib
 from typing import Any
 
-from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.rendering.renderer import Renderer
 
 # Class of environments, by name so that looking one up imports no other: its renderer.
@@ -31,7 +30,7 @@ _BUILT_IN = {
 _own: dict[type, Renderer] = {}
 
 
-def register_renderer(env_class: type[Environment], renderer: Renderer) -> None:
+def register_renderer(env_class: type, renderer: Renderer) -> None:
     """Says how the environments of a class of your own, and of its subclasses, are drawn.
 
     Args:
