@@ -48,6 +48,21 @@ def load(argument: str, points: Sequence[EntryPoint]) -> Any:
         ) from error
 
 
+def path_of(named: Any) -> str | None:
+    """Returns the `"module:attribute"` of a class or function, or of what is that string already;
+    `None` of what has no such name, as a lambda and an inner function have none."""
+    if isinstance(named, str):
+        return named
+    name = getattr(named, "__qualname__", "<unnamed>")
+    return None if "<" in name else f"{named.__module__}:{name}"
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Returns whether two classes or functions are one, perhaps defined anew: by a module that is
+    reloaded, or a notebook's cell that is run again."""
+    return one is other or path_of(one) == path_of(other) is not None
+
+
 def packages(points: Sequence[EntryPoint]) -> str:
     """Returns the names of the packages that declare these entry points."""
     return " and ".join(str(point.dist and point.dist.name) for point in points)

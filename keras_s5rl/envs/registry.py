@@ -93,7 +93,8 @@ def is_built_in(env: object) -> bool:
 
 def is_registered(env: object) -> bool:
     """Returns whether `make` knows the name `env`."""
-    return any(env in names for names in (_BUILT_IN, _ALIASES, _own, _declared))
+    known = (_BUILT_IN, _ALIASES, _own, _declared)
+    return isinstance(env, str) and any(env in names for names in known)
 
 
 def register_env(name: str, factory: _Factory | str) -> None:
@@ -155,7 +156,7 @@ def register_ids() -> None:
 
 def _entry(env: str) -> tuple[_Factory, dict[str, Any]]:
     """Returns the factory and the default arguments of an environment by its name."""
-    if not isinstance(env, str) or not is_registered(env):
+    if not is_registered(env):
         raise ValueError(_unknown(env))
     name = _ALIASES.get(env, env)
     if name in _BUILT_IN:
@@ -204,16 +205,10 @@ def _owner_of_another(name: str, factory: _Factory | str) -> str | None:
         return "the package's own"
     if name in _own:
         other = _own[name]
-        is_same = other is factory or _path(other) == _path(factory) is not None
-        return None if is_same else f"already registered, as {_path(other) or other!r}"
-    if name in _declared and _path(factory) not in [point.value for point in _declared[name]]:
-        return f"declared by the package {entry_points.packages(_declared[name])}"
+        if not entry_points.is_same(other, factory):
+            return f"already registered, as {entry_points.path_of(other) or other!r}"
+    elif name in _declared:
+        paths = [point.value for point in _declared[name]]
+        if entry_points.path_of(factory) not in paths:
+            return f"declared by the package {entry_points.packages(_declared[name])}"
     return None
-
-
-def _path(factory: _Factory | str) -> str | None:
-    """Returns `"module:attribute"` of a factory that can be named so."""
-    if isinstance(factory, str):
-        return factory
-    name = getattr(factory, "__qualname__", "<unnamed>")
-    return None if "<" in name else f"{factory.__module__}:{name}"
