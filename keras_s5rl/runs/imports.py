@@ -6,13 +6,14 @@ would be somebody else's code.
 
 import re
 from collections.abc import Container
+from typing import Any
 
 from keras_s5rl.runs.files import RunError
 
 _MODULE = re.compile(r"\w+(\.\w+)*")
 
 
-def recorded_imports(config: dict) -> list[str]:
+def recorded_imports(config: dict[str, Any]) -> list[str]:
     """Returns the list `imports` of a config.json, empty where there is none.
 
     Raises:
@@ -28,7 +29,7 @@ def recorded_imports(config: dict) -> list[str]:
     return imports
 
 
-def check_imports(config: dict, imported: Container[str]) -> None:
+def check_imports(config: dict[str, Any], imported: Container[str]) -> None:
     """Raises a RunError that says which modules a run needs beside those that were imported.
 
     Args:

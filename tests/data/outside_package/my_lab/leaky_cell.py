@@ -6,7 +6,7 @@ import keras
 
 
 @keras.saving.register_keras_serializable(package="my_lab")
-class LeakyCell(keras.layers.Layer):  # type: ignore[misc]
+class LeakyCell(keras.layers.Layer):
     """`state = (1 - leak) * state + leak * tanh(W x)`, which is also the output.
 
     Args:
