@@ -7,10 +7,8 @@ Gymnasium, by entry points that are imported when one is made.
 
 from typing import TYPE_CHECKING
 
-import gymnasium
-
 from keras_s5rl import lazy
-from keras_s5rl.envs.registry import registered_envs
+from keras_s5rl.envs.registry import register_ids
 from keras_s5rl.serializable import register_with_keras
 
 __version__ = "0.1.0"
@@ -55,12 +53,5 @@ else:
         ],
     )
 
-for _env in registered_envs():
-    gymnasium.register(
-        f"keras_s5rl/{_env}-v0",
-        entry_point="keras_s5rl.envs.gymnasium.env:GymnasiumEnv",
-        vector_entry_point="keras_s5rl.envs.gymnasium.vector_env:GymnasiumVectorEnv",
-        kwargs={"env": _env},
-    )
-
+register_ids()
 register_with_keras()

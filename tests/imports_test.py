@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ARROWS = {
     # The names of the environments, for Gymnasium, and of the classes, for Keras
     "__init__": ("envs", "serializable"),
+    "entry_points": (),
     "serializable": (),
     "typing": (),
     "lazy": (),
@@ -21,8 +22,8 @@ ARROWS = {
     "random": ("backend",),
     "ops": ("backend",),
     "layers": ("backend", "random", "ops"),
-    "models": ("backend", "random", "ops", "layers"),
-    "envs": ("backend", "random"),
+    "models": ("backend", "random", "ops", "layers", "entry_points"),
+    "envs": ("backend", "random", "entry_points"),
     "ppo": ("backend", "random", "ops", "layers", "models", "envs"),
     "runs": (),
     "training": ("backend", "random", "ops", "layers", "models", "envs", "ppo", "runs"),

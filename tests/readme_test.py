@@ -43,7 +43,7 @@ def run_as_printed(snippets, backend, folder):
 
 
 def test_readme_holds_snippets_for_each_use():
-    assert len(TRAINING) == 1 and len(OTHERS) == 5 and len(COMMANDS) >= 4
+    assert len(TRAINING) == 1 and len(OTHERS) == 6 and len(COMMANDS) >= 4
 
 
 def test_the_training_snippet_runs_as_printed(tmp_path):

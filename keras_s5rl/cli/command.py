@@ -1,5 +1,6 @@
 """What all commands share: flags before imports, and errors as one line and an exit status."""
 
+import importlib
 import importlib.util
 import os
 import pathlib
@@ -96,6 +97,16 @@ def define_environment_flags(values, default):
     flags.DEFINE_string("env", default, "environment, by its registered name", flag_values=values)
     flags.DEFINE_string(
         "env_args", None, "JSON object of the environment's arguments", flag_values=values
+    )
+
+
+def define_import_flag(values):
+    flags.DEFINE_multi_string(
+        "import",
+        [],
+        "module that registers an environment or a memory of your own, such as my_package.envs; "
+        "may be given several times",
+        flag_values=values,
     )
 
 
@@ -209,6 +220,25 @@ def select_backend(name, num_devices=1):
         # With this entry the import fails at once, as it does where TensorFlow is not installed:
         # seconds and 400 MB are saved, and no GPU is touched.
         sys.modules.setdefault("tensorflow", None)
+
+
+def import_modules(names):
+    """Imports modules by their dotted names, which are looked up in the current folder first, as
+    `python -m` does; to be called after `select_backend`.
+
+    Raises:
+        UsageError: If one of them cannot be imported.
+    """
+    if names and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit) as error:
+            raise UsageError(
+                "`import` should name a module that can be imported, such as my_package.envs "
+                f"({type(error).__name__}: {error}). Received: import={name}"
+            ) from None
 
 
 def presets_folder():

@@ -21,7 +21,13 @@ from keras_s5rl.cli.in_context_table import in_context_table
 from keras_s5rl.cli.run_reports import write_evaluation, write_report
 from keras_s5rl.cli.train import parse_env_args
 from keras_s5rl.ppo.config import PPOConfig
-from keras_s5rl.runs import RunDirectory, console, plot_in_context, write_json_atomically
+from keras_s5rl.runs import (
+    RunDirectory,
+    check_imports,
+    console,
+    plot_in_context,
+    write_json_atomically,
+)
 
 
 def main(argv=None):
@@ -66,6 +72,7 @@ def define_flags(values):
     command.define_accept_flag(values)
     command.define_count_flag(values, "record_episodes", 3, "episodes recorded with --record")
     command.define_environment_flags(values, default=None)
+    command.define_import_flag(values)
     command.define_backend_flag(values)
 
 
@@ -86,7 +93,9 @@ def evaluate(values):
         run = RunDirectory.open(values.run_dir)
         config = run.read_config(values.accept_edited_config)
         PPOConfig.from_settings(config)
+        check_imports(config, values["import"].value)
         command.select_backend(values.backend or config["backend"])
+        command.import_modules(values["import"].value)
         from keras_s5rl.training import PPO
 
         agent = PPO.load(values.run_dir, values.accept_edited_config)

@@ -2,7 +2,7 @@
 
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.setting_flags import define_setting_flag
-from keras_s5rl.models.memories import memory_settings, registered_memories
+from keras_s5rl.models.memories import memories_with, memory_settings, registered_memories
 
 
 class MemoryFlags:
@@ -48,11 +48,11 @@ class MemoryFlags:
         """Says, of a flag that there is not, what settings there are."""
         settings = ", ".join(memory_settings(self.memory)) or "none"
         own = f"The settings of the memory {self.memory} are: {settings}"
-        owners = [m for m in registered_memories() if _setting(name, memory_settings(m))]
-        if not owners:
-            return own
-        setting = _setting(name, memory_settings(owners[0]))
-        return f"`{setting}` is a setting of {', '.join(owners)}. {own}"
+        for setting in (name, name.removeprefix("no")):
+            owners = memories_with(setting)
+            if owners:
+                return f"`{setting}` is a setting of {', '.join(owners)}. {own}"
+        return own
 
     def _read_flagfiles(self, values, arguments):
         found, rest = [], list(arguments)

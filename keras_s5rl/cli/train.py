@@ -18,7 +18,7 @@ from keras_s5rl.cli.setting_flags import (
 )
 from keras_s5rl.models.memories import check_memory
 from keras_s5rl.ppo.config import PPOConfig
-from keras_s5rl.runs import RunDirectory, WriteError
+from keras_s5rl.runs import RunDirectory, WriteError, check_imports
 
 _EVALUATION_EPISODES = 256
 _CAPTURE_LOOPS = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"
@@ -33,6 +33,7 @@ def main(argv=None):
 
 def define_flags(values):
     command.define_environment_flags(values, default="RepeatPreviousEasy")
+    command.define_import_flag(values)
     command.define_backend_flag(values)
     flags.DEFINE_string("memory", "s5", "memory of the agent", flag_values=values)
     define_integer("seed", 0, "seed of everything random; from 0 to 2**32 - 1", values)
@@ -66,7 +67,7 @@ def _memory_of(values):
     recorded = _recorded_settings(values) if values.resume else None
     num_devices = config_from_flags(values, recorded).num_devices
     command.select_backend(_flag_or_recorded("backend", values, recorded), num_devices)
-    # Here is the place of `--import`: KERAS_BACKEND is set, and a module may register the memory.
+    command.import_modules(values["import"].value)
     memory = _flag_or_recorded("memory", values, recorded)
     try:
         check_memory(memory)
@@ -107,7 +108,13 @@ def _train(values, signals):
         check_devices(config)
         _check_cuda_graphs(values)
         agent = PPO(
-            settings["env"], env_args, settings["memory"], config, settings["seed"], memory_args
+            settings["env"],
+            env_args,
+            settings["memory"],
+            config,
+            settings["seed"],
+            memory_args,
+            values["import"].value,
         )
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
@@ -204,6 +211,7 @@ def _recorded_settings(values):
     try:
         recorded = RunDirectory.open(values.run_dir).read_config(values.accept_edited_config)
         PPOConfig.from_settings(recorded)
+        check_imports(recorded, values["import"].value)
         return recorded
     except ValueError as error:  # a RunError, or a setting that is not what it should be
         raise UsageError(error) from None

@@ -9,6 +9,8 @@ from keras_s5rl.envs.arguments import MAX_EPISODE_STEPS, check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {"MemoryChain": {"MemoryChain": {}}}
+
 
 class MemoryChain(Environment):
     """bsuite's memory chain: recall a bit shown at the start when it is asked for at the end.

@@ -12,6 +12,7 @@ from keras_s5rl.runs.files import (
     replacing,
     write_json_atomically,
 )
+from keras_s5rl.runs.imports import check_imports, recorded_imports
 from keras_s5rl.runs.in_context_plots import compare_in_context, plot_in_context
 from keras_s5rl.runs.machine import machine_block
 from keras_s5rl.runs.metrics import MetricsLog, read_metrics
@@ -27,6 +28,7 @@ __all__ = [
     "RunError",
     "TensorBoardLog",
     "WriteError",
+    "check_imports",
     "compare_in_context",
     "console",
     "find_damage",
@@ -36,6 +38,7 @@ __all__ = [
     "plot_learning_curves",
     "read_json",
     "read_metrics",
+    "recorded_imports",
     "repair",
     "replacing",
     "write_json_atomically",

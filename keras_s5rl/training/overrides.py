@@ -9,7 +9,7 @@ import numpy as np
 from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS, PPOConfig
 from keras_s5rl.runs import RunError
 
-_FREE_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend")
+_FREE_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend", "imports")
 
 
 def changed_settings(config, settings, override):
@@ -30,9 +30,9 @@ def changed_settings(config, settings, override):
         overridable = ("total_steps", *overridable)
     changed = {}
     for name, value in settings.items():
-        recorded, value = _plain(config[name]), _plain(value)
-        if name in free or recorded == value:
+        if name in free or _plain(config[name]) == _plain(value):
             continue
+        recorded, value = _plain(config[name]), _plain(value)
         if not (override and name in overridable):
             way = " Start a new run for another value."
             if name in overridable:

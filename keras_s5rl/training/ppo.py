@@ -3,18 +3,21 @@
 import dataclasses
 import functools
 import math
+import sys
 
 import keras
 
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.arguments import check_boolean
-from keras_s5rl.models import resolve_memory_args
+from keras_s5rl.envs.registry import is_registered
+from keras_s5rl.models import registered_memories, resolve_memory_args
 from keras_s5rl.models.programs import Programs
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
+from keras_s5rl.runs import check_imports, recorded_imports
 from keras_s5rl.training.arguments import (
     check_callbacks,
     check_config,
@@ -57,6 +60,9 @@ class PPO:
         memory_args: Dict of settings that are the memory's own, such as `{"state_size": 128}`, or
             `None` for their defaults; `keras_s5rl.models.memory_settings` lists them. Defaults to
             `None`.
+        imports: List of strings, the modules that registered the environment or the memory. A run's
+            config.json lists them, and the commands then say that they are needed. Defaults to
+            `()`.
 
     Attributes:
         policy: `keras_s5rl.models.ActorCritic`. However a `fit` ends (by an exception too), its
@@ -82,10 +88,20 @@ class PPO:
     - Schulman et al., "Proximal policy optimization algorithms", 2017.
     """
 
-    def __init__(self, env, env_args=None, memory="s5", config=None, seed=0, memory_args=None):
+    def __init__(
+        self,
+        env,
+        env_args=None,
+        memory="s5",
+        config=None,
+        seed=0,
+        memory_args=None,
+        imports=(),
+    ):
         check_env_args(env_args)
         check_config(config)
         self.memory_args = resolve_memory_args(memory, memory_args)
+        self.imports = recorded_imports({"imports": list(imports)})
         self.env = name_of(env)
         self.env_args = dict(env_args or {})
         self.memory = memory
@@ -145,6 +161,7 @@ class PPO:
             "backend": keras.backend.backend(),
             "seed": self.seed,
             "num_seeds": 1,
+            "imports": self.imports,
             **dataclasses.asdict(self.config),
         }
 
@@ -321,12 +338,15 @@ class PPO:
                 `False`.
 
         Raises:
-            ValueError: If `run_dir` holds no run, its config.json was edited, or no checkpoint can
-                be read.
+            ValueError: If `run_dir` holds no run, its config.json was edited, no checkpoint can be
+                read, or its environment or memory is not known; the error then names the modules to
+                import.
         """
         check_path("run_dir", run_dir, required=True)
         check_boolean("accept_edited_config", accept_edited_config)
         settings, restore = Recorder.read(run_dir, accept_edited_config)
+        if not (is_registered(settings["env"]) and settings["memory"] in registered_memories()):
+            check_imports(settings, sys.modules)
         agent = cls(
             settings["env"],
             settings["env_args"],
@@ -334,6 +354,7 @@ class PPO:
             PPOConfig.from_settings(settings),
             settings["seed"],
             settings["memory_args"],
+            settings["imports"],
         )
         agent._prepare(settings["total_steps"])
         restore(agent._loop.restore)

@@ -17,6 +17,7 @@ from keras_s5rl.runs import (
     machine_block,
     plot_learning_curve,
     read_metrics,
+    recorded_imports,
     repair,
     replacing,
 )
@@ -83,6 +84,9 @@ class Recorder:
                 _warn_of_other_versions(config)
                 config |= {name: settings[name] for name in _RENEWED_SETTINGS}
                 config["device"] = backend.device_name()
+                config["imports"] = list(
+                    dict.fromkeys([*recorded_imports(config), *settings["imports"]])
+                )
                 if changed:
                     update = 0 if restored is None else restored["update"]
                     config |= {name: new for name, (_, new) in changed.items()}

@@ -11,7 +11,7 @@ from keras import ops
 from benchmarks import benchmark, env_suite
 from keras_s5rl import random
 from keras_s5rl.envs.control.tasks import TASKS
-from keras_s5rl.envs.popgym import FAMILIES
+from tests.envs.popgym.families import FAMILIES
 
 
 def test_the_cases_are_all_environments_of_popgym_and_of_control():

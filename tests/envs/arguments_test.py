@@ -91,7 +91,21 @@ def test_the_product_of_trials_and_steps_is_limited():
             envs.make(name, num_trials=5000, trial_steps=5000)
 
 
-@pytest.mark.parametrize("name", ["RepeatFirstEasy", "StatelessPendulumHard", "", None, 3, b"a"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RepeatFirstEasy",
+        "StatelessPendulumHard",
+        "",
+        "a b",
+        "a/b",
+        "module:name",
+        "a\n",
+        None,
+        3,
+        b"a",
+    ],
+)
 def test_a_taken_or_wrong_name_is_not_registered(name):
     with pytest.raises(ValueError, match="`name` should .*Received: name="):
         envs.register_env(name, lambda: None)

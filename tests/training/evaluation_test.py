@@ -240,7 +240,12 @@ def test_a_name_that_is_registered_anew_is_another_environment():
     agent = agent_for("RepeatPreviousEasy")
     make = envs.make
     for num_decks in (1, 2):
-        envs.register_env("mine", lambda n=num_decks: make("RepeatPreviousEasy", num_decks=n))
+
+        def factory(n=num_decks):
+            return make("RepeatPreviousEasy", num_decks=n)
+
+        factory.__qualname__ = "factory"  # as a reloaded module defines it
+        envs.register_env("mine", factory)
         report = agent.evaluate(3, env="mine")
         assert report["length_mean"] == 52 * num_decks - 1
         assert report["env_args"] == {"n": num_decks}

@@ -13,6 +13,24 @@ from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "ControlTaskEnv": {
+        "pendulum_swingup": {"task": "pendulum_swingup"},
+        "cartpole_balance": {"task": "cartpole_balance"},
+        "cartpole_balance_sparse": {"task": "cartpole_balance_sparse"},
+        "cartpole_swingup": {"task": "cartpole_swingup"},
+        "cartpole_swingup_sparse": {"task": "cartpole_swingup_sparse"},
+        "cartpole_two_poles": {"task": "cartpole_two_poles"},
+        "cartpole_three_poles": {"task": "cartpole_three_poles"},
+        "acrobot_swingup": {"task": "acrobot_swingup"},
+        "acrobot_swingup_sparse": {"task": "acrobot_swingup_sparse"},
+        "reacher_easy": {"task": "reacher_easy"},
+        "reacher_hard": {"task": "reacher_hard"},
+        "point_mass_easy": {"task": "point_mass_easy"},
+        "point_mass_hard": {"task": "point_mass_hard"},
+    }
+}
+
 
 class ControlTaskEnv(Environment):
     """One task of the DeepMind Control Suite without contacts, equal to dm_control's.

@@ -14,6 +14,10 @@ from keras_s5rl.envs.control.banks import draw_bank
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {
+    "ProjectedCartPole": {"projected_cartpole": {}}
+}
+
 # What the speeds seldom pass in a trial, beside the limits of the positions.
 _SCALES = {"x": cart_pole.MAX_POSITION, "x'": 2.0, "h": cart_pole.MAX_ANGLE, "h'": 2.0}
 

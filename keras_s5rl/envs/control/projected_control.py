@@ -25,6 +25,10 @@ from keras_s5rl.envs.control.tiers import MAX_PHYSICS_RANGE, SCALED, TIERS, draw
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {
+    "ProjectedControl": {"projected_control": {}}
+}
+
 _LEAST_STRENGTH = 0.02
 _CONTEXT = ("task", "observation_projection", "action_projection", *SCALED)
 

@@ -10,6 +10,8 @@ from keras_s5rl.envs.control.engines import make_engine
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {"MujocoTaskEnv": {"dm_control": {}}}
+
 _ENGINES = ("mujoco", "mjx")
 
 

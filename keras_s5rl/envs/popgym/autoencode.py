@@ -8,6 +8,14 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "Autoencode": {
+        "AutoencodeEasy": {"num_decks": 1},
+        "AutoencodeMedium": {"num_decks": 2},
+        "AutoencodeHard": {"num_decks": 3},
+    }
+}
+
 
 class Autoencode(Environment):
     """POPGym's Autoencode: watch a pile of cards, then name their suits in reverse order.

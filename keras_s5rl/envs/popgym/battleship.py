@@ -11,6 +11,14 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import boards, choice
 from keras_s5rl.typing import Array, Tensor, Tensors
 
+ENVIRONMENTS = {
+    "Battleship": {
+        "BattleshipEasy": {"board_size": 8},
+        "BattleshipMedium": {"board_size": 10},
+        "BattleshipHard": {"board_size": 12},
+    }
+}
+
 _SHIP = 1
 _SHOT_AT = 2  # added to what a cell holds
 

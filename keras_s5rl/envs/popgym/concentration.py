@@ -11,6 +11,14 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "Concentration": {
+        "ConcentrationEasy": {"num_decks": 1, "deck_type": "colors"},
+        "ConcentrationMedium": {"num_decks": 2, "deck_type": "colors"},
+        "ConcentrationHard": {"num_decks": 1, "deck_type": "ranks"},
+    }
+}
+
 _MAX_DECKS = 100  # every card is in every observation
 
 

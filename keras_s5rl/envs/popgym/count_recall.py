@@ -10,6 +10,14 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "CountRecall": {
+        "CountRecallEasy": {"num_decks": 1, "deck_type": "colors"},
+        "CountRecallMedium": {"num_decks": 2, "deck_type": "suits"},
+        "CountRecallHard": {"num_decks": 4, "deck_type": "ranks"},
+    }
+}
+
 
 class CountRecall(Environment):
     """POPGym's CountRecall: say how often the class of cards asked for has been shown.

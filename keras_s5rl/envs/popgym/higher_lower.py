@@ -8,6 +8,14 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "HigherLower": {
+        "HigherLowerEasy": {"num_decks": 1},
+        "HigherLowerMedium": {"num_decks": 2},
+        "HigherLowerHard": {"num_decks": 3},
+    }
+}
+
 
 class HigherLower(Environment):
     """POPGym's HigherLower: guess whether the next card is higher (0) or lower (1).

@@ -5,6 +5,14 @@ from keras import ops
 from keras_s5rl.envs.popgym import boards, labyrinth
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "LabyrinthEscape": {
+        "LabyrinthEscapeEasy": {"maze_dims": (10, 10)},
+        "LabyrinthEscapeMedium": {"maze_dims": (14, 14)},
+        "LabyrinthEscapeHard": {"maze_dims": (18, 18)},
+    }
+}
+
 
 class LabyrinthEscape(labyrinth.Labyrinth):
     """POPGym's LabyrinthEscape: find the goal of a maze, seeing the next cells only.

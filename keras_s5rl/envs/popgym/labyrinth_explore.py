@@ -5,6 +5,14 @@ from keras import ops
 from keras_s5rl.envs.popgym import boards, labyrinth, mazes
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "LabyrinthExplore": {
+        "LabyrinthExploreEasy": {"maze_dims": (10, 10)},
+        "LabyrinthExploreMedium": {"maze_dims": (14, 14)},
+        "LabyrinthExploreHard": {"maze_dims": (18, 18)},
+    }
+}
+
 
 class LabyrinthExplore(labyrinth.Labyrinth):
     """POPGym's LabyrinthExplore: visit all corridors of a maze, seeing the next cells only.

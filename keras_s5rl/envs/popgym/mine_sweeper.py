@@ -9,6 +9,14 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import boards, choice
 from keras_s5rl.typing import Array, Tensor, Tensors
 
+ENVIRONMENTS = {
+    "MineSweeper": {
+        "MineSweeperEasy": {"dims": (4, 4), "num_mines": 2},
+        "MineSweeperMedium": {"dims": (6, 6), "num_mines": 6},
+        "MineSweeperHard": {"dims": (8, 8), "num_mines": 10},
+    }
+}
+
 _CLEAR = 0
 _MINE = 1
 _VIEWED = 2

@@ -8,6 +8,14 @@ from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "MultiarmedBandit": {
+        "MultiarmedBanditEasy": {"num_bandits": 10, "episode_length": 200},
+        "MultiarmedBanditMedium": {"num_bandits": 20, "episode_length": 400},
+        "MultiarmedBanditHard": {"num_bandits": 30, "episode_length": 600},
+    }
+}
+
 
 class MultiarmedBandit(Environment):
     """POPGym's MultiarmedBandit: find the arm that pays most often.

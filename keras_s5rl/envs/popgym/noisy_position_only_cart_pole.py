@@ -3,6 +3,19 @@
 from keras_s5rl.envs.popgym.noisy_positions import NoisyPositions
 from keras_s5rl.envs.popgym.position_only_cart_pole import PositionOnlyCartPole
 
+ENVIRONMENTS = {
+    "NoisyPositionOnlyCartPole": {
+        "NoisyPositionOnlyCartPoleEasy": {"noise_sigma": 0.1},
+        "NoisyPositionOnlyCartPoleMedium": {"noise_sigma": 0.2},
+        "NoisyPositionOnlyCartPoleHard": {"noise_sigma": 0.3},
+    }
+}
+ALIASES = {
+    "NoisyStatelessCartPoleEasy": "NoisyPositionOnlyCartPoleEasy",
+    "NoisyStatelessCartPoleMedium": "NoisyPositionOnlyCartPoleMedium",
+    "NoisyStatelessCartPoleHard": "NoisyPositionOnlyCartPoleHard",
+}
+
 
 class NoisyPositionOnlyCartPole(NoisyPositions, PositionOnlyCartPole):
     """POPGym's NoisyPositionOnlyCartPole: `PositionOnlyCartPole` with noise on what is seen.

@@ -3,6 +3,19 @@
 from keras_s5rl.envs.popgym.noisy_positions import NoisyPositions
 from keras_s5rl.envs.popgym.position_only_pendulum import PositionOnlyPendulum
 
+ENVIRONMENTS = {
+    "NoisyPositionOnlyPendulum": {
+        "NoisyPositionOnlyPendulumEasy": {"noise_sigma": 0.1},
+        "NoisyPositionOnlyPendulumMedium": {"noise_sigma": 0.2},
+        "NoisyPositionOnlyPendulumHard": {"noise_sigma": 0.3},
+    }
+}
+ALIASES = {
+    "NoisyStatelessPendulumEasy": "NoisyPositionOnlyPendulumEasy",
+    "NoisyStatelessPendulumMedium": "NoisyPositionOnlyPendulumMedium",
+    "NoisyStatelessPendulumHard": "NoisyPositionOnlyPendulumHard",
+}
+
 
 class NoisyPositionOnlyPendulum(NoisyPositions, PositionOnlyPendulum):
     """POPGym's NoisyPositionOnlyPendulum: `PositionOnlyPendulum` with noise on what is seen.

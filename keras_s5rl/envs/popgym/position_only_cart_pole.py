@@ -10,6 +10,19 @@ from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "PositionOnlyCartPole": {
+        "PositionOnlyCartPoleEasy": {"max_episode_steps": 200},
+        "PositionOnlyCartPoleMedium": {"max_episode_steps": 400},
+        "PositionOnlyCartPoleHard": {"max_episode_steps": 600},
+    }
+}
+ALIASES = {
+    "StatelessCartPoleEasy": "PositionOnlyCartPoleEasy",
+    "StatelessCartPoleMedium": "PositionOnlyCartPoleMedium",
+    "StatelessCartPoleHard": "PositionOnlyCartPoleHard",
+}
+
 
 class PositionOnlyCartPole(Environment):
     """POPGym's PositionOnlyCartPole: Gymnasium's CartPole, of which only positions are seen.

@@ -11,6 +11,19 @@ from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.environment import Environment
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "PositionOnlyPendulum": {
+        "PositionOnlyPendulumEasy": {"max_episode_steps": 200},
+        "PositionOnlyPendulumMedium": {"max_episode_steps": 150},
+        "PositionOnlyPendulumHard": {"max_episode_steps": 100},
+    }
+}
+ALIASES = {
+    "StatelessPendulumEasy": "PositionOnlyPendulumEasy",
+    "StatelessPendulumMedium": "PositionOnlyPendulumMedium",
+    "StatelessPendulumHard": "PositionOnlyPendulumHard",
+}
+
 _MAX_TORQUE = 2.0
 _MAX_SPEED = 8.0
 _TIME_STEP = 0.05

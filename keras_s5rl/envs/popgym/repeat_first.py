@@ -8,6 +8,14 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "RepeatFirst": {
+        "RepeatFirstEasy": {"num_decks": 1},
+        "RepeatFirstMedium": {"num_decks": 8},
+        "RepeatFirstHard": {"num_decks": 16},
+    }
+}
+
 
 class RepeatFirst(Environment):
     """POPGym's RepeatFirst: name the suit of the first card.

@@ -8,6 +8,14 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.popgym import cards
 from keras_s5rl.typing import Tensor, Tensors
 
+ENVIRONMENTS = {
+    "RepeatPrevious": {
+        "RepeatPreviousEasy": {"num_decks": 1, "k": 4},
+        "RepeatPreviousMedium": {"num_decks": 2, "k": 32},
+        "RepeatPreviousHard": {"num_decks": 3, "k": 64},
+    }
+}
+
 
 class RepeatPrevious(Environment):
     """POPGym's RepeatPrevious: name the suit that was shown `k - 1` steps ago.

@@ -7,6 +7,15 @@ from keras import ops
 from keras_s5rl.envs.popgym.position_only_cart_pole import PositionOnlyCartPole
 from keras_s5rl.typing import Tensor, Tensors
 
+# POPGym spells these with a small p.
+ENVIRONMENTS = {
+    "VelocityOnlyCartPole": {
+        "VelocityOnlyCartpoleEasy": {"max_episode_steps": 200},
+        "VelocityOnlyCartpoleMedium": {"max_episode_steps": 400},
+        "VelocityOnlyCartpoleHard": {"max_episode_steps": 600},
+    }
+}
+
 
 class VelocityOnlyCartPole(PositionOnlyCartPole):
     """POPGym's VelocityOnlyCartpole: Gymnasium's CartPole, of which only speeds are seen.

@@ -5,6 +5,8 @@ from typing import Any
 from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GREEN, INK, MUTED, RED, Canvas, faint
 from keras_s5rl.envs.rendering.renderer import Renderer
 
+RENDERERS = {"popgym.multiarmed_bandit:MultiarmedBandit": "BanditRenderer"}
+
 _FLOOR, _HEIGHT = 176, 136
 
 

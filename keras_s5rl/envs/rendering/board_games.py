@@ -20,6 +20,11 @@ from keras_s5rl.envs.rendering.canvas import (
 from keras_s5rl.envs.rendering.renderer import Renderer
 from keras_s5rl.typing import Array
 
+RENDERERS = {
+    "popgym.battleship:Battleship": "BattleshipRenderer",
+    "popgym.mine_sweeper:MineSweeper": "MineSweeperRenderer",
+}
+
 _SHIP = blend(WATER, INK, 0.22)
 _NUMBER_COLORS = (FAINT, BLUE, GREEN, RED, "#5b3f9e", "#8a3b1c", "#2a8a94", INK, INK, INK)
 

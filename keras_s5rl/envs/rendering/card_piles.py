@@ -17,6 +17,13 @@ from keras_s5rl.envs.rendering.playing_cards import (
 from keras_s5rl.envs.rendering.renderer import Renderer
 from keras_s5rl.typing import Array
 
+RENDERERS = {
+    "popgym.autoencode:Autoencode": "AutoencodeRenderer",
+    "popgym.higher_lower:HigherLower": "HigherLowerRenderer",
+    "popgym.repeat_first:RepeatFirst": "RepeatFirstRenderer",
+    "popgym.repeat_previous:RepeatPrevious": "RepeatPreviousRenderer",
+}
+
 _WIDTH, _TABLE = 430, 186
 _MIDDLE = 84
 

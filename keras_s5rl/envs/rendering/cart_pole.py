@@ -7,6 +7,11 @@ from keras_s5rl.envs.rendering.canvas import BLUE, FAINT, GOLD, INK, MUTED, RED,
 from keras_s5rl.envs.rendering.renderer import Renderer
 from keras_s5rl.envs.rendering.trial_bars import TRIALS_HEIGHT, draw_trials, trial_lines
 
+RENDERERS = {
+    "control.projected_cart_pole:ProjectedCartPole": "ProjectedCartPoleRenderer",
+    "popgym.position_only_cart_pole:PositionOnlyCartPole": "CartPoleRenderer",
+}
+
 _METRE = 84  # pixels of the track; the pole is drawn longer than on this scale
 _POLE = 120
 _MIDDLE, _TRACK = 230, 168

@@ -6,6 +6,8 @@ from keras_s5rl.envs.rendering.canvas import GOLD, MUTED, Canvas
 from keras_s5rl.envs.rendering.playing_cards import card_name, draw_back, draw_card
 from keras_s5rl.envs.rendering.renderer import Renderer
 
+RENDERERS = {"popgym.concentration:Concentration": "ConcentrationRenderer"}
+
 _COLUMNS = 13
 _PITCH_X, _PITCH_Y = 36, 50
 

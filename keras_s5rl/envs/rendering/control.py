@@ -17,6 +17,11 @@ from keras_s5rl.envs.rendering.renderer import Renderer
 from keras_s5rl.envs.rendering.trial_bars import TRIALS_HEIGHT, draw_trials, trial_lines
 from keras_s5rl.typing import Array
 
+RENDERERS = {
+    "control.control_task_env:ControlTaskEnv": "ControlTaskRenderer",
+    "control.projected_control:ProjectedControl": "ProjectedControlRenderer",
+}
+
 
 class ControlTaskRenderer(Renderer):
     """`ControlTaskEnv`: the body, what moves it, and green where the reward is."""

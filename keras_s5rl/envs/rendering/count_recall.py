@@ -6,6 +6,8 @@ from keras_s5rl.envs.rendering.canvas import BLUE, GOLD, INK, MUTED, Canvas, fai
 from keras_s5rl.envs.rendering.playing_cards import card_name, draw_card, draw_symbol
 from keras_s5rl.envs.rendering.renderer import Renderer
 
+RENDERERS = {"popgym.count_recall:CountRecall": "CountRecallRenderer"}
+
 _ROW = 19
 _BARS = 300
 

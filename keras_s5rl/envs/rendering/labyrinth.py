@@ -18,6 +18,8 @@ from keras_s5rl.envs.rendering.canvas import (
 from keras_s5rl.envs.rendering.renderer import Renderer
 from keras_s5rl.typing import Array
 
+RENDERERS = {"popgym.labyrinth:Labyrinth": "LabyrinthRenderer"}
+
 _FILLS = {"#": INK, " ": WHITE, ".": blend(WHITE, BLUE, 0.22), "S": GREEN, "G": GOLD}
 _UNSEEN_FILLS = {letter: blend(fill, PAPER, 0.6) for letter, fill in _FILLS.items()}
 _MOVES = {0: (-1, 0), 1: (1, 0), 2: (0, -1), 3: (0, 1)}

@@ -15,6 +15,8 @@ from keras_s5rl.envs.rendering.canvas import (
 )
 from keras_s5rl.envs.rendering.renderer import Renderer
 
+RENDERERS = {"memory_chain:MemoryChain": "MemoryChainRenderer"}
+
 _COLUMNS, _PITCH = 16, 24
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from keras_s5rl.envs.rendering.canvas import FAINT, INK, MUTED, RED, Canvas, faint
 from keras_s5rl.envs.rendering.renderer import Renderer
 
+RENDERERS = {"popgym.position_only_pendulum:PositionOnlyPendulum": "PendulumRenderer"}
+
 _X, _Y = 200, 140
 _LENGTH = 96
 _MAX_TORQUE = 2.0  # N m

@@ -1,32 +1,16 @@
-"""Which renderer draws which environment."""
+"""Which renderer draws which environment.
 
+A module of this folder declares in a table `RENDERERS` what it draws: the class of environments, as
+`"module:class"` below `keras_s5rl.envs`, and the name of the renderer.
+"""
+
+import functools
 import importlib
 from typing import Any
 
 from keras_s5rl.envs.rendering.renderer import Renderer
+from keras_s5rl.envs.tables import read_tables
 
-# Class of environments, by name so that looking one up imports no other: its renderer.
-_BUILT_IN = {
-    f"keras_s5rl.envs.{path}": f"keras_s5rl.envs.rendering.{renderer}"
-    for path, renderer in {
-        "control.control_task_env:ControlTaskEnv": "control:ControlTaskRenderer",
-        "control.projected_cart_pole:ProjectedCartPole": "cart_pole:ProjectedCartPoleRenderer",
-        "control.projected_control:ProjectedControl": "control:ProjectedControlRenderer",
-        "memory_chain:MemoryChain": "memory_chain:MemoryChainRenderer",
-        "popgym.autoencode:Autoencode": "card_piles:AutoencodeRenderer",
-        "popgym.battleship:Battleship": "board_games:BattleshipRenderer",
-        "popgym.concentration:Concentration": "concentration:ConcentrationRenderer",
-        "popgym.count_recall:CountRecall": "count_recall:CountRecallRenderer",
-        "popgym.higher_lower:HigherLower": "card_piles:HigherLowerRenderer",
-        "popgym.labyrinth:Labyrinth": "labyrinth:LabyrinthRenderer",
-        "popgym.mine_sweeper:MineSweeper": "board_games:MineSweeperRenderer",
-        "popgym.multiarmed_bandit:MultiarmedBandit": "bandit:BanditRenderer",
-        "popgym.position_only_cart_pole:PositionOnlyCartPole": "cart_pole:CartPoleRenderer",
-        "popgym.position_only_pendulum:PositionOnlyPendulum": "pendulum:PendulumRenderer",
-        "popgym.repeat_first:RepeatFirst": "card_piles:RepeatFirstRenderer",
-        "popgym.repeat_previous:RepeatPrevious": "card_piles:RepeatPreviousRenderer",
-    }.items()
-}
 _own: dict[type, Renderer] = {}
 
 
@@ -72,8 +56,18 @@ def renderer_for(env: Any) -> Renderer:
     for env_class in type(env).__mro__:
         if env_class in _own:
             return _own[env_class]
-        path = _BUILT_IN.get(f"{env_class.__module__}:{env_class.__qualname__}")
+        path = _built_in().get(f"{env_class.__module__}:{env_class.__qualname__}")
         if path is not None:
-            module, name = path.split(":")
+            module, name = path
             return getattr(importlib.import_module(module), name)()
     return Renderer()
+
+
+@functools.cache
+def _built_in() -> dict[str, tuple[str, str]]:
+    """`"module:class"` of the package's environments: module and name of the renderer."""
+    return {
+        f"keras_s5rl.envs.{env_class}": (module, renderer)
+        for module, _, table in read_tables("envs/rendering", "RENDERERS")
+        for env_class, renderer in table.items()
+    }

@@ -10,6 +10,7 @@ import pkgutil
 from keras_s5rl.models.memories.registry import (
     check_memory,
     make_memory,
+    memories_with,
     memory_settings,
     register_memory,
     registered_memories,
@@ -19,6 +20,7 @@ from keras_s5rl.models.memories.registry import (
 __all__ = [
     "check_memory",
     "make_memory",
+    "memories_with",
     "memory_settings",
     "register_memory",
     "registered_memories",

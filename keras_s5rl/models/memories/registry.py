@@ -1,11 +1,18 @@
-"""The registry of memories, and the settings that each declares."""
+"""The registry of memories, and the settings that each declares.
+
+Installed packages declare memories as entry points of the group `keras_s5rl.memories`: of each the
+module that registers it, which is imported when the memory is asked for.
+"""
 
 import dataclasses
 import difflib
 import inspect
+import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from keras_s5rl import entry_points
 from keras_s5rl.models.settings import Setting
 
 # What every builder is given, beside the settings of its memory.
@@ -19,6 +26,7 @@ class _Memory:
 
 
 _MEMORIES: dict[str, _Memory] = {}
+_declared = entry_points.declared("keras_s5rl.memories")
 
 
 def register_memory(
@@ -26,8 +34,11 @@ def register_memory(
 ) -> None:
     """Makes a memory known under a name, for `PPO(memory=name)` and `--memory=name`.
 
+    The same function can be registered again: what a reloaded module or a notebook's cell defines
+    anew, under the same name in the same module, takes the place of the old one.
+
     Args:
-        name: String, which no memory has yet.
+        name: String, which no other memory has.
         builder: Function of the keyword arguments `width` (features that come in and go out),
             `num_layers`, `activation` (of the agent's dense layers), `dtype` (the name of a dtype
             policy), `seed` (an integer, from which initial weights are drawn) and of one for each
@@ -50,10 +61,11 @@ def register_memory(
     """
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"`name` should be a string that is not empty. Received: name={name!r}")
-    if name in _MEMORIES:
+    owner = _owner_of_another(name, builder)
+    if owner is not None:
         raise ValueError(
-            f"`name` should be one that no memory has yet: {registered_memories()} are taken. "
-            f"Received: name={name!r}"
+            f"`name` should not be that of another memory, and this one is {owner}. Choose another "
+            f"name. Received: name={name!r}"
         )
     settings = {} if settings is None else settings
     _check_settings(settings)
@@ -62,18 +74,35 @@ def register_memory(
 
 
 def registered_memories() -> list[str]:
-    """Returns the known names, in the order in which they were registered."""
-    return list(_MEMORIES)
+    """Returns the known names: those registered, in their order, and those that installed packages
+    declare."""
+    return list(dict.fromkeys([*_MEMORIES, *_declared]))
 
 
 def check_memory(name: str) -> None:
-    """Raises a ValueError that lists the known names, the nearest first, if no memory has this
-    one."""
-    if not isinstance(name, str) or name not in _MEMORIES:
-        near = difflib.get_close_matches(str(name), _MEMORIES, cutoff=0.3) or list(_MEMORIES)
+    """Raises a ValueError that lists the known names, the nearest first, if no memory has this one.
+    The module of an installed package that declares it is imported."""
+    known = registered_memories()
+    if not isinstance(name, str) or name not in known:
+        near = difflib.get_close_matches(str(name), known, cutoff=0.3) or known
         raise ValueError(
-            f"`memory` should be one of {registered_memories()}; did you mean {near[0]!r}? "
+            f"`memory` should be one of {known}; did you mean {near[0]!r}? "
             f"Received: memory={name!r}"
+        )
+    if name not in _MEMORIES:
+        entry_points.load("memory", _declared[name])
+        if name not in _MEMORIES:
+            raise ValueError(
+                f"`memory` should be registered by the package that declares it: "
+                f"{_declared[name][0].value} of the package "
+                f"{entry_points.packages(_declared[name])} should call "
+                f"`register_memory({name!r}, ...)`. Received: memory={name!r}"
+            )
+    elif name in _declared and _is_built_in(_MEMORIES[name].builder):
+        warnings.warn(
+            f"The memory {name!r} of the package {entry_points.packages(_declared[name])} is "
+            "ignored: keras_s5rl has one of this name.",
+            stacklevel=3,
         )
 
 
@@ -85,6 +114,12 @@ def memory_settings(name: str) -> dict[str, Setting]:
     """
     check_memory(name)
     return dict(_MEMORIES[name].settings)
+
+
+def memories_with(setting: str) -> list[str]:
+    """Returns the names of the memories that have a setting of this name. Those of packages that
+    were not imported are not asked."""
+    return [name for name, memory in _MEMORIES.items() if setting in memory.settings]
 
 
 def resolve_memory_args(name: str, memory_args: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -154,6 +189,26 @@ def make_memory(
         seed=seed,
         **resolved,
     )
+
+
+def _owner_of_another(name: str, builder: Callable[..., Any]) -> str | None:
+    """Says whose a name is that another memory has; returns `None` where it is free or that of
+    `builder`."""
+    if name in _MEMORIES:
+        other = _MEMORIES[name].builder
+        if entry_points.is_same(other, builder):
+            return None
+        path = entry_points.path_of(other) or repr(other)
+        return "the package's own" if _is_built_in(other) else f"already registered, with {path}"
+    points = () if _is_built_in(builder) else _declared.get(name, ())
+    # Where the package's module is imported, it is that one which registers the memory.
+    if points and not any(point.module in sys.modules for point in points):
+        return f"declared by the package {entry_points.packages(points)}"
+    return None
+
+
+def _is_built_in(builder: Callable[..., Any]) -> bool:
+    return str(getattr(builder, "__module__", "")).startswith("keras_s5rl.")
 
 
 def _check_settings(settings: Any) -> None:

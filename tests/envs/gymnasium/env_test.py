@@ -38,7 +38,19 @@ def make(name, **arguments):
 
 
 def test_every_environment_of_the_package_has_an_id():
-    assert {f"keras_s5rl/{name}-v0" for name in registry._BUILT_IN} == set(IDS)
+    assert {f"keras_s5rl/{name}-v0" for name in registry._BUILT_IN} <= set(IDS)
+
+
+def test_an_own_environment_has_an_id_once_it_is_registered_and_keeps_it():
+    assert "keras_s5rl/NumberedOfMine-v0" not in gymnasium.registry
+    envs.register_env("NumberedOfMine", Numbered)
+    single = gymnasium.make("keras_s5rl/NumberedOfMine-v0", lengths=[3])
+    several = gymnasium.make_vec("keras_s5rl/NumberedOfMine-v0", num_envs=2, lengths=[3, 4])
+    assert single.reset(seed=0)[0].tolist() == [0.0, 0.0]
+    assert several.reset(seed=0)[0].tolist() == [[0.0, 0.0], [1.0, 0.0]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        envs.register_env("NumberedOfMine", Numbered)  # Gymnasium would warn of a second id
 
 
 def test_the_ids_are_known_without_importing_keras():

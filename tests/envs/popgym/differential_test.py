@@ -16,10 +16,10 @@ import pytest
 from keras import ops
 
 from keras_s5rl import envs
-from keras_s5rl.envs.popgym import FAMILIES
 from tests.differentiate import BACKEND, compiled
 from tests.envs.play import play
 from tests.envs.popgym import reference
+from tests.envs.popgym.families import FAMILIES
 
 pytest.importorskip("popgym", reason="the reference: pip install 'keras-s5rl[popgym]'")
 

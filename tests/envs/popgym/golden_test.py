@@ -10,9 +10,9 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 from keras import ops
 
 from keras_s5rl import envs
-from keras_s5rl.envs.popgym import FAMILIES
 from tests.differentiate import compiled
 from tests.envs.play import play
+from tests.envs.popgym.families import FAMILIES
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "popgym"
 DIFFICULTIES = ("Easy", "Medium", "Hard")

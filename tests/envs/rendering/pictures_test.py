@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_s5rl import envs
-from keras_s5rl.envs.popgym import FAMILIES
 from keras_s5rl.envs.rendering import render
+from tests.envs.popgym.families import FAMILIES
 from tests.envs.rendering.recorded import recorded_states
 
 # family: pairs of a part of the state and of a place in it at step 3; first what is to be seen in a
