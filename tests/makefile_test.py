@@ -159,7 +159,7 @@ def test_the_fast_tests_run_on_jax_a_few_on_tensorflow_and_then_the_linter(proje
     result, calls = project.make("test")
     assert calls[-4:] == [
         f"{PYTEST} -m not (slow or reference or devices)",
-        f"{PYTEST} -m portable tests/layers",
+        f"{PYTEST} -m (portable and not slow) tests/layers",
         *LINT,
     ]
     assert result.stdout.index("KERAS_BACKEND=jax") < result.stdout.index(
@@ -173,7 +173,7 @@ def test_all_other_tests_are_those_that_the_fast_ones_leave_out(project):
     (fast, few), rest = (marked(project.make(target)[1]) for target in ("test", "test-all"))
     assert rest == [
         fast.removeprefix("not (").removesuffix(")"),
-        f"not {few.removesuffix(' tests/layers')} and not not_on_tensorflow tests/layers",
+        f"not ({few.removesuffix(' tests/layers')} or not_on_tensorflow) tests/layers",
     ]
 
 

@@ -16,6 +16,7 @@ def run(layer):
     return keras.ops.convert_to_numpy(keras.ops.cast(layer(INPUTS), "float32"))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("dtype", ("float32", "mixed_bfloat16"))
 @pytest.mark.parametrize("make", (S5, LRU, MinGRU, Dense))
 def test_held_weights_give_the_same_outputs_and_are_read_anew_afterwards(make, dtype):
