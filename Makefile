@@ -1,5 +1,6 @@
 # make train       trains a policy: make train ENV=RepeatPreviousEasy SEED=1 FLAGS="--num_envs=32"
-# make test        runs the tests on JAX and TensorFlow, then the linter
+# make test        runs the fast tests on JAX, a few on TensorFlow, then the linter
+# make test-all    runs all other tests on JAX and TensorFlow
 # make test-torch  runs the tests on torch
 # make lint        runs the linter alone
 #
@@ -12,16 +13,12 @@ VENV_PYTHON = $(VENV)/bin/python
 PRESET := launch/presets/repeat_previous_hard.flags
 # Two at a time, a file each: most of a test is compiling, which keeps one core busy.
 PYTEST = $(VENV_PYTHON) -m pytest --numprocesses=2 --dist=loadfile
-SHARED_TESTS := tests/backend tests/random_test.py tests/upstream_test.py \
-	tests/ops tests/layers tests/envs tests/models
-# Compiling an iteration takes long on TensorFlow: of training, what JAX cannot answer for it.
-TENSORFLOW_TESTS := $(wildcard $(SHARED_TESTS) $(addprefix tests/ppo/, \
-	advantages_test.py losses_test.py portability_test.py) $(addprefix tests/training/, \
-	learner_state_test.py other_backends_test.py))
-# What the sessions on JAX and torch answer for it: each layer would be compiled for each case.
-NOT_ON_TENSORFLOW := $(addprefix --ignore=, $(wildcard $(addprefix tests/layers/, \
-	carried_states_test.py dtype_test.py empty_batch_test.py)))
-TORCH_TESTS := $(wildcard $(SHARED_TESTS) tests/ppo tests/training)
+# The markers are explained in pyproject.toml.
+REST := slow or reference or devices
+FEW := (portable and not slow)
+# What every backend computes; other tests are of files and commands, and run on JAX alone.
+SHARED_TESTS := $(wildcard tests/backend tests/random_test.py tests/upstream_test.py \
+	tests/ops tests/layers tests/envs tests/models tests/ppo tests/training)
 # What compares all installed backends from the session on JAX.
 COMPARED_TESTS := $(wildcard tests/layers/portability_test.py)
 
@@ -63,28 +60,38 @@ $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '$(
 wanted >$(VENV)/$(firstword $(1))
 endef
 
-.PHONY: train test test-torch lint install install-dev install-torch
+.PHONY: train test test-all test-torch lint install install-dev install-torch
+# Two targets at once would install into one folder, and each uses all cores as it is.
+.NOTPARALLEL:
 
 train: install
 	$(VENV_PYTHON) launch/train.py $(TRAIN_FLAGS)
 
 test: install-dev
-	KERAS_BACKEND=jax $(PYTEST)
-	$(if $(TENSORFLOW_TESTS),KERAS_BACKEND=tensorflow $(PYTEST) $(NOT_ON_TENSORFLOW) $(TENSORFLOW_TESTS))
-	$(VENV_PYTHON) -m ruff check .
-	$(VENV_PYTHON) -m ruff format --check .
+	KERAS_BACKEND=jax $(PYTEST) -m 'not ($(REST))'
+	KERAS_BACKEND=tensorflow $(PYTEST) -m '$(FEW)' $(SHARED_TESTS)
+	$(LINT)
+
+# What `make test` leaves out. XLA optimises these programs less: most of their time is compiling.
+test-all: install-dev
+	XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0" KERAS_BACKEND=jax $(PYTEST) -m '$(REST)'
+	KERAS_BACKEND=tensorflow $(PYTEST) -m 'not ($(FEW) or not_on_tensorflow)' \
+		$(SHARED_TESTS)
 
 # One thread each: most operations are too small for two, and those of two processes get in each
 # other's way.
-test-torch: VENV := .venv-torch
 test-torch: install-torch
-	$(if $(TORCH_TESTS),OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(PYTEST) $(TORCH_TESTS))
-	$(if $(COMPARED_TESTS),KERAS_BACKEND=jax $(PYTEST) $(COMPARED_TESTS))
+	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(PYTEST) $(SHARED_TESTS)
+	KERAS_BACKEND=jax $(PYTEST) $(COMPARED_TESTS)
 
 lint: install-dev
-	$(VENV_PYTHON) -m ruff check .
-	$(VENV_PYTHON) -m ruff format --check .
-	$(VENV_PYTHON) -m mypy
+	$(LINT)
+
+define LINT
+$(VENV_PYTHON) -m ruff check .
+$(VENV_PYTHON) -m ruff format --check .
+$(VENV_PYTHON) -m mypy
+endef
 
 install:
 	$(call install,installed-run installed-dev,.)
@@ -92,6 +99,8 @@ install:
 install-dev:
 	$(call install,installed-dev,.[dev])
 
+# torch has a venv of its own: with it Keras and the tests find a third backend.
+test-torch install-torch: VENV := .venv-torch
 comma := ,
 install-torch:
 	$(call install,installed-torch,.[dev$(comma)torch])

@@ -1,6 +1,10 @@
 """The examples learn what they say, here on smaller data."""
 
+import pytest
+
 from examples import classify_sequences, forecast_irregular
+
+pytestmark = pytest.mark.slow
 
 
 def test_s5_keeps_a_flag_that_a_gru_forgets():

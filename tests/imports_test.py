@@ -32,7 +32,9 @@ ARROWS = {
 # What every part may import: the standard library is all that it needs.
 EVERYWHERE = ("lazy", "typing")
 BACKENDS = {"jax", "jaxlib", "tensorflow", "torch"}
-ONLY_WHERE_ASKED_FOR = {"mujoco", "dm_control", "popgym", "matplotlib", "tensorboard"}
+ONLY_WHERE_ASKED_FOR = {"mujoco", "dm_control", "popgym", "matplotlib", "tensorboard", "tqdm"}
+# What training draws, records and shows its progress with.
+OF_COMMANDS = {"matplotlib", "PIL", "tensorboard", "tqdm"}
 
 
 def imported(node):
@@ -172,7 +174,9 @@ def run_python(code):
 
 
 def heavy_modules_after(statement, *light):
-    heavy = (BACKENDS | ONLY_WHERE_ASKED_FOR | {"keras", "scipy", "pygame"}) - set(light)
+    heavy = (BACKENDS | ONLY_WHERE_ASKED_FOR | OF_COMMANDS | {"keras", "scipy", "pygame"}) - set(
+        light
+    )
     return run_python(f"import sys; {statement}; print(sorted({heavy!r} & set(sys.modules)))")
 
 
@@ -188,6 +192,28 @@ def test_importing_the_package_leaves_the_choice_of_backend_open():
         "import keras; print(keras.backend.backend())"
     )
     assert run_python(code) == "numpy"
+
+
+def test_no_part_loads_what_the_commands_draw_and_record_with():
+    """Keras loads some of it by itself where it is installed."""
+    code = (
+        "import importlib, os, sys; os.environ['KERAS_BACKEND'] = 'jax'; "
+        "import keras; before = set(sys.modules); "
+        "[importlib.import_module(f'keras_s5rl.{part}') for part in "
+        "('layers', 'ops', 'models', 'envs', 'ppo', 'training', 'training.ppo')]; "
+        f"print(sorted({OF_COMMANDS!r} & (set(sys.modules) - before)))"
+    )
+    assert run_python(code) == "[]"
+
+
+def test_layers_work_where_nothing_of_the_commands_is_installed():
+    code = (
+        "import os, sys; os.environ['KERAS_BACKEND'] = 'jax'; "
+        f"sys.modules.update(dict.fromkeys({OF_COMMANDS | {'tensorflow'}!r})); "
+        "import numpy; from keras_s5rl.layers import S5Stack; "
+        "print(S5Stack(1, 4, state_size=4)(numpy.ones((1, 3, 2))).shape)"
+    )
+    assert run_python(code).endswith("(1, 3, 4)")
 
 
 def test_importing_runs_loads_nothing_heavy():

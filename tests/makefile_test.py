@@ -144,19 +144,37 @@ def test_without_a_python_one_sentence_says_what_to_do(project):
     assert "and /no/python is not one. Install one" in result.stderr
 
 
-def test_the_tests_run_once_per_backend_and_then_the_linter(project):
+PYTEST = "-m pytest --numprocesses=2 --dist=loadfile"
+LINT = ["-m ruff check .", "-m ruff format --check ."]
+
+
+def marked(calls):
+    """The expressions of markers that pytest was called with."""
+    return [call.partition(" -m ")[2] for call in calls if call.startswith(PYTEST)]
+
+
+def test_the_fast_tests_run_on_jax_a_few_on_tensorflow_and_then_the_linter(project):
     project.add_python("python3.12")
     (project.folder / "tests" / "layers").mkdir(parents=True)
     result, calls = project.make("test")
     assert calls[-4:] == [
-        "-m pytest --numprocesses=2 --dist=loadfile",
-        "-m pytest --numprocesses=2 --dist=loadfile tests/layers",
-        "-m ruff check .",
-        "-m ruff format --check .",
+        f"{PYTEST} -m not (slow or reference or devices)",
+        f"{PYTEST} -m (portable and not slow) tests/layers",
+        *LINT,
     ]
     assert result.stdout.index("KERAS_BACKEND=jax") < result.stdout.index(
         "KERAS_BACKEND=tensorflow"
     )
+
+
+def test_all_other_tests_are_those_that_the_fast_ones_leave_out(project):
+    project.add_python("python3.12")
+    (project.folder / "tests" / "layers").mkdir(parents=True)
+    (fast, few), rest = (marked(project.make(target)[1]) for target in ("test", "test-all"))
+    assert rest == [
+        fast.removeprefix("not (").removesuffix(")"),
+        f"not ({few.removesuffix(' tests/layers')} or not_on_tensorflow) tests/layers",
+    ]
 
 
 def test_torch_is_tested_in_a_venv_of_its_own(project):
@@ -165,11 +183,27 @@ def test_torch_is_tested_in_a_venv_of_its_own(project):
     (project.folder / "tests" / "layers" / "portability_test.py").touch()
     project.make("train")
     result, calls = project.make("test-torch")
-    pytest = "-m pytest --numprocesses=2 --dist=loadfile"
-    expected = [f"{pytest} tests/layers", f"{pytest} tests/layers/portability_test.py"]
+    expected = [f"{PYTEST} tests/layers", f"{PYTEST} tests/layers/portability_test.py"]
     assert calls == [f"{VENV}-torch", f"{PIP} .[dev,torch]", *expected]
     assert result.stdout.index("KERAS_BACKEND=torch .venv-torch/bin/python") < result.stdout.index(
         "KERAS_BACKEND=jax .venv-torch/bin/python"
     )
     assert project.make("test-torch")[1] == expected
     assert project.make("train")[1] == [TRAIN]
+
+
+def test_installing_torch_alone_leaves_the_other_venv_as_it_is(project):
+    project.add_python("python3.12")
+    assert project.make("install-torch")[1] == [f"{VENV}-torch", f"{PIP} .[dev,torch]"]
+    assert not (project.folder / ".venv").exists()
+    assert project.make("lint")[1] == [VENV, f"{PIP} .[dev]", *LINT]
+    stamps = sorted(path.name for path in (project.folder / ".venv").glob("installed-*"))
+    assert project.make("install-torch")[1] == [] and stamps == ["installed-dev"]
+    assert project.make("lint")[1] == LINT
+
+
+def test_targets_that_are_asked_for_at_once_come_one_after_the_other(project):
+    project.add_python("python3.12")
+    calls = project.make("-j4", "lint", "install-torch", "train")[1]
+    dev, torch = [VENV, f"{PIP} .[dev]"], [f"{VENV}-torch", f"{PIP} .[dev,torch]"]
+    assert calls == [*dev, *LINT, *torch, TRAIN]

@@ -74,6 +74,7 @@ def eager_draws(seed):
     return numpy(draws(random.key(seed)))
 
 
+@pytest.mark.portable
 @pytest.mark.parametrize("seed", SEEDS)
 def test_draws_are_those_of_jax(seed):
     drawn, expected = eager_draws(seed), recorded(seed)
@@ -119,6 +120,7 @@ KNOWN_ANSWERS = (
 )
 
 
+@pytest.mark.portable
 @pytest.mark.parametrize(("key", "counter", "expected"), KNOWN_ANSWERS)
 def test_threefry_gives_the_known_answers(key, counter, expected):
     high, low = (ops.convert_to_tensor(np.uint32(word).view("int32")) for word in counter)

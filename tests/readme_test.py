@@ -50,6 +50,7 @@ def test_the_training_snippet_runs_as_printed(tmp_path):
     run_as_printed(TRAINING, "jax", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
 def test_the_other_snippets_run_as_printed_one_after_the_other(backend, tmp_path):
     snippets = OTHERS

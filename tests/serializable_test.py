@@ -47,6 +47,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "imports",
     (

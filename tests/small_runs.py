@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import pytest
 
 from keras_s5rl.ppo.config import PPOConfig
@@ -58,48 +57,14 @@ def as_bytes(arrays):
     return {name: (array.dtype.name, array.tobytes()) for name, array in arrays.items()}
 
 
-def compile_cache_variables(folder):
-    """What makes JAX keep compiled programs: each is compiled once in a test session."""
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(folder),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-
-
 @pytest.fixture(scope="session")
-def cache_folder(tmp_path_factory):
-    return tmp_path_factory.getbasetemp() / "compiled_programs"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def compile_cache(cache_folder):
-    """Keeps compiled programs of this process, too."""
-    if keras.config.backend() != "jax":
-        yield
-        return
-    import jax
-    from jax.experimental.compilation_cache import compilation_cache
-
-    names = [name.lower() for name in compile_cache_variables(cache_folder)]
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in zip(names, (str(cache_folder), 0, -1), strict=True):
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-
-
-@pytest.fixture(scope="session")
-def start(cache_folder):
+def start():
     """Starts a command in a process of its own: `start("train", "--seed=1", ...)`. A variable of
     its `environment` that is None is not set there, nor are the devices of the tests."""
 
     def start_process(command, *arguments, **options):
-        environment = {**os.environ, **compile_cache_variables(cache_folder)}
-        environment |= {"JAX_NUM_CPU_DEVICES": None, **options.pop("environment", {})}
+        environment = {**os.environ, "JAX_NUM_CPU_DEVICES": None}
+        environment |= options.pop("environment", {})
         environment = {name: value for name, value in environment.items() if value is not None}
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
         program = [sys.executable, str(ROOT / "launch" / f"{command}.py"), *arguments]

@@ -30,6 +30,7 @@ def add(left, right):
     return left + right
 
 
+@pytest.mark.slow
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
@@ -74,6 +75,7 @@ jax.jit(call)(np.ones((64, 256), "float32"))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.xfail(
     strict=True,
     raises=subprocess.CalledProcessError,

@@ -92,6 +92,7 @@ def test_where_no_folder_can_be_made_nothing_is_kept(home):
     assert jax.config.jax_compilation_cache_dir is None
 
 
+@pytest.mark.slow
 def test_a_second_process_of_python_compiles_nothing_and_importing_keeps_nothing(tmp_path):
     environment = {
         name: value

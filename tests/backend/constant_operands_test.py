@@ -12,7 +12,10 @@ import pytest
 from tests.differentiate import BACKEND
 from tests.small_runs import ROOT
 
-pytestmark = pytest.mark.skipif(BACKEND != "jax", reason="Only XLA's CPU compiler aborted.")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BACKEND != "jax", reason="Only XLA's CPU compiler aborted."),
+]
 
 START = """
 import sys

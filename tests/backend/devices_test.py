@@ -5,6 +5,8 @@ from keras import ops
 
 from keras_s5rl import backend
 
+pytestmark = pytest.mark.devices
+
 jax_alone = pytest.mark.skipif(
     keras.config.backend() != "jax", reason="Only JAX runs a program on several devices."
 )

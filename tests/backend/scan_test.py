@@ -41,6 +41,7 @@ def test_the_carry_goes_from_step_to_step_and_outputs_stay_in_place(reverse, com
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(counts), expected_counts)
 
 
+@pytest.mark.portable
 @pytest.mark.parametrize("compile", (False, True))
 def test_gradients_flow_through_carry_and_outputs(compile):
     def loss(xs, start):
@@ -73,6 +74,7 @@ def test_without_inputs_and_outputs_the_length_decides():
     assert float(compiled(call)(start)) == 8.0
 
 
+@pytest.mark.portable
 def test_cond_takes_the_branch_that_the_predicate_names():
     def call(x):
         return backend.cond(keras.ops.sum(x) > 0, lambda: {"a": x + 1.0}, lambda: {"a": x - 1.0})

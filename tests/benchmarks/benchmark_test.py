@@ -301,6 +301,7 @@ def test_a_case_that_fails_ends_the_command(suite, capsys, monkeypatch):
     assert "case a failed with exit status -9" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_script_measures_two_real_cases(run, tmp_path):
     flags = ["--only=small_mlp", "--only=small_gru", "--repeats=1", "--json=ppo.json"]
     status, stdout, stderr = run("benchmark", "--suite=ppo", *flags, cwd=tmp_path)

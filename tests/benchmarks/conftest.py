@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import machine_rates
 from tests.cli.conftest import unchanged_process  # noqa: F401
-from tests.small_runs import cache_folder, compile_cache, run  # noqa: F401
+from tests.small_runs import run  # noqa: F401
 
 
 @pytest.fixture

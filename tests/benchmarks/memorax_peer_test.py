@@ -12,7 +12,10 @@ from tests.small_runs import SIZES
 if keras.config.backend() != "jax":
     pytest.skip("memorax runs on JAX.", allow_module_level=True)
 pytest.importorskip("memorax", reason="An extra, `peers`, has it.")
-pytestmark = pytest.mark.filterwarnings("default")  # its own
+pytestmark = [
+    pytest.mark.reference,
+    pytest.mark.filterwarnings("default"),  # its own
+]
 
 CONFIG = {**ppo_suite.CASES["small"]["config"], **SIZES}
 

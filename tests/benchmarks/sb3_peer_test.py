@@ -7,7 +7,10 @@ from tests.small_runs import SIZES, STEPS
 
 for module in peers.PEERS["sb3-contrib"].modules:
     pytest.importorskip(module, reason="An extra, `peers`, has it.")
-pytestmark = pytest.mark.filterwarnings("default")  # its own
+pytestmark = [
+    pytest.mark.reference,
+    pytest.mark.filterwarnings("default"),  # its own
+]
 
 
 def test_training_reports_the_numbers_of_the_table(monkeypatch):

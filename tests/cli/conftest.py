@@ -5,15 +5,13 @@ import sys
 
 import pytest
 
-from tests.small_runs import FLAGS, STEPS, cache_folder, compile_cache, run, start  # noqa: F401
+from tests.small_runs import FLAGS, STEPS, run, start  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
 def unchanged_process(monkeypatch):
-    """A command called in this process may say which backend and whether TensorFlow is used, and
-    where compiled programs are kept."""
+    """A command called in this process may say which backend and whether TensorFlow is used."""
     monkeypatch.setenv("KERAS_BACKEND", os.environ["KERAS_BACKEND"])
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")  # not the user's
     monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "true")
     monkeypatch.setenv("GLIBC_TUNABLES", "")  # a benchmark of one case is measured in this process
     hidden = sys.modules.get("tensorflow", "not loaded")

@@ -17,6 +17,8 @@ from keras_s5rl.training import recorder
 from keras_s5rl.training.learner_state import state_to_arrays
 from tests.small_runs import STEPS, as_bytes, metrics_of, newest_arrays, small_config
 
+pytestmark = pytest.mark.slow
+
 DAMAGES = int(os.environ.get("KERAS_S5RL_DAMAGES", "24"))
 
 

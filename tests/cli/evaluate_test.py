@@ -28,6 +28,7 @@ def test_it_writes_the_score_of_the_agent_into_the_run(folder, capsys):
     assert f"return {report['return_mean']:.4f}" in out and out.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_minus_prints_json_alone_and_leaves_the_run_alone(folder, run):
     before = (folder / "evaluation.json").read_bytes()
     flags = ["--json=-", "--num_episodes=5", "--deterministic=false"]
@@ -46,6 +47,7 @@ def test_a_file_takes_the_report_in_the_place_of_the_run(folder, tmp_path):
     assert (folder / "evaluation.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_another_environment_of_the_same_sizes_is_scored_but_not_as_the_run(folder, capsys):
     before = (folder / "evaluation.json").read_bytes()
     flags = ["--env=RepeatPreviousMedium", '--env_args={"k": 2}', "--num_episodes=4", "--json=-"]
@@ -58,6 +60,7 @@ def test_another_environment_of_the_same_sizes_is_scored_but_not_as_the_run(fold
     assert (folder / "evaluation.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_id_of_gymnasium_is_played_there(folder, capsys):
     before = (folder / "evaluation.json").read_bytes()
     env = "keras_s5rl:keras_s5rl/RepeatPreviousMedium-v0"
@@ -71,6 +74,7 @@ def test_an_id_of_gymnasium_is_played_there(folder, capsys):
     assert (folder / "evaluation.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_record_writes_animations_and_says_where(folder, tmp_path, capsys):
     path = tmp_path / "new" / "clips" / "episode_0.gif"
     flags = ["--num_episodes=3", "--record_episodes=1", '--env_args={"k": 2}']

@@ -10,6 +10,8 @@ from keras_s5rl.cli import evaluate, plot
 from keras_s5rl.training import evaluate_in_context
 from tests.small_runs import STEPS, small_config
 
+pytestmark = pytest.mark.slow
+
 
 class StopAtOnce(keras.callbacks.Callback):
     """Leaves a run with its first checkpoint, before anything is compiled."""

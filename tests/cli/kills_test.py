@@ -8,8 +8,12 @@ import random
 import shutil
 import signal
 
+import pytest
+
 from tests.cli.conftest import train_flags
 from tests.small_runs import metrics_of, newest_arrays
+
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("KERAS_S5RL_KILLS", "4"))
 NUM_UPDATES = 60

@@ -5,6 +5,7 @@ import pytest
 from keras_s5rl.cli import plot
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("name", "beginning"), [("c.png", b"\x89PNG"), ("c.pdf", b"%PDF"), ("c.svg", b"<?xml")]
 )

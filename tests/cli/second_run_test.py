@@ -5,6 +5,8 @@ import pytest
 
 from tests.small_runs import FLAGS, STEPS, metrics_of
 
+pytestmark = pytest.mark.slow
+
 VARIABLES = [
     "JAX_COMPILATION_CACHE_DIR",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",

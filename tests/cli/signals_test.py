@@ -7,6 +7,8 @@ import pytest
 
 from keras_s5rl.cli.train import _Signals
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 

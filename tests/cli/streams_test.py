@@ -10,6 +10,8 @@ from keras_s5rl.runs import Checkpoints
 from tests.cli.conftest import train_flags
 from tests.small_runs import ROOT, metrics_of
 
+pytestmark = pytest.mark.slow
+
 STREAMS = ["| head -n 0", "2>/dev/full", ">/dev/full", "2>&-", ">&- 2>&- <&-"]
 
 

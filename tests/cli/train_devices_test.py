@@ -5,9 +5,13 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from keras_s5rl.cli import train
 from tests.cli.conftest import train_flags
 from tests.small_runs import metrics_of
+
+pytestmark = pytest.mark.devices
 
 
 def test_cuda_graphs_are_asked_of_xla_in_words_that_it_knows(run, tmp_path, monkeypatch, capsys):

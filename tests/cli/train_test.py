@@ -116,6 +116,7 @@ def test_the_saved_policy_gives_the_outputs_of_the_agent(trained):
     assert np.ptp(np.asarray(agent.policy(observations)[0])) > 0
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar(start, tmp_path):
     terminal, end = pty.openpty()
     termios.tcsetwinsize(end, (24, 120))
@@ -161,6 +162,7 @@ def assert_equals_the_uninterrupted_run(folder, trained):
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_resumed_it_ends_bit_for_bit_the_same(
     start, run, trained, tmp_path
 ):
@@ -187,6 +189,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_bit_for_bit_the_same(
     assert_equals_the_uninterrupted_run(folder, trained)
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_checkpoint_it_starts_again(run, trained, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
@@ -197,6 +200,7 @@ def test_killed_before_the_first_checkpoint_it_starts_again(run, trained, tmp_pa
     assert_equals_the_uninterrupted_run(folder, trained)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_finishes_the_update_writes_a_checkpoint_and_can_be_resumed(
     number, expected, start, run, trained, tmp_path
@@ -237,6 +241,7 @@ def truncate(checkpoint):
     path.write_bytes(path.read_bytes()[:-100])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [alter, truncate])
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_says_so(
     damage, run, trained, copied
@@ -298,6 +303,7 @@ def test_a_new_run_leaves_another_one_alone(capsys, copied):
     assert before == {path: path.is_file() and path.read_bytes() for path in copied.rglob("*")}
 
 
+@pytest.mark.slow
 def test_without_annealing_a_run_may_grow_and_equals_one_that_long(capsys, tmp_path):
     constant = ["--anneal_learning_rate=false", "--checkpoint_every=2", "--memory=mlp"]
     constant.append('--env_args={"k": 2}')
@@ -314,6 +320,7 @@ def test_without_annealing_a_run_may_grow_and_equals_one_that_long(capsys, tmp_p
     assert config["anneal_learning_rate"] is False and config["env_args"] == {"k": 2}
 
 
+@pytest.mark.slow
 def test_a_run_without_a_folder_gets_a_new_one_each_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = {"env": "RepeatPreviousEasy", "memory": "s5", "seed": 3}

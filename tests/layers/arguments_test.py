@@ -117,6 +117,7 @@ def make(request):
     return LAYERS[request.param]
 
 
+@pytest.mark.slow_after(1)
 def test_wrong_flags_are_named(make):
     layer = make()
     for name, values, reason in CALLS:
@@ -129,6 +130,7 @@ def test_wrong_flags_are_named(make):
             layer.step(INPUTS[:, 0], reset, state)
 
 
+@pytest.mark.slow_after(1)
 def test_a_wrong_state_is_named(make):
     layer = make()
     layer.build(INPUTS.shape)
@@ -146,6 +148,7 @@ def test_a_wrong_state_is_named(make):
     layer(INPUTS, initial_state=whole)  # integers lose nothing
 
 
+@pytest.mark.slow_after(1)
 def test_wrong_inputs_are_named(make):
     layer = make()
     for wrong in (INPUTS[0], INPUTS[0, 0]):
@@ -161,6 +164,7 @@ def test_wrong_inputs_are_named(make):
             layer(INPUTS[None])
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("dtype", ("bool", "int32", "uint8", "float32"))
 def test_flags_of_every_dtype_are_taken(make, dtype):
     layer = make()

@@ -140,6 +140,7 @@ def close(found, wanted, tolerance=1e-5):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * scale)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "width, num_heads, context_length, length",
     [(6, 2, 4, 11), (6, 3, 6, 4), (3, 1, 3, 1), (3, 3, 2, 9), (4, 2, 1, 5), (4, 4, 1, 1)],
@@ -168,6 +169,7 @@ def test_without_resets_and_mask_none_is_set():
     close([outputs, *final], [wanted, *wanted_final])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context_length, length", [(3, 8), (4, 5)])  # in chunks, at once
 def test_all_gradients_are_those_of_the_equations(context_length, length):
     block = make(4, 2, context_length)
@@ -203,6 +205,7 @@ def test_all_gradients_are_those_of_the_equations(context_length, length):
         close([gradient], [wanted])
 
 
+@pytest.mark.slow
 def test_pieces_of_a_stream_give_what_the_whole_gives():
     block = make(context_length=5)
     inputs, resets, mask, states = case(6, 5, 17, reset_rate=0.1)
@@ -215,6 +218,7 @@ def test_pieces_of_a_stream_give_what_the_whole_gives():
     close([np.concatenate(pieces)[mask], *final], [whole[mask], *states])
 
 
+@pytest.mark.slow
 def test_time_backwards_is_the_flipped_sequence_cut_at_the_same_places():
     block = make()
     inputs, resets, mask, states = case(6, 4, 11)
@@ -224,6 +228,7 @@ def test_time_backwards_is_the_flipped_sequence_cut_at_the_same_places():
     close([found[mask], *final], [wanted[::-1][mask], *wanted_final])
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("bad, length", [(np.nan, 6), (np.inf, 12)])  # at once, in chunks
 def test_what_is_broken_before_a_reset_is_not_seen_after_it(bad, length):
     block = make()
@@ -266,6 +271,7 @@ def test_a_masked_step_with_a_reset_clears_the_cache():
         np.testing.assert_array_equal(found[1], start[1])
 
 
+@pytest.mark.slow
 def test_dropout_acts_on_weights_and_in_the_feed_forward_part_in_training_alone():
     block = make.__wrapped__(dropout=0.5)
     inputs = keras.ops.convert_to_tensor(case(6, 4, 5)[0])

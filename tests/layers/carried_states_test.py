@@ -7,6 +7,8 @@ import pytest
 from keras_s5rl.layers import S5, S5Stack
 from tests.layers.every_layer import LAYERS
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 BATCH, TIME, FEATURES = 2, 4, 3
 INPUTS = np.random.default_rng(0).normal(size=(BATCH, 2 * TIME, FEATURES)).astype("float32")
 FIRST, SECOND = INPUTS[:, :TIME], INPUTS[:, TIME:]
@@ -59,6 +61,7 @@ def predict(model, inputs):
     return model.predict(inputs, batch_size=len(inputs), verbose=0)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "wrap", (sequential, functional, nested, Subclassed), ids=lambda wrap: wrap.__name__
 )
@@ -77,6 +80,7 @@ def test_predict_goes_on_where_it_ended_in_every_kind_of_model(wrap):
     close(predict(model, FIRST), whole[:, :TIME])
 
 
+@pytest.mark.slow_after(1)
 def test_every_layer_carries_its_states_through_predict_evaluate_and_fit(make):
     layer = make(stateful=True)
     model = functional(layer)
@@ -102,6 +106,7 @@ def test_every_layer_carries_its_states_through_predict_evaluate_and_fit(make):
         assert loss < 1e-8
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="`stateless_call` is for JAX.")
 def test_stateless_call_hands_the_states_on(one_of_a_kind):
     import jax
@@ -122,6 +127,7 @@ def test_stateless_call_hands_the_states_on(one_of_a_kind):
     assert all(to_numpy(state).max() == 0 for state in layer.states)
 
 
+@pytest.mark.slow_after(1)
 def test_stateful_stateless_and_other_batch_sizes_have_the_same_weights(one_of_a_kind):
     layers = [one_of_a_kind(), one_of_a_kind(stateful=True), one_of_a_kind(stateful=True)]
     for layer, batch_size in zip(layers, (None, BATCH, 5), strict=True):
@@ -146,6 +152,7 @@ def test_stateful_stateless_and_other_batch_sizes_have_the_same_weights(one_of_a
                 np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("suffix", ("weights.h5", "keras"))
 def test_files_go_between_stateful_stateless_and_other_batch_sizes(one_of_a_kind, suffix, tmp_path):
     kinds = {"free": (False, None), "stateful": (True, BATCH), "larger": (True, 5)}
@@ -172,6 +179,7 @@ def test_files_go_between_stateful_stateless_and_other_batch_sizes(one_of_a_kind
                 np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ("weights.h5", "keras"))
 def test_a_file_that_holds_states_among_the_weights_still_loads(
     one_of_a_kind, suffix, tmp_path, monkeypatch

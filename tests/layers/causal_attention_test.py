@@ -48,6 +48,7 @@ def some_states(layer):
     return list(call(layer, RNG.normal(size=(2, 2, 3)).astype("float32"))[1:])
 
 
+@pytest.mark.slow
 def test_it_is_encoder_blocks_and_a_last_norm():
     layer = make()
 
@@ -62,6 +63,7 @@ def test_it_is_encoder_blocks_and_a_last_norm():
     assert layer.state_shapes == [(2, 6), (2, 6), (2,)] * 2
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("context_length", (1, 3, 20))
 def test_steps_give_what_the_sequence_gives(context_length):
     layer = make(context_length=context_length)
@@ -75,6 +77,7 @@ def test_steps_give_what_the_sequence_gives(context_length):
     close([np.stack(outputs, axis=1), *states], [whole, *final])
 
 
+@pytest.mark.slow
 def test_nothing_is_seen_beyond_the_reach_of_the_windows():
     layer = make(num_layers=2, context_length=3)
     changed = INPUTS.copy()
@@ -84,6 +87,7 @@ def test_nothing_is_seen_beyond_the_reach_of_the_windows():
     assert seen.tolist() == [2 <= t <= 2 + 2 * (3 - 1) for t in range(11)]
 
 
+@pytest.mark.slow
 def test_mixed_bfloat16_keeps_a_float32_cache():
     layer = make(dtype="mixed_bfloat16")
     start = [state * (1 + 1e-4) for state in some_states(layer)]
@@ -95,6 +99,7 @@ def test_mixed_bfloat16_keeps_a_float32_cache():
     close(outputs, call(make(), resets=RESETS)[0], 0.1)
 
 
+@pytest.mark.slow
 def test_a_saved_model_gives_the_same_outputs_and_the_config_is_whole(tmp_path):
     layer = make(num_layers=1, dropout=0.1, name="memory")
     config = layer.get_config()

@@ -37,6 +37,7 @@ def test_in_mixed_precision_only_the_product_is_rounded():
     assert all(w.dtype == "float32" for w in layer.weights)
 
 
+@pytest.mark.slow
 def test_layers_side_by_side_give_what_each_gives_alone():
     layers = [Dense(units, activation="leaky_relu", bias_initializer="ones") for units in (5, 2, 7)]
     alone = [keras.ops.convert_to_numpy(layer(INPUTS)) for layer in layers]
@@ -45,6 +46,7 @@ def test_layers_side_by_side_give_what_each_gives_alone():
         np.testing.assert_allclose(keras.ops.convert_to_numpy(found), wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("features, units", [(6, 10), (128, 256)])  # one product, and two
 @pytest.mark.parametrize("options", [{"bias_initializer": "random_normal"}, {"use_bias": False}])
 def test_parts_are_those_of_the_outputs(options, features, units):

@@ -47,6 +47,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("dtype", ("float32", "mixed_bfloat16"))
 @pytest.mark.parametrize("name", LAYERS)
 def test_derived_weights_give_the_same_outputs_and_stay_those_of_their_time(name, dtype):

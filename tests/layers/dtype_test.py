@@ -11,6 +11,8 @@ from keras_s5rl.models import ActorCritic, Categorical
 from tests.differentiate import gradients
 from tests.layers.every_layer import LAYERS
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 INPUTS = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
 RESETS = np.array([[0, 1, 0, 0], [0, 0, 0, 1]], bool)
 MASK = np.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool)
@@ -56,6 +58,7 @@ def test_float64_as_the_global_dtype_is_refused_with_the_way_out(floatx):
         Dense(4).build((None, 3))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ("S5", "S5Stack", "LRU", "MinGRU", "CausalAttention"))
 def test_explicit_float32_is_the_same_under_every_global_dtype(name, floatx):
     def everything():
@@ -82,7 +85,8 @@ def test_explicit_float32_is_the_same_under_every_global_dtype(name, floatx):
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16"))
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize("dtype", ("bfloat16", "mixed_float16"))  # each type and kind once
 def test_half_precision_keeps_float32_states(make, dtype):
     layer = make(dtype=dtype, return_state=True)
     outputs, *states = layer(INPUTS, resets=RESETS)
@@ -91,6 +95,7 @@ def test_half_precision_keeps_float32_states(make, dtype):
     assert np.isfinite(to_numpy(outputs)).all()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("mode", ("int8", "int4", "float8"))
 def test_quantizing_a_model_leaves_the_layers_as_they_are_and_says_so(mode):
     inputs = keras.Input((None, 3))
@@ -112,6 +117,7 @@ def test_quantizing_a_model_leaves_the_layers_as_they_are_and_says_so(mode):
     assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
+@pytest.mark.slow_after(1)
 def test_quantizing_a_layer_raises_and_leaves_it_as_it_is(make):
     layer = make()
     expected = to_numpy(layer(INPUTS))
@@ -131,6 +137,7 @@ def test_a_dense_layer_is_not_quantized_even_where_the_type_is_not_checked():
         Dense(4, dtype="int8_from_float32").build((None, 3))
 
 
+@pytest.mark.slow
 def test_lora_reaches_the_products_of_a_dense_layer(tmp_path):
     stack = S5Stack(1, 130, state_size=4, activation="full_glu")
     model = keras.Sequential([keras.Input((4, 3)), stack])

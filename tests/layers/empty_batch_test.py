@@ -7,6 +7,8 @@ import pytest
 from tests.differentiate import compiled, gradients
 from tests.layers.every_layer import LAYERS
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 FEATURES = 3
 EMPTY = ((0, 4), (2, 0), (0, 0), (0, 1))
 OPTIONS = (
@@ -36,6 +38,7 @@ def to_numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("shape", EMPTY)
 def test_outputs_have_the_promised_shape_and_states_stay_as_they_are(make, shape):
     for options in OPTIONS:
@@ -57,8 +60,10 @@ def test_outputs_have_the_promised_shape_and_states_stay_as_they_are(make, shape
                     np.testing.assert_array_equal(to_numpy(state), before)
 
 
-@pytest.mark.parametrize("shape", EMPTY)
-@pytest.mark.parametrize("compile", (False, True))
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize(
+    ("shape", "compile"), [*((shape, False) for shape in EMPTY), (EMPTY[0], True)]
+)
 def test_gradients_are_zero_and_pass_to_the_states(make, shape, compile):
     layer = make(return_state=True)
     layer.build((None, None, FEATURES))
@@ -77,6 +82,7 @@ def test_gradients_are_zero_and_pass_to_the_states(make, shape, compile):
         np.testing.assert_array_equal(gradient, np.ones_like(state))
 
 
+@pytest.mark.slow_after(1)
 def test_a_step_of_no_rows_gives_no_rows(make):
     layer = make()
     layer.build((None, None, FEATURES))
@@ -92,6 +98,7 @@ def test_a_step_of_no_rows_gives_no_rows(make):
         ]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("batch", (0, 2))
 def test_a_stateful_layer_keeps_its_states_over_sequences_without_steps(make, batch):
     layer = make(stateful=True)

@@ -13,7 +13,9 @@ ONE_LENGTH = {
     "jax2tf_kwargs": {"polymorphic_shapes": [[f"(batch, time, {FEATURES})", "(batch, time)"]]}
 }
 
-pytestmark = [  # what Keras and its exporters use
+pytestmark = [
+    pytest.mark.slow,
+    # what Keras and its exporters use
     pytest.mark.filterwarnings("ignore:The `native_serialization` parameter:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
 ]

@@ -66,6 +66,7 @@ def relative_error(found, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "authors, ours",
     [

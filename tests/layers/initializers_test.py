@@ -5,6 +5,8 @@ import pytest
 from keras_s5rl.layers import initializers
 from keras_s5rl.layers.hippo import hippo_eigenbasis
 
+pytestmark = pytest.mark.portable
+
 NORMAL_OF_SEED_0 = [0.2180717, 0.4298949, -0.1386485]
 SEEDS_OF_0 = [1484405855, 1838574579, 372825380]
 CASES = [

@@ -76,6 +76,7 @@ def check(layer, arguments, units, weights, seeds):
     )
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.filterwarnings("ignore")  # Keras' test case warns by itself
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0].__name__}-{case[1]}")
 def test_keras_accepts_the_layer(case):
@@ -84,6 +85,7 @@ def test_keras_accepts_the_layer(case):
     check(*case)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))
 def test_keras_accepts_the_layer_under_a_global_mixed_policy(policy):

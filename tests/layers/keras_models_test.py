@@ -44,6 +44,7 @@ def test_symbolic_resets_state_and_a_mask_from_upstream_arrive():
     close(model.predict([given, STATE, RESETS], verbose=0), [expected, expected_final, mean])
 
 
+@pytest.mark.slow
 def test_an_embedding_hands_on_its_mask():
     embedding = keras.layers.Embedding(5, FEATURES, mask_zero=True)
     layer = S5(state_size=8, return_sequences=False)
@@ -109,6 +110,7 @@ def test_a_stateful_model_goes_on_over_predict_until_it_is_reset_or_loaded(tmp_p
     close(loaded.predict(INPUTS[:, :2], batch_size=BATCH, verbose=0), whole[:, :2])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND == "jax", reason="Arrays of JAX do not change in place.")
 def test_the_gradient_of_a_stateful_layer_sees_the_state_before_the_batch():
     layer = S5(state_size=8, stateful=True, implementation="sequential")
@@ -125,6 +127,7 @@ def test_the_gradient_of_a_stateful_layer_sees_the_state_before_the_batch():
     close(gradients(loss(layer), arguments), gradients(loss(free, initial_state=STATE), arguments))
 
 
+@pytest.mark.slow
 def test_weights_survive_every_way_of_copying_a_model(tmp_path):
     layer = S5(state_size=8, b_regularizer="l2", d_constraint=keras.constraints.UnitNorm())
     model = keras.Sequential([keras.Input((TIME, FEATURES)), layer, S5Stack(2, 4, state_size=8)])

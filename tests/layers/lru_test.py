@@ -50,6 +50,7 @@ def build(**kwargs):
     return layer
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "implementation, reverse, compile",
     [
@@ -105,6 +106,7 @@ def test_gradients_for_inputs_state_and_weights_are_exact():
         assert error < 1e-5, name
 
 
+@pytest.mark.slow
 def test_a_state_under_mixed_bfloat16_is_float32_and_does_not_saturate():
     steps = 600
     layer = LRU(1, return_state=True, dtype="mixed_bfloat16")

@@ -44,6 +44,7 @@ def build(**kwargs):
     return layer
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "implementation, reverse, compile",
     [
@@ -109,6 +110,7 @@ def test_an_input_that_is_not_finite_does_not_outlive_its_episode(implementation
     np.testing.assert_array_equal(outputs[0, 2:], clean[0, 2:])
 
 
+@pytest.mark.slow
 def test_a_state_under_mixed_bfloat16_is_float32_and_does_not_saturate():
     steps = 600
     layer = MinGRU(1, return_state=True, dtype="mixed_bfloat16")

@@ -42,6 +42,7 @@ def functional(layer):
     return keras.Model([inputs, state], layer(inputs, initial_state=state))
 
 
+@pytest.mark.slow_after(1)
 def test_functional_models_keep_it(layer):
     model = functional(layer)
     assert hands_on_state(model([INPUTS, STATE]), layer)
@@ -51,6 +52,7 @@ def test_functional_models_keep_it(layer):
     assert hands_on_state(nested([INPUTS, STATE]), layer)
 
 
+@pytest.mark.slow_after(1)
 def test_a_stateful_layer_in_a_sequential_model_keeps_it(layer):
     stateful = S5(state_size=8, stateful=True, seed=0, dtype=layer.dtype_policy)
     model = keras.Sequential([keras.Input(batch_shape=INPUTS.shape), stateful])
@@ -59,6 +61,7 @@ def test_a_stateful_layer_in_a_sequential_model_keeps_it(layer):
     assert hands_on_state((None, stateful.states[0]), layer)
 
 
+@pytest.mark.slow_after(1)
 def test_a_subclassed_model_rounds_it_with_a_warning_unless_told_not_to(layer):
     assert hands_on_state(Subclassed(layer, autocast=False)(INPUTS, STATE), layer)
     with pytest.warns(UserWarning, match="(?s)`initial_state`.*autocast=False.*Received.*float16"):
@@ -66,6 +69,7 @@ def test_a_subclassed_model_rounds_it_with_a_warning_unless_told_not_to(layer):
     assert not hands_on_state(outputs, layer)
 
 
+@pytest.mark.slow_after(1)
 def test_keras_bidirectional_rounds_it_with_a_warning_unless_told_not_to(layer, tmp_path):
     wrapped = keras.layers.Bidirectional(layer, autocast=False, dtype=layer.dtype_policy)
     inputs, state = keras.Input((None, 3)), keras.Input((2, 4))
@@ -79,6 +83,7 @@ def test_keras_bidirectional_rounds_it_with_a_warning_unless_told_not_to(layer, 
     assert hands_on_state(loaded([INPUTS, STATE])[:2], wrapped.forward_layer)
 
 
+@pytest.mark.slow_after(1)
 def test_a_step_in_a_subclassed_model_warns_too(layer):
     class Stepped(Subclassed):
         def call(self, inputs, state):

@@ -12,6 +12,8 @@ import pytest
 
 from tests.layers import portable_model
 
+pytestmark = pytest.mark.slow
+
 if keras.config.backend() != "jax":
     pytest.skip("The session on JAX compares all backends.", allow_module_level=True)
 

@@ -27,8 +27,12 @@ def calls(layer, inputs, resets):
     }
 
 
-@pytest.mark.parametrize("features", (4, 128))  # from 128 on products are XLA calls of their own
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize(
+    ("name", "features"),
+    # From 128 on products are XLA calls of their own.
+    [*((name, 4) for name in LAYERS), ("S5Stack", 128), ("CausalAttention", 128)],
+)
 def test_second_eager_calls_compile_nothing(name, features):
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(2, 5, features)).astype("float32")

@@ -27,6 +27,7 @@ class Counter(keras.layers.Layer):
         return [10.0 * keras.ops.ones((batch_size, 1))]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "cell", (keras.layers.SimpleRNNCell, keras.layers.GRUCell, keras.layers.LSTMCell)
 )
@@ -57,6 +58,7 @@ def test_a_reset_restores_the_initial_state_of_the_cell():
     np.testing.assert_array_equal(to_numpy(state)[:, 0], [13, 6])
 
 
+@pytest.mark.slow
 def test_a_cell_under_a_mixed_policy_keeps_a_float32_state():
     cell = keras.layers.GRUCell(4, dtype="mixed_bfloat16")
     layer = Resettable(cell, return_state=True, dtype="mixed_bfloat16")
@@ -69,6 +71,7 @@ def test_a_cell_under_a_mixed_policy_keeps_a_float32_state():
     np.testing.assert_allclose(to_numpy(state), to_numpy(exact(inputs)[1]), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ("dropout", "recurrent_dropout"))
 def test_dropout_inside_a_cell_compiles_and_acts_in_training_alone(where):
     layer = Resettable(keras.layers.GRUCell(8, **{where: 0.5}, seed=1))

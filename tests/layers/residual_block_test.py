@@ -15,6 +15,7 @@ def to_numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "arguments", ({"norm": "pre"}, {"activation": "half_glu2", "norm": "post"})
 )
@@ -30,6 +31,7 @@ def test_around_s5_it_is_an_s5_block(arguments):
         np.testing.assert_array_equal(to_numpy(found), to_numpy(expected))
 
 
+@pytest.mark.slow
 def test_an_inner_layer_of_another_precision_keeps_it():
     inner = Resettable(keras.layers.GRUCell(4), dtype="float32")
     block = ResidualBlock(inner, "gelu", dtype="mixed_bfloat16")

@@ -112,6 +112,7 @@ def close(found, expected):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow_after(1)
 def test_outputs_states_and_gradients_are_those_of_keras_rnn(cell):
     layer = Resettable(cell, return_state=True)
     for options in ({}, {"go_backwards": True}, {"return_sequences": False}):
@@ -129,6 +130,7 @@ def test_outputs_states_and_gradients_are_those_of_keras_rnn(cell):
     close(gradients(loss(layer), [INPUTS]), gradients(loss(rnn), [INPUTS]))
 
 
+@pytest.mark.slow_after(1)
 def test_masks_and_initial_states_are_those_of_keras_rnn(cell):
     rnn = keras.layers.RNN(
         cell, return_sequences=True, return_state=True, zero_output_for_mask=True
@@ -140,6 +142,7 @@ def test_masks_and_initial_states_are_those_of_keras_rnn(cell):
     close(layer(INPUTS, initial_state=states), rnn(INPUTS, initial_state=states))
 
 
+@pytest.mark.slow_after(1)
 def test_resets_are_pieces_run_apart(cell):
     layer = Resettable(cell, return_state=True)
     resets = np.zeros((BATCH, TIME), bool)
@@ -150,6 +153,7 @@ def test_resets_are_pieces_run_apart(cell):
     close([outputs, *states], [ops.concatenate([first, second], axis=1), *last])
 
 
+@pytest.mark.slow_after(1)
 def test_models_train_and_predict_and_dropout_draws_anew(cell):
     layer = Resettable(cell)
     model = keras.Sequential([keras.Input((TIME, FEATURES)), layer])
@@ -189,6 +193,7 @@ def test_a_cell_may_read_arrays():
     assert layer.compute_output_shape(pixels.shape) == (BATCH, TIME, 4)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("policy", ("mixed_bfloat16", "bfloat16", "mixed_float16"))
 def test_a_cell_keeps_its_policy_and_computes_in_float32(policy):
     # Keras' orthogonal initializer knows no bfloat16 on torch.

@@ -62,6 +62,7 @@ def case():
     }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("compile", (False, True))
 @pytest.mark.parametrize(
     "arguments",
@@ -103,6 +104,7 @@ def close(found, expected):
     np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "arguments",
     ({}, {"discretization": "bilinear", "go_backwards": True}, {"bidirectional": True}),
@@ -145,6 +147,7 @@ def test_bidirectional_reads_the_states_of_both_directions_with_resets_and_a_mas
         layer.step(given["inputs"][:, 0], resets[:, 0], zeros)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("go_backwards", (False, True))
 @pytest.mark.parametrize("bidirectional", (False, True))
 def test_the_last_output_alone_is_read_out_of_the_last_state_alone(bidirectional, go_backwards):
@@ -262,6 +265,7 @@ def test_a_wrong_argument_is_named(wrong, message):
         S5(**wrong)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("merge_mode", ("concat", "sum", "mul", "ave", None))
 def test_keras_bidirectional_is_two_layers(merge_mode):
     inputs = case()["inputs"]

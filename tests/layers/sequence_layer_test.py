@@ -7,6 +7,8 @@ import pytest
 from tests.differentiate import BACKEND, compiled, gradients
 from tests.layers.every_layer import LAYERS
 
+pytestmark = pytest.mark.slow_after(1)
+
 BATCH, TIME, FEATURES = 2, 7, 3
 RNG = np.random.default_rng(0)
 INPUTS = RNG.normal(size=(BATCH, TIME, FEATURES)).astype("float32")
@@ -44,6 +46,7 @@ def run(layer, *args, **kwargs):
     return to_numpy(outputs), all_to_numpy(states)
 
 
+@pytest.mark.slow_after(4)
 def test_a_sequence_with_resets_is_its_pieces_run_apart(make):
     layer = make(return_state=True)
     layer.build(INPUTS.shape)

@@ -60,6 +60,7 @@ def stream(layer, inputs, resets, carried="float32"):
     return run(loop, inputs, resets)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", LAYERS)
 def test_very_many_steps_give_what_the_sequence_gives(name):
     keras.utils.set_random_seed(0)

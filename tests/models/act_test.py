@@ -14,6 +14,7 @@ from tests.models.actor_critic_test import BATCH, make_policy, random_state, seq
 OBSERVATIONS, RESETS = sequence()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("memory", ["s5", "gru", "mlp"])
 def test_it_does_what_a_step_and_the_distribution_do_with_the_weights_of_now(memory):
     policy, key = make_policy(memory), random.key(3)
@@ -33,6 +34,7 @@ def test_it_does_what_a_step_and_the_distribution_do_with_the_weights_of_now(mem
         policy.set_weights([-2.0 * weight for weight in policy.get_weights()])
 
 
+@pytest.mark.slow
 def test_it_can_be_part_of_a_program_and_differentiated():
     policy = make_policy("gru")
     state = random_state(policy)
@@ -62,6 +64,7 @@ def test_it_can_be_part_of_a_program_and_differentiated():
         )
 
 
+@pytest.mark.slow
 def test_programs_are_not_part_of_the_policy(tmp_path):
     policy = make_policy("gru")
     arguments = OBSERVATIONS[:, 0], RESETS[:, 0], policy.get_initial_state(BATCH)

@@ -61,6 +61,8 @@ def assert_close(first, second, tolerance=1e-5):
     )
 
 
+@pytest.mark.slow_after(2)
+@pytest.mark.portable
 @pytest.mark.parametrize("memory", [*MEMORIES, "attention"])
 def test_steps_equal_the_sequence(memory):
     policy = make_policy(memory)
@@ -74,6 +76,7 @@ def test_steps_equal_the_sequence(memory):
     assert tuple(parameters.shape) == (BATCH, TIME, 3) and tuple(value.shape) == (BATCH, TIME)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_one_sequence_with_resets_equals_its_pieces_run_apart(memory):
     policy = make_policy(memory)
@@ -88,6 +91,7 @@ def test_one_sequence_with_resets_equals_its_pieces_run_apart(memory):
     assert_close(second[2], whole[2])
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("memory", ["s5", "gru", "lstm", "attention"])
 def test_nothing_of_a_state_crosses_a_reset_not_even_nan(memory):
     policy = make_policy(memory)
@@ -108,6 +112,7 @@ def test_state_is_a_flat_list_of_float32_tensors_with_the_batch_first():
             assert not numpy(tensor).any()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_mixed_bfloat16_keeps_states_logits_and_values_in_float32(memory):
     policy = make_policy(memory, dtype="mixed_bfloat16")
@@ -126,6 +131,7 @@ def test_mixed_bfloat16_keeps_states_logits_and_values_in_float32(memory):
         assert all((a != b).any() for a, b in zip(numpy(nudged), numpy(plain), strict=True))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_a_saved_policy_gives_the_same_outputs(memory, tmp_path):
     policy = make_policy(memory, DiagonalGaussian([-2.0], [2.0]))

@@ -20,8 +20,12 @@ from tests.ops.recurrences import (
     solve,
 )
 
+# Of each two flags all combinations; `linear_recurrence_test.py` has those of all three.
+HALF = [case for case in CASES if case[3] == (case[1] != case[2])]
 
-@pytest.mark.parametrize(NAMES, CASES)
+
+@pytest.mark.slow_after(2)
+@pytest.mark.parametrize(NAMES, HALF)
 def test_gradients_are_those_of_finite_differences(
     implementation, reverse, varying, compile, planes
 ):
@@ -45,6 +49,7 @@ def test_gradients_are_those_of_finite_differences(
         np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(
     st.sampled_from(IMPLEMENTATIONS),
@@ -74,6 +79,7 @@ def test_states_and_gradients_of_random_sequences_follow_the_loop(
     np.testing.assert_allclose(states, loop(**case, reverse=reverse), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("time, varying, planes", [(0, False, 2), (1, False, 2), (1, True, 1)])
 def test_gradients_are_exact_without_steps_and_with_one(time, varying, planes):
     case = problem(time, varying, planes, batch=4, seed=3)
@@ -106,6 +112,7 @@ def test_one_step_forgets_a_state_that_is_not_finite_and_so_does_its_gradient():
     np.testing.assert_array_equal(for_initial_state, 0.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(
     st.sampled_from(IMPLEMENTATIONS),

@@ -61,6 +61,7 @@ def forward_derivative(function, arguments, directions):
     return torch.func.jvp(function, arguments, directions)[1]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("varying", (False, True))
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_forward_mode_is_the_directional_derivative_of_the_loop(implementation, varying):
@@ -94,6 +95,7 @@ def loss_of_model():
     return loss, weights, inputs
 
 
+@pytest.mark.slow
 @jax_alone
 def test_forward_over_reverse_reverse_over_forward_and_reverse_over_reverse_agree():
     import jax
@@ -123,6 +125,7 @@ def test_forward_over_reverse_reverse_over_forward_and_reverse_over_reverse_agre
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @jax_alone
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_both_modes_give_the_same_jacobian_and_batches_of_gradients_are_the_single_ones(

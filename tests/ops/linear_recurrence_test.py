@@ -18,6 +18,7 @@ from tests.ops.recurrences import (
 )
 
 
+@pytest.mark.slow_after(8)
 @pytest.mark.parametrize(NAMES, CASES)
 def test_states_are_those_of_a_double_precision_loop(
     implementation, reverse, varying, compile, planes
@@ -39,6 +40,7 @@ def test_states_are_those_of_a_double_precision_loop(
     np.testing.assert_allclose(keras.ops.convert_to_numpy(states), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("varying, planes", [(False, 2), (True, 2), (False, 1)])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_without_flags_or_initial_state_nothing_is_cleared_or_held(implementation, varying, planes):
@@ -63,6 +65,7 @@ def test_without_flags_or_initial_state_nothing_is_cleared_or_held(implementatio
         np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("reverse", (False, True))
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("time", (0, 1, 2, 3, 4, 6, 9))
@@ -85,6 +88,7 @@ def test_a_masked_input_is_not_taken_in_even_if_it_is_not_finite(implementation)
     np.testing.assert_allclose(states, clean, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.portable
 def test_a_masked_step_with_a_reset_clears_the_state_and_takes_nothing_in():
     case = problem(4, batch=1)
     case["resets"][:] = [[False, False, True, False]]
@@ -94,6 +98,7 @@ def test_a_masked_step_with_a_reset_clears_the_state_and_takes_nothing_in():
     np.testing.assert_array_equal(states[:, 2:], 0.0)
 
 
+@pytest.mark.portable
 def test_running_backwards_cuts_episodes_at_the_same_places():
     case = problem(6, batch=1, seed=5)
     case["mask"][:] = True
@@ -136,6 +141,7 @@ def test_the_state_does_not_saturate_when_the_inputs_are_bfloat16():
     np.testing.assert_allclose(last, (1 - 0.999**steps) / 0.001, rtol=1e-4)  # 256 in bfloat16
 
 
+@pytest.mark.portable
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="Only TensorFlow has symbolic shapes.")
 @pytest.mark.parametrize("planes", (1, 2))
 def test_batch_and_time_may_be_symbolic(planes):
@@ -164,6 +170,7 @@ def test_batch_and_time_may_be_symbolic(planes):
         ).get_concrete_function()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras' Variable and numpy 2
 @pytest.mark.parametrize("planes", (1, 2))
 def test_it_is_a_node_of_a_functional_model(planes, tmp_path):

@@ -25,6 +25,7 @@ def as_float32(arrays):
     return [array.astype("float32") for array in arrays]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("time", (1, 5))
 @pytest.mark.parametrize("reverse", (False, True))
 @pytest.mark.parametrize("varying, planes", [(False, 2), (True, 2), (True, 1)])
@@ -52,6 +53,7 @@ def test_second_gradients_of_the_recurrence_are_those_of_the_loop(
         np.testing.assert_allclose(result, expected, atol=1e-4 * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "jax", reason="Only JAX has the kernels.")
 @pytest.mark.parametrize("varying, planes", [(False, 2), (True, 1)])
 def test_second_gradients_of_the_gpu_kernels_are_those_of_the_loop(monkeypatch, varying, planes):
@@ -89,6 +91,7 @@ def of_product(inputs, factors):
     return backend.product(inputs, kernel)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("function", (of_scale, of_normalization, of_product))
 def test_second_gradients_of_the_other_operations_are_those_of_differences(function):
     generator = np.random.default_rng(0)
@@ -107,6 +110,7 @@ def test_second_gradients_of_the_other_operations_are_those_of_differences(funct
         np.testing.assert_allclose(result, wanted, atol=1e-2 * np.abs(wanted).max())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "jax", reason="Only JAX has products of their own.")
 def test_second_gradients_of_a_half_precision_product_are_those_of_a_plain_one():
     import jax.numpy as jnp

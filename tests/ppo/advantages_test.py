@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_s5rl.ppo.advantages import generalized_advantages
+
+pytestmark = pytest.mark.portable
 
 DISCOUNT, LAMBDA = 0.9, 0.8
 

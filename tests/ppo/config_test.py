@@ -4,6 +4,8 @@ import pytest
 
 from keras_s5rl.ppo.config import RUN_SETTINGS, PPOConfig
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 FIELDS = {field.name: field for field in dataclasses.fields(PPOConfig)}
 
 

@@ -13,9 +13,13 @@ from keras_s5rl.ppo.reward_normalization import normalize_rewards
 from keras_s5rl.ppo.rollout import collect_rollout
 from tests.ppo.learner_test import SMALL, TwoTasks, make_learner, to_numpy
 
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "jax", reason="Only JAX runs a program on several devices."
-)
+pytestmark = [
+    pytest.mark.devices,
+    pytest.mark.not_on_tensorflow,
+    pytest.mark.skipif(
+        keras.config.backend() != "jax", reason="Only JAX runs a program on several devices."
+    ),
+]
 
 SETTINGS = {"num_minibatches": 2, "num_epochs": 2, "reward_scale": 1.0}
 

@@ -8,6 +8,8 @@ from keras_s5rl import backend, random
 from keras_s5rl.ppo.ended_episodes import ended_episodes
 from tests.ppo.learner_test import Countdown, make_learner, run_once, to_numpy
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 
 @pytest.mark.parametrize("kept", [1, 3, 20])
 def test_each_environment_tells_its_latest_episodes_as_a_plain_loop_does(kept):

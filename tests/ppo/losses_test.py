@@ -4,6 +4,8 @@ from keras import ops
 
 from keras_s5rl.ppo import losses
 
+pytestmark = pytest.mark.portable
+
 
 def tensor(values):
     return ops.convert_to_tensor(np.asarray(values, "float32"))

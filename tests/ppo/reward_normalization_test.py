@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_s5rl.ppo.reward_normalization import initial_returns, normalize_rewards
+
+pytestmark = pytest.mark.not_on_tensorflow
 
 DISCOUNT = 0.9
 

@@ -8,6 +8,8 @@ from keras_s5rl import PPO, PPOConfig, load_policy, random
 from keras_s5rl.training import evaluate_gymnasium, evaluate_in_context
 from tests.small_runs import small_config
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 NAME = "RepeatPreviousEasy"
 
 
@@ -194,6 +196,7 @@ def test_resets_that_are_numbers_act_like_flags(agent):
     assert actions[0] == actions[1] == actions[2]
 
 
+@pytest.mark.slow
 def test_of_a_policy_file(tmp_path, agent):
     text, truncated, other = (tmp_path / name for name in ("a.txt", "b.keras", "c.keras"))
     text.write_text("no policy")

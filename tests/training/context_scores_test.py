@@ -7,6 +7,8 @@ import pytest
 
 from keras_s5rl.training.context_scores import score_contexts
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 CONTEXTS, TRIALS, STEPS = 40, 30, 7  # more trials than fit into a hundred bins twice
 
 

@@ -15,6 +15,8 @@ from keras_s5rl.runs import RunError
 from keras_s5rl.training.metrics import EpisodeRecord
 from tests.small_runs import STEPS, small_config
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 LIMIT, LUCK = 48, 0.01
 
 
@@ -150,6 +152,7 @@ def lucky():
     return agent, history, returned
 
 
+@pytest.mark.slow
 def test_the_metrics_of_a_training_are_those_of_a_plain_loop(lucky):
     agent, history, returned = lucky
     plain = PlainLoop(8, agent.config.episodes_kept)
@@ -166,6 +169,7 @@ def test_the_metrics_of_a_training_are_those_of_a_plain_loop(lucky):
     assert plain.mmer is not None
 
 
+@pytest.mark.slow
 def test_early_luck_counts_no_more_than_it_is_worth(lucky):
     _, history, returned = lucky
     lengths = np.concatenate([lengths[lengths > 0] for _, _, lengths in returned])
@@ -181,6 +185,7 @@ def test_early_luck_counts_no_more_than_it_is_worth(lucky):
     assert np.isnan(history["mmer"][first]) and lengths.max() == LIMIT
 
 
+@pytest.mark.slow
 def test_lucky_early_escapes_are_no_score_of_a_labyrinth():
     config = small_config(num_envs=4, num_steps=64, num_minibatches=1)
     agent = PPO("LabyrinthEscapeEasy", memory="mlp", config=config)

@@ -13,6 +13,8 @@ from keras_s5rl.training.recording import record_episodes
 from tests.envs.counting import Counting, broken
 from tests.small_runs import STEPS, as_bytes, small_config, without_times
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 
 class KnownReturns(envs.Environment):
     """Episode `i` lasts `1 + i % 7` steps, rewards each with `i + 1`, and past its end with NaN.
@@ -139,6 +141,7 @@ def test_the_memory_begins_empty_and_lives_through_an_episode():
     assert returns.tolist() == [1 + 2 + 3 + 4 + 5 + 6 + 7] * 3 and lengths.tolist() == [7] * 3
 
 
+@pytest.mark.slow
 def test_evaluation_never_plays_an_episode_of_training():
     agent = agent_for(RewardIsMark())
     agent.fit(STEPS, verbose=False)
@@ -172,6 +175,7 @@ def test_evaluation_and_training_draw_from_different_keys(monkeypatch):
     assert len(set(keys)) == 4
 
 
+@pytest.mark.slow
 def test_an_evaluation_in_the_middle_changes_nothing_bit_for_bit():
     def train(*callbacks):
         agent = agent_for("RepeatPreviousEasy")
@@ -192,6 +196,7 @@ def test_an_evaluation_in_the_middle_changes_nothing_bit_for_bit():
     assert len(Evaluate.returns) == 4 and Evaluate.returns[0] != Evaluate.returns[-1]
 
 
+@pytest.mark.slow
 def test_another_environment_must_fit_the_policy():
     agent = agent_for("RepeatPreviousEasy")
     report = agent.evaluate(3, env="RepeatPreviousMedium")
@@ -204,6 +209,7 @@ def test_another_environment_must_fit_the_policy():
         agent_for(KnownReturns()).evaluate(3, env_args={"k": 1})
 
 
+@pytest.mark.slow
 def test_the_own_name_keeps_the_arguments_of_the_run_and_all_that_decides_is_told():
     agent = PPO("RepeatPreviousEasy", {"num_decks": 2}, "mlp", small_config(), seed=3)
     own, named = agent.evaluate(3), agent.evaluate(3, env="RepeatPreviousEasy")
@@ -236,6 +242,7 @@ def test_a_seed_stands_for_a_set_of_episodes_and_none_for_the_agents_own():
     assert agent.evaluate(5, seed=1) == others[1]
 
 
+@pytest.mark.slow
 def test_a_name_that_is_registered_anew_is_another_environment():
     agent = agent_for("RepeatPreviousEasy")
     make = envs.make
@@ -251,6 +258,7 @@ def test_a_name_that_is_registered_anew_is_another_environment():
         assert report["env_args"] == {"n": num_decks}
 
 
+@pytest.mark.slow
 def test_an_agent_that_does_not_see_its_actions_is_trained_scored_and_recorded(tmp_path):
     agent = agent_for("PositionOnlyPendulumEasy", observe_previous_action=False)
     seeing = agent_for("PositionOnlyPendulumEasy")
@@ -268,6 +276,7 @@ def test_the_number_of_episodes_is_a_positive_integer(num_episodes):
         agent.evaluate(num_episodes)
 
 
+@pytest.mark.slow
 def test_an_episode_that_never_ends_is_trained_and_scored_up_to_its_time_limit():
     agent = PPO(Counting(), config=small_config())
     history = agent.fit(4 * STEPS, verbose=False, log_every=1).history
@@ -278,6 +287,7 @@ def test_an_episode_that_never_ends_is_trained_and_scored_up_to_its_time_limit()
     assert report["length_mean"] == report["other_mode"]["length_mean"] == 7.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("high", [2.0, -1.0])
 def test_training_and_scores_are_of_actions_within_their_box(high):
     # A step pays the action, so that no score lies out of the bounds of seven of them.

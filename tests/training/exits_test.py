@@ -16,6 +16,8 @@ from keras_s5rl.training.signals import signals_deferred
 from tests.envs_that_fail import InfiniteReward
 from tests.small_runs import STEPS, as_bytes, metrics_of, newest_arrays, small_config
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 HOOKS = [
     *("on_train_begin", "on_epoch_begin", "on_train_batch_begin"),
     *("on_train_batch_end", "on_epoch_end", "on_train_end"),
@@ -83,6 +85,7 @@ class Raises(keras.callbacks.Callback):
         self.updates += 1
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_callback_that_raises_in_a_hook_costs_nothing(hook, whole):
     agent = new_agent()
@@ -94,6 +97,7 @@ def test_a_callback_that_raises_in_a_hook_costs_nothing(hook, whole):
     assert state_of(agent) == whole[5]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), OSError(28, "full")])
 def test_whatever_is_raised_the_agent_goes_on_from_the_last_whole_update(error, whole):
     agent = new_agent()
@@ -105,6 +109,7 @@ def test_whatever_is_raised_the_agent_goes_on_from_the_last_whole_update(error, 
     assert state_of(agent) == whole[5]
 
 
+@pytest.mark.slow
 def test_what_a_callback_did_before_it_raised_counts():
     def overwrite(model):
         model.set_weights([np.full_like(w, 0.125) for w in model.get_weights()])
@@ -117,6 +122,7 @@ def test_what_a_callback_did_before_it_raised_counts():
     assert all((weight == 0.125).all() for weight in agent.policy.get_weights())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("watched", [False, True])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_interrupted_iteration_has_not_happened(moment, watched, whole, monkeypatch):
@@ -145,6 +151,7 @@ def test_an_interrupted_iteration_has_not_happened(moment, watched, whole, monke
     assert state_of(agent) == whole[5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["record", "checkpoint", "start", "finish"])
 def test_a_disk_that_is_full_costs_the_agent_nothing(method, whole, tmp_path, monkeypatch):
     agent, write = new_agent(), getattr(Recorder, method)
@@ -164,6 +171,7 @@ def test_a_disk_that_is_full_costs_the_agent_nothing(method, whole, tmp_path, mo
     assert state_of(agent) == whole[5]
 
 
+@pytest.mark.slow
 def test_an_exception_leaves_a_checkpoint_of_the_last_update_to_resume_from(tmp_path):
     fit(new_agent(), 5, run_dir=tmp_path / "whole")
     for number, error in enumerate((ValueError("mine"), KeyboardInterrupt(), SystemExit(1))):
@@ -176,6 +184,7 @@ def test_an_exception_leaves_a_checkpoint_of_the_last_update_to_resume_from(tmp_
         assert metrics_of(folder) == metrics_of(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_written_does_not_hide_the_exception(tmp_path, monkeypatch):
     write, agent = Recorder.checkpoint, new_agent()
 
@@ -204,6 +213,7 @@ def test_a_loss_that_is_not_finite_leaves_the_update_before():
     assert all(np.isfinite(weight).all() for weight in agent.policy.get_weights())
 
 
+@pytest.mark.slow
 def test_weights_that_overflow_are_found_before_they_are_taken_over():
     agent = new_agent(learning_rate=3e38, num_epochs=1, num_minibatches=1)
     first = [weight.copy() for weight in agent.policy.get_weights()]
@@ -214,6 +224,7 @@ def test_weights_that_overflow_are_found_before_they_are_taken_over():
         np.testing.assert_array_equal(weight, expected)
 
 
+@pytest.mark.slow
 def test_a_diverged_run_keeps_its_scheduled_checkpoint_as_the_newest(tmp_path):
     agent = new_agent(learning_rate=3e38, num_epochs=1, num_minibatches=1)
     with pytest.raises(NonFiniteLossError):

@@ -16,6 +16,8 @@ from keras_s5rl.models import ActorCritic, distribution_for
 from keras_s5rl.models.programs import Programs
 from keras_s5rl.training.gymnasium_evaluation import evaluate_gymnasium
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 
 class Cards(gymnasium.Env):
     """Episodes of 1 to 6 steps of random cards; the reward tells card, action and time."""
@@ -97,6 +99,7 @@ def cards_played_by_hand(policy, num_episodes, num_copies):
     return returns, num_steps / num_episodes
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_a_vector_env_plays_whole_episodes_shared_out_over_its_copies(mode, cards_policy):
     copies = SyncVectorEnv([Cards] * 4, autoreset_mode=mode, copy=False)
@@ -112,6 +115,7 @@ def test_a_vector_env_plays_whole_episodes_shared_out_over_its_copies(mode, card
     assert report["return_mean"] == pytest.approx(np.mean(expected))
 
 
+@pytest.mark.slow
 def test_environments_in_processes_of_their_own_give_the_same_returns():
     make = functools.partial(gymnasium.make, "CartPole-v1")
     policy = policy_for(make(), 4 + 2 + 2)
@@ -212,6 +216,7 @@ def test_an_environment_that_cannot_be_made_is_told(env, env_args, expected, car
         evaluate_gymnasium(cards_policy, env, 3, env_args=env_args)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("name", ["RepeatPreviousEasy", "PositionOnlyPendulumHard"])
 def test_the_reference_gives_a_policy_the_returns_that_the_package_gives(name):
     pytest.importorskip("popgym", reason="the reference: pip install 'keras-s5rl[popgym]'")

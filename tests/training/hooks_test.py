@@ -10,6 +10,8 @@ from keras_s5rl import PPO
 from keras_s5rl.training.metrics import interval_means
 from tests.small_runs import METRICS, STEPS, metrics_of, small_config
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 
 def new_agent(**settings):
     config = small_config(anneal_learning_rate=False, **settings)
@@ -85,6 +87,7 @@ def test_means_are_over_the_updates_that_have_a_value_and_nan_without_any():
     assert np.isnan(interval_means([{**rows[1], "mmer": None}])["mmer"])
 
 
+@pytest.mark.slow
 def test_early_stopping_stops_and_its_best_weights_stay(tmp_path):
     class Weights(keras.callbacks.Callback):
         def __init__(self):
@@ -107,6 +110,7 @@ def test_early_stopping_stops_and_its_best_weights_stay(tmp_path):
     assert agent.update == 7
 
 
+@pytest.mark.slow
 def test_what_callbacks_leave_in_the_weights_is_what_is_saved(tmp_path):
     stopping = keras.callbacks.EarlyStopping(
         "update", mode="min", patience=2, restore_best_weights=True
@@ -118,6 +122,7 @@ def test_what_callbacks_leave_in_the_weights_is_what_is_saved(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_hooks_see_the_weights_and_the_optimizer_as_they_are():
     class Check(keras.callbacks.Callback):
         seen = 0
@@ -150,6 +155,7 @@ def test_hooks_see_the_weights_and_the_optimizer_as_they_are():
     assert check.model is agent.policy
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("hook", ["on_epoch_begin", "on_epoch_end", "on_batch_begin"])
 def test_a_learning_rate_set_in_a_hook_takes_effect(hook):
     """Where it is set to 0, weights stand still from then on."""
@@ -171,6 +177,7 @@ def test_a_learning_rate_set_in_a_hook_takes_effect(hook):
         np.testing.assert_array_equal(two, four)
 
 
+@pytest.mark.slow
 def test_weights_set_in_a_hook_are_trained_on():
     agent = new_agent(learning_rate=1e-30)
 
@@ -181,6 +188,7 @@ def test_weights_set_in_a_hook_are_trained_on():
     assert all((weight == 0.25).all() for weight in agent.policy.get_weights())
 
 
+@pytest.mark.slow
 def test_weights_set_at_the_end_of_an_epoch_are_in_the_checkpoint_and_stay(tmp_path):
     def overwrite(epoch, logs=None):
         weights = agent.policy.get_weights()
@@ -198,6 +206,7 @@ def test_weights_set_at_the_end_of_an_epoch_are_in_the_checkpoint_and_stay(tmp_p
     assert all((weight == 2 / 8).all() for weight in agent.policy.get_weights())
 
 
+@pytest.mark.slow
 def test_the_callbacks_of_keras_run(tmp_path, capsys):
     agent = new_agent()
     history = agent.fit(
@@ -220,6 +229,7 @@ def test_the_callbacks_of_keras_run(tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("callbacks", [None, (), "one"])
 def test_callbacks_may_be_none_or_a_single_one(callbacks):
     calls = Calls()
@@ -227,6 +237,7 @@ def test_callbacks_may_be_none_or_a_single_one(callbacks):
     assert calls.calls[-1:] == (["end"] if callbacks == "one" else [])
 
 
+@pytest.mark.slow
 def test_stopping_in_the_middle_of_an_epoch_ends_it():
     class Stop(Calls):
         def on_train_batch_end(self, batch, logs=None):

@@ -9,6 +9,8 @@ from keras_s5rl import PPO, backend, envs, random
 from keras_s5rl.training import evaluate_in_context, in_context
 from tests.small_runs import small_config
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 TRIALS, STEPS, MAX_REWARD = 3, 4, 2.0
 NEW_TASKS = [
     *("cartpole_two_poles", "reacher_hard", "cartpole_swingup_sparse", "cartpole_balance_sparse"),
@@ -103,6 +105,7 @@ def agent_for(env, log_odds=None, seed=0, **env_args):
     return agent
 
 
+@pytest.mark.slow
 def test_each_task_is_scored_alone_on_the_first_of_its_contexts_in_the_bank():
     report = evaluate_in_context(agent_for("two_trades", np.log(3.0)), 40, env_args={"tier": "T1"})
     common, rare = report["scores"]
@@ -126,6 +129,7 @@ def test_each_task_is_scored_alone_on_the_first_of_its_contexts_in_the_bank():
         assert (score["num_trials"], score["trial_steps"]) == (TRIALS, STEPS)
 
 
+@pytest.mark.slow
 def test_the_modes_can_be_played_the_other_way_around():
     agent = agent_for("two_trades", np.log(3.0))
     first, second = (
@@ -138,6 +142,7 @@ def test_the_modes_can_be_played_the_other_way_around():
     assert second["other_mode"]["deterministic"] is True
 
 
+@pytest.mark.slow
 def test_the_fresh_agent_is_the_one_from_before_the_training():
     never_trained = agent_for("two_trades", seed=5)
     expected = evaluate_in_context(never_trained, 8, env_args={"tier": "T1"})["scores"]
@@ -147,6 +152,7 @@ def test_the_fresh_agent_is_the_one_from_before_the_training():
         assert score["fresh"]["other_mode"] != score["trained"]["other_mode"]
 
 
+@pytest.mark.slow
 def test_every_tier_is_played_by_one_program_without_the_curriculum(monkeypatch):
     compiled, compile_function = [], backend.compile
 
@@ -178,6 +184,7 @@ def test_every_tier_is_played_by_one_program_without_the_curriculum(monkeypatch)
     }
 
 
+@pytest.mark.slow
 def test_tasks_of_a_run_are_kept_but_for_new_tasks_and_arguments_take_their_place():
     agent = agent_for("two_trades", tasks=["reacher_easy"], size=11)
 
@@ -194,6 +201,7 @@ def test_tasks_of_a_run_are_kept_but_for_new_tasks_and_arguments_take_their_plac
     )
 
 
+@pytest.mark.slow
 def test_the_tiers_of_projected_control():
     agent = PPO(
         "projected_control",

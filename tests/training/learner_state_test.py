@@ -8,6 +8,8 @@ from keras import ops
 from keras_s5rl.runs import RunError
 from keras_s5rl.training.learner_state import state_from_arrays, state_to_arrays
 
+pytestmark = pytest.mark.portable
+
 
 def state():
     return {

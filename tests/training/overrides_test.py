@@ -10,6 +10,8 @@ from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS
 from keras_s5rl.runs import Checkpoints, RunError
 from tests.small_runs import STEPS, metrics_of, small_config
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 OTHER = {
     **{"num_epochs": 2, "num_minibatches": 2, "learning_rate": 1e-4, "adam_epsilon": 1e-5},
     **{"discount": 0.9, "gae_lambda": 0.8, "clip_epsilon": 0.1, "value_clip": 0.5},
@@ -40,6 +42,7 @@ def optimizer(folder):
     return arrays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anneal", [True, False])
 def test_settings_are_overridden_and_said(tmp_path, anneal):
     folder = tmp_path / "run"
@@ -72,6 +75,7 @@ def test_settings_are_overridden_and_said(tmp_path, anneal):
     assert len(config_of(folder)["overrides"]) == 1
 
 
+@pytest.mark.slow
 def test_a_constant_learning_rate_is_overridden_even_if_killed_before_the_next_checkpoint(tmp_path):
     folder = tmp_path / "run"
     constant = {"anneal_learning_rate": False}
@@ -89,6 +93,7 @@ def test_a_constant_learning_rate_is_overridden_even_if_killed_before_the_next_c
     assert [row.get("overrides") for row in metrics_of(folder)] == [None, None, 1]
 
 
+@pytest.mark.slow
 def test_what_shapes_the_state_is_not_overridden(tmp_path):
     agent().fit(STEPS, run_dir=tmp_path / "run", verbose=False)
     for settings in ({"width": 8}, {"num_envs": 16}, {"head_sizes": ()}):

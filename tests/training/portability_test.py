@@ -15,6 +15,8 @@ from keras_s5rl.runs import RunDirectory
 from tests.small_runs import metrics_of
 from tests.training import portable_runs
 
+pytestmark = pytest.mark.devices
+
 BACKENDS = ("jax", "tensorflow", "torch")
 PAIRS = [(writer, reader) for writer in BACKENDS for reader in BACKENDS if writer != reader]
 

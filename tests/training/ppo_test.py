@@ -19,6 +19,8 @@ from tests.small_runs import (
     without_times,
 )
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 
 def new_agent(seed=0, memory="mlp", **settings):
     config = small_config(anneal_learning_rate=False, **settings)
@@ -41,6 +43,7 @@ def test_equal_seeds_train_bit_for_bit_the_same_and_others_do_not():
     assert all(runs["one"][1][name] != runs["other"][1][name] for name in ("key", "trainable/0"))
 
 
+@pytest.mark.slow
 def test_a_second_fit_goes_on_from_the_first():
     whole, parts = new_agent(), new_agent()
     expected = whole.fit(6 * STEPS, log_every=1, verbose=False).history
@@ -54,6 +57,7 @@ def test_a_second_fit_goes_on_from_the_first():
     assert state_of(parts) == state_of(whole)
 
 
+@pytest.mark.slow
 def test_weights_set_between_two_fits_are_trained_on():
     agent = new_agent(learning_rate=1e-30)
     agent.fit(STEPS, verbose=False)
@@ -100,6 +104,7 @@ def test_the_record_of_a_run_is_cut_back_to_the_checkpoint_and_goes_on(tmp_path)
     assert newest_arrays(folder) == newest_arrays(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_resuming_with_other_versions_or_another_backend_is_said_and_done(tmp_path, capsys):
     folder = tmp_path / "run"
     new_agent().fit(STEPS, run_dir=folder, verbose=False)
@@ -117,6 +122,7 @@ def test_resuming_with_other_versions_or_another_backend_is_said_and_done(tmp_pa
     assert config["backend"] == backend and config["device"] != "elsewhere"
 
 
+@pytest.mark.slow
 def test_a_trained_agent_may_record_the_rest_of_its_training(tmp_path):
     agent = new_agent()
     agent.fit(2 * STEPS, verbose=False)
@@ -125,6 +131,7 @@ def test_a_trained_agent_may_record_the_rest_of_its_training(tmp_path):
     assert newest_arrays(tmp_path / "rest")[0] == 4
 
 
+@pytest.mark.devices
 @pytest.mark.skipif(keras.config.backend() != "jax", reason="Other backends use one device.")
 def test_two_devices_go_on_where_they_stopped_and_the_policy_is_on_one(tmp_path):
     whole, parts, seen = new_agent(num_devices=2), new_agent(num_devices=2), []

@@ -8,6 +8,8 @@ import pytest
 
 from keras_s5rl.training.progress import Progress
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 
 class Stream(io.StringIO):
     def __init__(self, terminal):

@@ -9,7 +9,10 @@ from keras_s5rl.training import evaluate_gymnasium, evaluate_in_context
 from tests.compilations import compilations
 from tests.small_runs import STEPS, small_config
 
-pytestmark = pytest.mark.skipif(keras.config.backend() != "jax", reason="Counts JAX's programs.")
+pytestmark = [
+    pytest.mark.not_on_tensorflow,
+    pytest.mark.skipif(keras.config.backend() != "jax", reason="Counts JAX's programs."),
+]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,7 @@ def test_evaluations_after_more_training_in_other_modes_and_of_other_seeds(agent
     assert scores[0] != scores[1]  # it is the policy of now that plays
 
 
+@pytest.mark.slow
 def test_one_program_for_each_environment_and_number_of_episodes(agent):
     agent.evaluate(8, env_args={"num_decks": 2})
     agent.evaluate(5)
@@ -82,6 +86,7 @@ def test_acting_in_a_loop_and_with_other_weights(agent, tmp_path):
         assert compiled == []
 
 
+@pytest.mark.slow
 def test_scores_inside_contexts():
     env_args = {"num_trials": 2, "trial_steps": 3}
     agent = PPO("projected_cartpole", env_args, memory="mlp", config=small_config())
@@ -93,6 +98,7 @@ def test_scores_inside_contexts():
     assert compiled == []
 
 
+@pytest.mark.slow
 def test_scores_in_gymnasium():
     agent = PPO("PositionOnlyCartPoleEasy", memory="mlp", config=small_config())
     import gymnasium
@@ -111,6 +117,7 @@ def test_scores_in_gymnasium():
     assert compiled == []
 
 
+@pytest.mark.slow
 def test_programs_that_were_not_used_for_long_are_given_up():
     from keras_s5rl.models.programs import Programs
 

@@ -13,6 +13,8 @@ from keras_s5rl.runs import Checkpoints, RunError, WriteError, read_metrics
 from keras_s5rl.training.recorder import Recorder
 from tests.small_runs import small_config
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 SETTINGS = {
     **{"env": "E", "env_args": {}, "memory": "mlp", "backend": "jax", "seed": 0, "num_seeds": 1},
     **{"total_steps": 1280, "checkpoint_every": 1, "log_every": 1},

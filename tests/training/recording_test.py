@@ -13,6 +13,8 @@ from keras_s5rl.training.evaluation import compile_episodes
 from keras_s5rl.training.recording import record_episodes
 from keras_s5rl.training.trajectories import play_trajectories
 
+pytestmark = [pytest.mark.slow, pytest.mark.not_on_tensorflow]
+
 
 def policy_for(env, memory):
     view = envs.AgentView(env)

@@ -7,6 +7,8 @@ from keras_s5rl import PPO, backend
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from tests.small_runs import STEPS, small_config
 
+pytestmark = pytest.mark.not_on_tensorflow
+
 on_jax = pytest.mark.skipif(keras.config.backend() != "jax", reason="Only JAX tells beforehand.")
 
 

@@ -11,6 +11,8 @@ from keras_s5rl.envs.control.engine import ControlEngine
 from keras_s5rl.envs.control.tasks import TASKS
 from tests.envs.control.recorded import padded, slots
 
+pytestmark = pytest.mark.reference
+
 mujoco = pytest.importorskip("mujoco", reason="mujoco is not installed.")
 suite = pytest.importorskip("dm_control.suite", reason="dm_control is not installed.")
 

@@ -221,6 +221,7 @@ def test_every_control_is_reached_by_an_action():
         np.testing.assert_allclose(np.clip(actions @ rows.T, -1, 1), controls, atol=1e-5)
 
 
+@pytest.mark.reference
 def test_tasks_with_contacts_are_stepped_by_mujoco():
     pytest.importorskip("dm_control", reason="This needs the extra mujoco.")
     tasks = ("finger_spin", "cartpole_balance")

@@ -75,6 +75,7 @@ def make_bandit():
     return gymnasium.make("keras_s5rl/MultiarmedBanditEasy-v0", episode_length=12)
 
 
+@pytest.mark.slow
 def test_processes_that_start_afresh_play_the_same_episodes():
     vector = AsyncVectorEnv([make_bandit] * 2, context="spawn")
     try:
@@ -113,6 +114,7 @@ finally:
 HAS_FORK = "fork" in multiprocessing.get_all_start_methods()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_FORK, reason="this system does not fork")
 @pytest.mark.parametrize(
     ("before", "expected"),

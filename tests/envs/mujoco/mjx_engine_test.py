@@ -10,6 +10,8 @@ from keras_s5rl.envs.mujoco.mujoco_task_env import MujocoTaskEnv
 from tests.differentiate import BACKEND
 from tests.envs.mujoco.beside_dm_control import dm_control_env, flat, held_actions
 
+pytestmark = pytest.mark.reference
+
 TASKS = ("finger_turn_hard", "cartpole_swingup", "ball_in_cup_catch", "finger_spin")
 
 if BACKEND == "jax":

@@ -7,6 +7,8 @@ from keras_s5rl.envs.control.engines import make_engine
 from keras_s5rl.envs.mujoco.mujoco_engine import MujocoEngine
 from tests.envs.mujoco.beside_dm_control import dm_control_env, flat, held_actions
 
+pytestmark = pytest.mark.reference
+
 TASKS = ("finger_turn_easy", "cartpole_balance", "reacher_easy", "cartpole_swingup")
 
 

@@ -9,6 +9,8 @@ from tests.differentiate import BACKEND
 from tests.envs.mujoco.beside_dm_control import dm_control_env, flat, held_actions
 from tests.small_runs import small_config
 
+pytestmark = pytest.mark.reference
+
 
 def compiled_step(env):
     def step(state, action):

@@ -8,6 +8,8 @@ from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.control.projected_control import ProjectedControl
 from tests.envs.mujoco.beside_dm_control import dm_control_env, flat, held_actions
 
+pytestmark = pytest.mark.reference
+
 TRAINED = (
     *("ball_in_cup_catch", "cartpole_swingup", "finger_spin"),
     *("finger_turn_hard", "point_mass_easy", "reacher_easy"),

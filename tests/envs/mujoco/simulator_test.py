@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 
 from keras_s5rl.envs.mujoco.simulator import Simulator
 from tests.envs.mujoco.beside_dm_control import held_actions
+
+pytestmark = pytest.mark.reference
 
 TASKS = ("finger_turn_hard", "point_mass_hard", "swimmer_swimmer6")  # all change their models
 

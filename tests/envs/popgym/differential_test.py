@@ -21,6 +21,8 @@ from tests.envs.play import play
 from tests.envs.popgym import reference
 from tests.envs.popgym.families import FAMILIES
 
+pytestmark = pytest.mark.reference
+
 pytest.importorskip("popgym", reason="the reference: pip install 'keras-s5rl[popgym]'")
 
 NUM_EPISODES = int(os.environ.get("POPGYM_EPISODES", "3"))

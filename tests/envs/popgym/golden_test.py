@@ -17,9 +17,19 @@ from tests.envs.popgym.families import FAMILIES
 DATA = Path(__file__).resolve().parents[2] / "data" / "popgym"
 DIFFICULTIES = ("Easy", "Medium", "Hard")
 NAMES = [family + level for family in FAMILIES for level in DIFFICULTIES]
-CART_POLES = [name for name in NAMES if "Cart" in name]
-PENDULUMS = [name for name in NAMES if "Pendulum" in name]
-GAMES = [name for name in NAMES if name not in CART_POLES + PENDULUMS]
+
+
+def cases(*parts):
+    """The names that hold one of the parts; the difficulties differ in sizes."""
+    return [
+        pytest.param(name, marks=() if name.endswith("Easy") else pytest.mark.slow)
+        for name in NAMES
+        if any(part in name for part in parts)
+    ]
+
+
+PHYSICS = ("Cart", "Pendulum")
+GAMES = [family for family in FAMILIES if not any(part in family for part in PHYSICS)]
 INITIAL_DRAWS = (
     *("deck_idx", "value_deck_idx", "query_deck_idx", "bandits", "board", "mines_flat"),
     *("grid", "start", "end", "init_state"),
@@ -103,7 +113,7 @@ def test_every_environment_of_popgym_is_recorded():
     assert {path.stem for path in DATA.glob("*.npz")} == set(NAMES)
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", cases(*GAMES))
 def test_games_replay_exactly(name):
     golden, episodes = replay(name)
     for episode, played in enumerate(episodes):
@@ -113,7 +123,7 @@ def test_games_replay_exactly(name):
     assert_outcomes_equal(golden, episodes)
 
 
-@pytest.mark.parametrize("name", PENDULUMS)
+@pytest.mark.parametrize("name", cases("Pendulum"))
 def test_pendulums_replay_open_loop(name):
     golden, episodes = replay(name)
     for episode, played in enumerate(episodes):
@@ -122,7 +132,7 @@ def test_pendulums_replay_open_loop(name):
     assert_outcomes_equal(golden, episodes)
 
 
-@pytest.mark.parametrize("name", CART_POLES)
+@pytest.mark.parametrize("name", cases("Cart"))
 def test_cart_poles_replay_open_loop_until_chaos(name):
     golden, episodes = replay(name)
     tolerance = 5e-5 if "Velocity" in name else 1e-5
@@ -132,17 +142,18 @@ def test_cart_poles_replay_open_loop_until_chaos(name):
     assert_outcomes_equal(golden, episodes, num_steps=80)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases(""))
 def test_agent_view_equals_the_flattened_observation_of_popgym(name):
     golden, episodes = replay(name)
     expected = golden.data["flat_obs"]
     actual = episodes[0]["flat_obs"][: len(expected)]
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=0 if name in GAMES else 1e-5)
+    tolerance = 1e-5 if any(part in name for part in PHYSICS) else 0
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
     size = envs.AgentView(envs.make(name)).observation_space.shape[0]
     assert expected.shape[1] == size
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases(""))
 def test_discount_is_0_at_terminal_states_alone(name):
     for played in replay(name)[1]:
         assert played["discount"].dtype == "float32"
@@ -179,7 +190,7 @@ def one_step_from_recorded_states(name):
     return golden, physics, (obs, joined(obs[1:] for obs in golden.obs)), reward
 
 
-@pytest.mark.parametrize("name", CART_POLES)
+@pytest.mark.parametrize("name", cases("Cart"))
 def test_one_step_of_cart_pole_is_exact_to_float32(name):
     golden, physics, obs, reward = one_step_from_recorded_states(name)
     # Constant pushing past the end of the pole reaches large speeds, hence the relative part.
@@ -189,7 +200,7 @@ def test_one_step_of_cart_pole_is_exact_to_float32(name):
     assert golden.data["terminated"].any()
 
 
-@pytest.mark.parametrize("name", PENDULUMS)
+@pytest.mark.parametrize("name", cases("Pendulum"))
 def test_one_step_of_pendulum_is_exact_to_float32(name):
     golden, (physics, after), (obs, expected_obs), reward = one_step_from_recorded_states(name)
     # The package takes whole turns off the angle; a float32 of many turns starts with their error.

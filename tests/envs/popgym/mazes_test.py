@@ -195,12 +195,14 @@ def reference():
     return features(popgyms_mazes(1))
 
 
+@pytest.mark.reference
 @needs_random_bits
 def test_mazes_are_distributed_as_those_of_popgyms_generator(reference):
     grids, _, _ = drawn(1, NUM_MAZES, 5, 5)
     assert rejected(grids, reference) == []
 
 
+@pytest.mark.reference
 def test_the_comparison_sees_a_bias_of_5_per_cent(reference):
     assert "corridors left and right" in rejected(popgyms_mazes(2, biased=0.05), reference)
 
