@@ -12,7 +12,7 @@ from keras_s5rl.models import resolve_memory_args
 from keras_s5rl.models.programs import Programs
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
-from keras_s5rl.ppo.learner import Learner
+from keras_s5rl.ppo.learner import Learner, copy_values
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.training.arguments import (
@@ -28,7 +28,6 @@ from keras_s5rl.training.backend_notice import say_backend
 from keras_s5rl.training.checks import (
     check_activation,
     check_devices,
-    check_schedule,
     check_spaces,
     check_tasks,
 )
@@ -167,7 +166,9 @@ class PPO:
 
         Args:
             total_steps: Positive integer, absolute: a second call goes on from where the first
-                ended. Rounded up to a whole update.
+                ended. Rounded up to a whole update. An annealed learning rate falls in a straight
+                line from its first value at step 0 to 0 at the largest `total_steps` so far: a call
+                with a larger one puts it back up, onto the line to the new end.
             run_dir: Folder in which the run is recorded, or `None` to record nothing. Defaults to
                 `None`.
             resume: Whether `run_dir` holds a run to go on with: bit for bit on the same backend and
@@ -206,7 +207,6 @@ class PPO:
                 f"with `keras_s5rl.envs.register_env`. Received: env={self.env}"
             )
         check_devices(self.config)
-        check_schedule(self.config, total_steps, self._total_steps)
         if verbose:
             say_backend()
         recorder = None
@@ -339,16 +339,25 @@ class PPO:
         return agent
 
     def _prepare(self, total_steps):
-        """Makes the optimizer, the learner and its first state, once."""
-        if self._loop is not None:
-            return
+        """Makes the optimizer, the learner and its first state, once; another optimizer and learner
+        where the learning rate is to fall to a later end."""
+        if self._loop is None:
+            learner = self._make_learner(total_steps)
+            state = learner.initial_state(random.fold_in(self._key, TRAINING))
+            self._loop, self._total_steps = Loop(learner, state), total_steps
+        elif self.config.anneal_learning_rate and total_steps > self._total_steps:
+            before = copy_values(self.policy.optimizer.variables)
+            self._loop.learner = self._make_learner(total_steps)
+            for variable, value in zip(self.policy.optimizer.variables, before, strict=True):
+                variable.assign(value)
+            self._total_steps = total_steps
+
+    def _make_learner(self, total_steps):
         optimizer = make_optimizer(self.config, total_steps)
         optimizer.build(self.policy.trainable_variables)
         self.policy.optimizer = optimizer
         autoreset = envs.AutoReset(self.environment)
-        learner = Learner(autoreset, self.policy, optimizer, self.config, self.env_args)
-        state = learner.initial_state(random.fold_in(self._key, TRAINING))
-        self._loop, self._total_steps = Loop(learner, state), total_steps
+        return Learner(autoreset, self.policy, optimizer, self.config, self.env_args)
 
     def snapshot(self):
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
