@@ -263,6 +263,21 @@ class ActorCritic(keras.Model):
         backend.use_compilation_cache()
         return backend.compile(program)
 
+    def constrain(self, trainable: Sequence[Tensor]) -> list[Tensor]:
+        """Returns values of the trainable variables with the log standard deviations at
+        `min_log_std` or above.
+
+        Below the bound they would have no gradient: a training that calls this after each step of
+        its optimizer can raise them again.
+
+        Args:
+            trainable: List of tensors, one for each of `trainable_variables`.
+        """
+        return [
+            ops.maximum(value, self.min_log_std) if variable is self.log_std else value
+            for variable, value in zip(self.trainable_variables, trainable, strict=True)
+        ]
+
     def get_initial_state(self, batch_size: int) -> list[Tensor]:
         """Returns the memory state before an episode: a flat list of tensors, batch first; empty
         for a memory without state."""
@@ -282,7 +297,10 @@ class ActorCritic(keras.Model):
         outputs = _run(actor, for_actor, derived)
         log_std = self.log_std
         if log_std is not None:
-            log_std = ops.maximum(ops.convert_to_tensor(log_std), self.min_log_std)
+            log_std = ops.convert_to_tensor(log_std)
+            # Not `maximum`, whose gradient at a tie is not the same on all backends: a value at the
+            # bound has the whole gradient.
+            log_std = ops.where(log_std < self.min_log_std, self.min_log_std, log_std)
         value = _run(critic, for_critic, derived)[..., 0]
         return self.distribution.parameters(outputs, log_std), value
 

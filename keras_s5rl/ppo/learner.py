@@ -293,7 +293,7 @@ class Learner:
             trainable, optimizer, loss, metrics, gradient_norm = backend.gradient_step(
                 lambda values: self.loss(values, minibatch), self.optimizer, *carry
             )
-            return (trainable, optimizer), metrics | {
+            return (self.policy.constrain(trainable), optimizer), metrics | {
                 "loss": loss,
                 "gradient_norm": gradient_norm,
             }

@@ -23,24 +23,6 @@ def check_devices(config):
         )
 
 
-def check_schedule(config, total_steps, planned):
-    """Raises a ValueError if a training grows whose learning rate is annealed.
-
-    Args:
-        config: `PPOConfig`.
-        total_steps: Integer, the environment steps that it should take.
-        planned: Integer, those that it was begun with, or `None` before its beginning.
-    """
-    if planned is None or not config.anneal_learning_rate:
-        return
-    if config.num_updates(total_steps) > config.num_updates(planned):
-        raise ValueError(
-            "`total_steps` cannot grow while the learning rate is annealed: it has already been "
-            "lowered towards 0 at the old end. Train from the start, or with "
-            f"anneal_learning_rate=False. Received: total_steps={total_steps} after {planned}"
-        )
-
-
 def check_activation(name):
     """Raises a ValueError unless Keras has an activation of this name."""
     try:

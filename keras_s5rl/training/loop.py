@@ -156,6 +156,12 @@ class Loop:
             return self.learner.compile(self.state)
         return backend.compile(self.learner.iterate)
 
+    def go_on_with(self, learner, variables):
+        """Goes on with another learner of such states; its variables get the values of this one."""
+        self.read_weights()
+        self.learner, self._variables, self._program = learner, variables, None
+        self.write_back()
+
     def write_back(self):
         """Gives the Keras variables their values in the learner's state, as copies."""
         with signals_deferred():

@@ -31,7 +31,6 @@ from keras_s5rl.training.backend_notice import say_backend
 from keras_s5rl.training.checks import (
     check_activation,
     check_devices,
-    check_schedule,
     check_spaces,
     check_tasks,
 )
@@ -185,7 +184,9 @@ class PPO:
 
         Args:
             total_steps: Positive integer, absolute: a second call goes on from where the first
-                ended. Rounded up to a whole update.
+                ended. Rounded up to a whole update. An annealed learning rate falls in a straight
+                line from its first value at step 0 to 0 at the largest `total_steps` so far: a call
+                with a larger one puts it back up, onto the line to the new end.
             run_dir: Folder in which the run is recorded, or `None` to record nothing. Defaults to
                 `None`.
             resume: Whether `run_dir` holds a run to go on with: bit for bit on the same backend and
@@ -224,7 +225,6 @@ class PPO:
                 f"with `keras_s5rl.envs.register_env`. Received: env={self.env}"
             )
         check_devices(self.config)
-        check_schedule(self.config, total_steps, self._total_steps)
         if verbose:
             say_backend()
         recorder = None
@@ -361,22 +361,28 @@ class PPO:
         return agent
 
     def _prepare(self, total_steps):
-        """Makes the optimizer, the learner and its first state, once."""
-        if self._loop is not None:
+        """Makes the optimizer, the learner and its first state, once; another optimizer and learner
+        where the learning rate is to fall to a later end."""
+        if self._loop is None:
+            learner, variables = self._make_learner(total_steps)
+            state = learner.initial_state(random.fold_in(self._key, TRAINING))
+            statistics = EpisodeRecord.of_config(self.config)
+            self._loop = Loop(learner, state, self.policy, variables, statistics)
+        elif self.config.anneal_learning_rate and total_steps > self._total_steps:
+            self._loop.go_on_with(*self._make_learner(total_steps))
+        else:
             return
+        self._total_steps = total_steps
+
+    def _make_learner(self, total_steps):
+        """Returns a learner, and the variables that hold the values of its state."""
         optimizer = make_optimizer(self.config, total_steps)
         optimizer.build(self.policy.trainable_variables)
         self.policy.optimizer = optimizer
         autoreset = envs.AutoReset(self.environment)
         learner = Learner(autoreset, self.policy, optimizer, self.config, self.env_args)
-        state = learner.initial_state(random.fold_in(self._key, TRAINING))
-        variables = {
-            "trainable": self.policy.trainable_variables,
-            "optimizer": optimizer.variables,
-        }
-        statistics = EpisodeRecord.of_config(self.config)
-        self._loop = Loop(learner, state, self.policy, variables, statistics)
-        self._total_steps = total_steps
+        weights = self.policy.trainable_variables
+        return learner, {"trainable": weights, "optimizer": optimizer.variables}
 
     def snapshot(self):
         """Returns the whole state of the training: `(update, arrays, metadata)`."""

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_s5rl import random
+from keras_s5rl import backend, random
 from keras_s5rl.models import (
     ActorCritic,
     Categorical,
@@ -183,6 +183,35 @@ def test_log_std_starts_where_told_in_half_ranges_and_has_a_floor():
     np.testing.assert_allclose(
         numpy(policy(observations)[0])[..., 1], -5.0 + np.log(2.0), rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("log_std", [-5.0, -4.0])
+def test_log_std_at_its_bound_has_the_whole_gradient(log_std):
+    policy = make_policy(distribution=DiagonalGaussian([-2.0, -2.0], [2.0, 2.0]))
+    policy.log_std.assign([log_std, log_std])
+    observations, _ = sequence()
+    variables = policy.trainable_variables
+
+    def entropy(values):
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            parameters = policy(observations)[0]
+            return ops.mean(policy.distribution.entropy(parameters)), ()
+
+    values = [variable.value for variable in variables]
+    _, gradients = backend.value_and_gradients(entropy, values)
+    index = next(i for i, variable in enumerate(variables) if variable is policy.log_std)
+    np.testing.assert_allclose(numpy(gradients[index]), [1.0, 1.0], rtol=1e-5)
+
+
+def test_constrained_values_have_log_std_at_its_bound_or_above_and_all_else_as_it_was():
+    policy = make_policy(distribution=DiagonalGaussian([-2.0, -2.0], [2.0, 2.0]))
+    policy.log_std.assign([-6.0, -4.0])
+    values = [variable.value for variable in policy.trainable_variables]
+    for variable, before, after in zip(
+        policy.trainable_variables, values, policy.constrain(values), strict=True
+    ):
+        expected = [-5.0, -4.0] if variable is policy.log_std else numpy(before)
+        np.testing.assert_array_equal(numpy(after), expected)
 
 
 def test_the_first_policy_is_close_to_uniform():

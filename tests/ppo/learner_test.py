@@ -345,6 +345,22 @@ def test_the_update_raises_the_probability_of_rewarded_actions():
     assert first < 1.7 < 1.9 < last
 
 
+def test_log_std_below_its_bound_rises_where_the_loss_wants_it():
+    # The entropy outweighs everything: each step raises the log standard deviation.
+    settings = {"entropy_coefficient": 100.0, "min_log_std": -0.5, "learning_rate": 1e-2}
+    learner = make_learner("PositionOnlyPendulumEasy", "mlp", **settings)
+    learner.policy.log_std.assign([-0.6])
+    state, _ = learner(learner.initial_state(random.key(0)))
+    (log_std,) = [
+        value
+        for variable, value in zip(
+            learner.policy.trainable_variables, state["trainable"], strict=True
+        )
+        if variable is learner.policy.log_std
+    ]
+    assert float(ops.min(log_std)) > -0.45
+
+
 def test_annealed_learning_rate_is_half_in_the_middle_and_0_at_the_end():
     config = PPOConfig(**SMALL, learning_rate=1e-3)
     steps = config.gradient_steps(10_000)

@@ -68,13 +68,39 @@ def test_weights_set_between_two_fits_are_trained_on():
         np.testing.assert_array_equal(weight, expected)
 
 
-def test_an_annealed_training_cannot_grow():
-    agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config())
+def test_a_longer_fit_goes_on_under_a_learning_rate_that_falls_to_its_own_end():
+    agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config(learning_rate=0.5))
     agent.fit(2 * STEPS, verbose=False)
+    first = agent.policy.get_weights()
     assert float(agent.policy.optimizer.learning_rate) == 0.0
     agent.fit(2 * STEPS - 1, verbose=False)  # the same last update
-    with pytest.raises(ValueError, match="`total_steps` cannot grow.*Received: total_steps=257"):
-        agent.fit(2 * STEPS + 1, verbose=False)
+    agent.fit(2 * STEPS, verbose=False)
+    for weight, before in zip(agent.policy.get_weights(), first, strict=True):
+        np.testing.assert_array_equal(weight, before)
+
+    rates = []
+    read = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs=None: rates.append(
+            float(agent.policy.optimizer.learning_rate)
+        )
+    )
+    agent.fit(8 * STEPS, callbacks=[read], verbose=False)
+    # Update u of 8 begins at 0.5 * (1 - u / 8), whatever the line before was.
+    np.testing.assert_allclose(rates, [0.5 * (1 - u / 8) for u in range(2, 8)], rtol=1e-6)
+    assert agent.update == 8 and float(agent.policy.optimizer.learning_rate) == 0.0
+    changed = [(a != b).any() for a, b in zip(agent.policy.get_weights(), first, strict=True)]
+    assert all(changed)
+
+
+def test_a_longer_fit_keeps_the_moments_of_the_optimizer():
+    agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config())
+    agent.fit(2 * STEPS, verbose=False)
+    before = [variable.numpy() for variable in agent.policy.optimizer.variables]
+    agent._prepare(3 * STEPS)
+    after = [variable.numpy() for variable in agent.policy.optimizer.variables]
+    assert int(before[0]) == 2 * 4 * 4
+    for value, expected in zip(after, before, strict=True):
+        np.testing.assert_array_equal(value, expected)
 
 
 def test_a_loaded_agent_is_the_one_that_was_trained(tmp_path):
