@@ -4,10 +4,13 @@ import dataclasses
 import functools
 import math
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import keras
 
 from keras_s5rl import backend, envs, random
+from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.registry import is_registered
 from keras_s5rl.models import registered_memories, resolve_memory_args
@@ -43,6 +46,7 @@ from keras_s5rl.training.metrics import EpisodeRecord
 from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
 from keras_s5rl.training.views import agent_view, env_key, name_of, resolved_args
+from keras_s5rl.typing import Array, StrPath
 
 
 class PPO:
@@ -90,14 +94,14 @@ class PPO:
 
     def __init__(
         self,
-        env,
-        env_args=None,
-        memory="s5",
-        config=None,
-        seed=0,
-        memory_args=None,
-        imports=(),
-    ):
+        env: str | envs.Environment,
+        env_args: Mapping[str, Any] | None = None,
+        memory: str = "s5",
+        config: PPOConfig | None = None,
+        seed: int = 0,
+        memory_args: Mapping[str, Any] | None = None,
+        imports: Sequence[str] = (),
+    ) -> None:
         check_env_args(env_args)
         check_config(config)
         self.memory_args = resolve_memory_args(memory, memory_args)
@@ -114,16 +118,18 @@ class PPO:
         with memory_errors_named({"env_args": env_args}):
             self.environment = self.view(env, self.env_args)
         check_tasks(self.config, self.environment, self.env)
-        sizes = ("width", "num_layers", "encoder_sizes", "head_sizes")
-        sizes = {name: getattr(self.config, name) for name in sizes}
+        names = ("width", "num_layers", "encoder_sizes", "head_sizes")
+        sizes = {name: getattr(self.config, name) for name in names}
         with memory_errors_named({**sizes, "memory_args": self.memory_args}):
             self.policy = make_policy(self.environment, memory, self.config, seed, self.memory_args)
         self.policy.stop_training = False
         self.programs = Programs()
-        self._total_steps = None
-        self._loop = None
+        self._total_steps: int | None = None
+        self._loop: Any = None
 
-    def view(self, env, env_args=None):
+    def view(
+        self, env: str | envs.Environment, env_args: Mapping[str, Any] | None = None
+    ) -> AgentView:
         """Returns `keras_s5rl.envs.AgentView` of an environment as this agent sees it.
 
         Args:
@@ -133,25 +139,25 @@ class PPO:
         return agent_view(env, env_args, self.config.observe_previous_action)
 
     @property
-    def update(self):
+    def update(self) -> int:
         return 0 if self._loop is None else self._loop.update
 
     @property
-    def is_named(self):
+    def is_named(self) -> bool:
         """Whether the environment was given by its name, and can be made again by it."""
         return isinstance(self._given_env, str)
 
     @property
-    def env_steps(self):
+    def env_steps(self) -> int:
         """Environment steps taken in training so far."""
         return self.update * self.config.steps_per_update
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         """Trainable parameters of the policy."""
         return sum(math.prod(v.shape) for v in self.policy.trainable_variables)
 
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """Returns everything that decides the course of a training, as a dict of plain values."""
         return {
             "env": self.env,
@@ -167,16 +173,16 @@ class PPO:
 
     def fit(
         self,
-        total_steps,
-        run_dir=None,
-        resume=False,
-        checkpoint_every=50,
-        log_every=10,
-        callbacks=(),
-        verbose=True,
-        override=False,
-        accept_edited_config=False,
-    ):
+        total_steps: int,
+        run_dir: StrPath | None = None,
+        resume: bool = False,
+        checkpoint_every: int = 50,
+        log_every: int = 10,
+        callbacks: Any = (),
+        verbose: bool = True,
+        override: bool = False,
+        accept_edited_config: bool = False,
+    ) -> keras.callbacks.History:
         """Trains until the agent has taken `total_steps` environment steps.
 
         Where an exception ends it (a callback's, Ctrl-C, a full disk, a loss that is not finite),
@@ -236,7 +242,7 @@ class PPO:
                 recorder = Recorder.create(run_dir, settings)
         try:
             self._prepare(total_steps)
-            if resume:
+            if recorder is not None and resume:
                 recorder.restore(self._loop.restore)
             hooks = self._hooks(total_steps, callbacks, log_every, verbose)
             self._train(hooks, recorder, total_steps, checkpoint_every)
@@ -246,14 +252,16 @@ class PPO:
             if recorder is not None:
                 recorder.close()
 
-    def _hooks(self, total_steps, callbacks, log_every, verbose):
+    def _hooks(self, total_steps: int, callbacks: Any, log_every: int, verbose: bool) -> Hooks:
         progress = None
         if verbose:
             progress = Progress(total_steps, self.env_steps, compiles=self._loop.will_compile)
         num_updates = self.config.num_updates(total_steps)
         return Hooks(self.policy, callbacks, progress, log_every, num_updates)
 
-    def _train(self, hooks, recorder, total_steps, checkpoint_every):
+    def _train(
+        self, hooks: Hooks, recorder: Recorder | None, total_steps: int, checkpoint_every: int
+    ) -> None:
         last_update = self.config.num_updates(total_steps)
         if recorder is None:
             self._loop.run(hooks, last_update)
@@ -264,7 +272,14 @@ class PPO:
         self._loop.run(hooks, last_update, recorder.record, save, checkpoint_every)
         recorder.finish(self)
 
-    def evaluate(self, num_episodes=256, deterministic=True, env=None, env_args=None, seed=None):
+    def evaluate(
+        self,
+        num_episodes: int = 256,
+        deterministic: bool = True,
+        env: str | envs.Environment | None = None,
+        env_args: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> dict[str, Any]:
         """Scores the policy: one episode in each of `num_episodes` fresh environments.
 
         The episodes are drawn from a key that training never uses; neither training's state nor its
@@ -313,13 +328,17 @@ class PPO:
             "returns": played[0].tolist(),
         }
 
-    def _scored_in(self, env, env_args):
+    def _scored_in(
+        self, env: Any, env_args: Mapping[str, Any] | None
+    ) -> tuple[Any, Mapping[str, Any]]:
         """The environment of an evaluation: by default this agent's, as it was trained in."""
         if env is None or env == self._given_env:
             return self._given_env, self.env_args if env_args is None else env_args
         return env, env_args or {}
 
-    def _compile_episodes(self, env, env_args, num_episodes):
+    def _compile_episodes(
+        self, env: Any, env_args: Mapping[str, Any], num_episodes: int
+    ) -> Callable[..., Any]:
         view = self.environment
         if (env, env_args) != (self._given_env, self.env_args):
             with memory_errors_named({"env_args": env_args}):
@@ -328,7 +347,7 @@ class PPO:
         return compile_episodes(view, self.policy, num_episodes)
 
     @classmethod
-    def load(cls, run_dir, accept_edited_config=False):
+    def load(cls, run_dir: StrPath, accept_edited_config: bool = False) -> Self:
         """Returns the agent of a run, as its newest readable checkpoint holds it, whatever backend
         wrote that.
 
@@ -360,7 +379,7 @@ class PPO:
         restore(agent._loop.restore)
         return agent
 
-    def _prepare(self, total_steps):
+    def _prepare(self, total_steps: int) -> None:
         """Makes the optimizer, the learner and its first state, once."""
         if self._loop is not None:
             return
@@ -378,6 +397,6 @@ class PPO:
         self._loop = Loop(learner, state, self.policy, variables, statistics)
         self._total_steps = total_steps
 
-    def snapshot(self):
+    def snapshot(self) -> tuple[int, dict[str, Array], dict[str, Any]]:
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
         return self._loop.snapshot()
