@@ -1,6 +1,6 @@
 """Scores of a policy in environments of Gymnasium: the reference's own, or anybody's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -30,7 +30,7 @@ def evaluate_gymnasium(
     num_episodes: int = 256,
     deterministic: bool = True,
     seed: int = 0,
-    env_args: Mapping[str, Any] | None = None,
+    env_args: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Plays whole episodes of a Gymnasium environment and returns the policy's score.
 
@@ -117,9 +117,7 @@ class _Shown(Environment):
         return state["observation"]
 
 
-def _make_copies(
-    env: Any, num_episodes: int, env_args: Mapping[str, Any] | None
-) -> tuple[Any, str]:
+def _make_copies(env: Any, num_episodes: int, env_args: dict[str, Any] | None) -> tuple[Any, str]:
     """Returns a `VectorEnv` and the name of what runs in it."""
     if env_args and not isinstance(env, str):
         raise ValueError(

@@ -29,7 +29,7 @@ def evaluate_in_context(
     agent: PPO,
     num_contexts: int = 256,
     deterministic: bool = True,
-    env_args: Mapping[str, Any] | None = None,
+    env_args: dict[str, Any] | None = None,
     seed: int | None = None,
 ) -> dict[str, Any]:
     """Scores a policy trial by trial and step by step inside contexts that it has never seen.

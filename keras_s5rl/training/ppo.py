@@ -95,11 +95,11 @@ class PPO:
     def __init__(
         self,
         env: str | envs.Environment,
-        env_args: Mapping[str, Any] | None = None,
+        env_args: dict[str, Any] | None = None,
         memory: str = "s5",
         config: PPOConfig | None = None,
         seed: int = 0,
-        memory_args: Mapping[str, Any] | None = None,
+        memory_args: dict[str, Any] | None = None,
         imports: Sequence[str] = (),
     ) -> None:
         check_env_args(env_args)
@@ -128,7 +128,7 @@ class PPO:
         self._loop: Any = None
 
     def view(
-        self, env: str | envs.Environment, env_args: Mapping[str, Any] | None = None
+        self, env: str | envs.Environment, env_args: dict[str, Any] | None = None
     ) -> AgentView:
         """Returns `keras_s5rl.envs.AgentView` of an environment as this agent sees it.
 
@@ -277,7 +277,7 @@ class PPO:
         num_episodes: int = 256,
         deterministic: bool = True,
         env: str | envs.Environment | None = None,
-        env_args: Mapping[str, Any] | None = None,
+        env_args: dict[str, Any] | None = None,
         seed: int | None = None,
     ) -> dict[str, Any]:
         """Scores the policy: one episode in each of `num_episodes` fresh environments.
@@ -329,7 +329,7 @@ class PPO:
         }
 
     def _scored_in(
-        self, env: Any, env_args: Mapping[str, Any] | None
+        self, env: Any, env_args: dict[str, Any] | None
     ) -> tuple[Any, Mapping[str, Any]]:
         """The environment of an evaluation: by default this agent's, as it was trained in."""
         if env is None or env == self._given_env:
