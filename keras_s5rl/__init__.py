@@ -32,13 +32,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     from keras_s5rl import backend, cli, envs, layers, models, ops, ppo, random, runs, training
-    from keras_s5rl.models.actor_critic import load_policy
+    from keras_s5rl.models.saved_policy import load_policy
     from keras_s5rl.ppo.config import PPOConfig
     from keras_s5rl.training.ppo import PPO
 else:
     __getattr__, __dir__ = lazy.attach(
         __name__,
-        {"models.actor_critic": "load_policy", "ppo.config": "PPOConfig", "training.ppo": "PPO"},
+        {"models.saved_policy": "load_policy", "ppo.config": "PPOConfig", "training.ppo": "PPO"},
         submodules=[
             "backend",
             "cli",

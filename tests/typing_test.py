@@ -16,7 +16,6 @@ strict = true
 warn_return_any = false
 disallow_subclassing_any = false
 follow_imports = silent
-untyped_calls_exclude = keras_s5rl.training
 {overrides}
 """
 OTHERS = ("absl", "gymnasium", "jax", "keras", "numpy", "tensorflow", "torch", "tqdm")

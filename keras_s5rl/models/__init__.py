@@ -26,7 +26,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from keras_s5rl.models import settings
-    from keras_s5rl.models.actor_critic import ActorCritic, load_policy
+    from keras_s5rl.models.actor_critic import ActorCritic
     from keras_s5rl.models.distributions import (
         Categorical,
         DiagonalGaussian,
@@ -42,15 +42,19 @@ if TYPE_CHECKING:
         registered_memories,
         resolve_memory_args,
     )
+    from keras_s5rl.models.saved_policy import load_policy
 else:
     __getattr__, __dir__ = lazy.attach(
         __name__,
         {
-            "actor_critic": "ActorCritic load_policy",
+            "actor_critic": "ActorCritic",
             "distributions": "Categorical DiagonalGaussian MultiCategorical distribution_for",
             "feed_forward": "FeedForward",
-            "memories": "check_memory make_memory memory_settings register_memory "
-            "registered_memories resolve_memory_args",
+            "memories": (
+                "check_memory make_memory memory_settings register_memory registered_memories "
+                "resolve_memory_args"
+            ),
+            "saved_policy": "load_policy",
         },
         submodules=["settings"],
     )

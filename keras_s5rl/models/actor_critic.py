@@ -1,6 +1,5 @@
 """The policy: encoder, memory, actor and critic."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -20,7 +19,7 @@ from keras_s5rl.models.act_arguments import (
 from keras_s5rl.models.programs import Programs
 from keras_s5rl.models.weights import values_in_place
 from keras_s5rl.ops import rowwise
-from keras_s5rl.typing import Shape, StrPath, Tensor
+from keras_s5rl.typing import Shape, Tensor
 
 _HIDDEN_GAIN = 2.0**0.5
 _ACTOR_GAIN = 0.01  # the first policy is close to uniform
@@ -330,39 +329,6 @@ class ActorCritic(keras.Model):
                 "memory": deserialize(config["memory"]),
             }
         )
-
-
-def load_policy(path: StrPath) -> ActorCritic:
-    """Loads a policy that was saved with `policy.save(path)`, on any backend.
-
-    Args:
-        path: Path of a `.keras` file, such as the `policy.keras` of a run directory.
-
-    Returns:
-        An `ActorCritic`.
-
-    Raises:
-        ValueError: If there is no such file, or if it holds another model.
-    """
-    if not isinstance(path, str | os.PathLike) or not os.path.isfile(path):
-        raise ValueError(
-            "`path` should be the file of a policy saved with `policy.save(path)`, such as "
-            f"'runs/demo/policy.keras'. Received: path={path!r}"
-        )
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # of many kinds: of Keras, of zip files, of JSON and of HDF5
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            "`path` should hold a policy saved with `policy.save(path)`, a whole .keras file; this "
-            f"one cannot be read ({type(error).__name__}: {reason}). Received: path={str(path)!r}"
-        ) from error
-    if not isinstance(model, ActorCritic):
-        raise ValueError(
-            f"`path` should hold a keras_s5rl policy; it holds a {type(model).__name__}. "
-            f"Received: path={str(path)!r}"
-        )
-    return model
 
 
 def _build_layers(layers: Sequence[Any], shape: Shape) -> Shape:

@@ -1,6 +1,6 @@
 """`Learner`: one iteration of PPO: rollout, advantages, epochs of minibatches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -65,7 +65,7 @@ class Learner:
         policy: ActorCritic,
         optimizer: Any,
         config: PPOConfig,
-        env_args: Mapping[str, Any] | None = None,
+        env_args: dict[str, Any] | None = None,
     ) -> None:
         self.environment = environment
         self.policy = policy

@@ -1,6 +1,5 @@
 """The policy that a configuration describes."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from keras_s5rl.envs.agent_view import AgentView
@@ -14,7 +13,7 @@ def make_policy(
     memory: str,
     config: PPOConfig,
     seed: int,
-    memory_args: Mapping[str, Any] | None = None,
+    memory_args: dict[str, Any] | None = None,
 ) -> ActorCritic:
     """Returns a new policy for an environment.
 

@@ -2,6 +2,8 @@
 
 import inspect
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 
@@ -9,20 +11,20 @@ from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.ppo.config import PPOConfig
 
 
-def check_count(name, value):
+def check_count(name: str, value: Any) -> None:
     """Raises a ValueError unless the value is a positive integer."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
 
 
-def check_verbose(value):
+def check_verbose(value: Any) -> None:
     """Raises a ValueError unless the value says whether to show progress, as Keras' `fit` takes it
     too."""
     if not (isinstance(value, int) and value in (0, 1, 2)):
         raise ValueError(f"`verbose` should be True or False. Received: verbose={value!r}")
 
 
-def check_env_args(env_args):
+def check_env_args(env_args: Any) -> None:
     """Raises a ValueError unless the value is a dict of keyword arguments, or `None`."""
     if env_args is None:
         return
@@ -33,7 +35,7 @@ def check_env_args(env_args):
         )
 
 
-def check_config(config):
+def check_config(config: Any) -> None:
     """Raises a ValueError unless the value is a `PPOConfig`, or `None`."""
     if config is None or isinstance(config, PPOConfig):
         return
@@ -44,7 +46,7 @@ def check_config(config):
     raise ValueError(f"`config` should be {what}. Received: config={config!r}")
 
 
-def check_policy(policy):
+def check_policy(policy: Any) -> None:
     """Raises a ValueError unless the value has what `ActorCritic` has for acting."""
     if not all(hasattr(policy, name) for name in ("act", "get_initial_state", "programs")):
         raise ValueError(
@@ -53,7 +55,7 @@ def check_policy(policy):
         )
 
 
-def check_callbacks(callbacks):
+def check_callbacks(callbacks: Any) -> None:
     """Raises a ValueError unless the value is a Keras callback, or a list of them."""
     for callback in keras.tree.flatten(callbacks or ()):
         if not isinstance(callback, keras.callbacks.Callback):
@@ -64,7 +66,7 @@ def check_callbacks(callbacks):
             )
 
 
-def check_path(name, path, required=False):
+def check_path(name: str, path: Any, required: bool = False) -> None:
     """Raises a ValueError unless the value is the path of a folder, or `None` where none is
     required."""
     if path is None and not required:
@@ -76,7 +78,9 @@ def check_path(name, path, required=False):
         )
 
 
-def check_fit(counts, run_dir, resume, resuming):
+def check_fit(
+    counts: Mapping[str, Any], run_dir: Any, resume: Any, resuming: Mapping[str, Any]
+) -> None:
     """Raises a ValueError unless these arguments of `PPO.fit` are right, and go together.
 
     Args:

@@ -8,7 +8,7 @@ from keras_s5rl.runs import console
 
 
 @functools.cache
-def say_backend():
+def say_backend() -> None:
     """Says once in a process which backend trains, and how to choose, unless it is JAX."""
     name = keras.backend.backend()
     if name != "jax":

@@ -1,17 +1,21 @@
 """Checks of what fits together, and of results."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from keras_s5rl import backend
+from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.models import distribution_for
+from keras_s5rl.ppo.config import PPOConfig
 
 
 class NonFiniteLossError(RuntimeError):
     """A loss or gradient became infinite or not a number."""
 
 
-def check_devices(config):
+def check_devices(config: PPOConfig) -> None:
     """Raises a ValueError if there are fewer devices than are to train together."""
     available = backend.devices.count()
     if config.num_devices > available:
@@ -23,7 +27,7 @@ def check_devices(config):
         )
 
 
-def check_activation(name):
+def check_activation(name: str) -> None:
     """Raises a ValueError unless Keras has an activation of this name."""
     try:
         keras.activations.get(name)
@@ -34,7 +38,7 @@ def check_activation(name):
         ) from None
 
 
-def check_spaces(policy, view, name):
+def check_spaces(policy: Any, view: AgentView, name: str) -> None:
     """Raises a ValueError unless a policy was made for the spaces of an environment.
 
     Args:
@@ -53,7 +57,7 @@ def check_spaces(policy, view, name):
         )
 
 
-def check_tasks(config, view, name):
+def check_tasks(config: PPOConfig, view: AgentView, name: str) -> None:
     """Raises a ValueError if advantages are asked for per task of an environment without tasks."""
     if config.normalize_advantages == "task" and not view.tasks:
         raise ValueError(
@@ -63,12 +67,12 @@ def check_tasks(config, view, name):
         )
 
 
-def _describe(distribution):
+def _describe(distribution: Any) -> str:
     arguments = (f"{name}={value}" for name, value in distribution.get_config().items())
     return f"{type(distribution).__name__}({', '.join(arguments)})"
 
 
-def check_finite(values, update):
+def check_finite(values: dict[str, Any], update: int) -> None:
     """Raises a NonFiniteLossError unless all metrics of an update are finite numbers."""
     wrong = {name: np.min(value) for name, value in values.items() if not np.isfinite(value).all()}
     if wrong:

@@ -1,12 +1,18 @@
 """What is told about contexts that were played: returns of their trials, rewards of their steps."""
 
+from typing import Any
+
 import numpy as np
+
+from keras_s5rl.typing import Array
 
 _NUM_BINS = 100
 _DECIMALS = 6
 
 
-def score_contexts(reward, active, trial, trial_step, num_trials, trial_steps):
+def score_contexts(
+    reward: Array, active: Array, trial: Array, trial_step: Array, num_trials: int, trial_steps: int
+) -> dict[str, Any]:
     """Returns means over contexts with 95 % confidence intervals.
 
     A trial is worth the sum of its rewards over `trial_steps`: 1 at most where rewards are. A trial
@@ -54,7 +60,7 @@ def score_contexts(reward, active, trial, trial_step, num_trials, trial_steps):
     }
 
 
-def _in_bins(schedule):
+def _in_bins(schedule: Array) -> tuple[Array, Array]:
     """Returns the middles of the bins and the means in them, `(contexts, bins)`."""
     num_contexts, num_trials, trial_steps = schedule.shape
     num_bins = min(max(round(_NUM_BINS / num_trials), 1), trial_steps)
@@ -65,12 +71,12 @@ def _in_bins(schedule):
     return middles.reshape(-1), means.reshape(num_contexts, -1)
 
 
-def _named(name, values):
+def _named(name: str, values: Array) -> dict[str, Any]:
     mean, ci95, _ = _mean_and_ci95(values, np.ones(values.shape, "bool"))
     return {f"{name}_mean": _plain(mean), f"{name}_ci95": _plain(ci95)}
 
 
-def _mean_and_ci95(values, counted):
+def _mean_and_ci95(values: Array, counted: Array) -> tuple[Array, Array, Array]:
     """Mean and half-width over the leading axis of what is counted (NaN for nothing), and how much
     that is."""
     count = counted.sum(axis=0)
@@ -80,7 +86,7 @@ def _mean_and_ci95(values, counted):
     return mean, 1.96 * np.sqrt(variance / np.where(count, count, np.nan)), count
 
 
-def _plain(values):
+def _plain(values: Array) -> Any:
     """As JSON holds it, short: a float or a list of floats, None for NaN."""
     values = np.round(values, _DECIMALS)
     return np.where(np.isnan(values), None, values).tolist()

@@ -1,18 +1,22 @@
 """Scores of a policy on fresh episodes."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.autoreset import select_envs
 from keras_s5rl.models.weights import detached_values, values_in_place
 from keras_s5rl.ppo.host_memory import check_memory, memory_errors_named
+from keras_s5rl.typing import Array, Tensor, Tensors
 
 
-def compile_episodes(environment, policy, num_episodes):
+def compile_episodes(environment: AgentView, policy: Any, num_episodes: int) -> Callable[..., Any]:
     """Returns a function that plays one episode in each of `num_episodes` copies of an environment.
 
     Every episode is played to its own end, and each counts once: taking the first that finish would
@@ -30,19 +34,25 @@ def compile_episodes(environment, policy, num_episodes):
         pair `(returns, lengths)` of numpy arrays `(num_episodes,)`.
     """
 
-    def start(key):
+    def start(key: Tensor) -> Tensors:
         return environment.initial(environment.draw_initial(key, num_episodes))
 
     play = compile_play(environment, policy, start, {"num_episodes": num_episodes})
 
-    def play_modes(player, key, modes):
+    def play_modes(player: Any, key: Tensor, modes: Sequence[bool]) -> list[Any]:
         initial_key, steps_key = ops.unstack(random.split(key), 2)
         return [play(player, initial_key, steps_key, mode)[:2] for mode in modes]
 
     return play_modes
 
 
-def compile_play(environment, policy, start, sizes, record=lambda state, reward, active: None):
+def compile_play(
+    environment: AgentView,
+    policy: Any,
+    start: Callable[..., Any],
+    sizes: Mapping[str, Any],
+    record: Callable[..., Any] = lambda state, reward, active: None,
+) -> Callable[..., Any]:
     """Returns a function that plays episodes from their start to the end of the longest.
 
     Args:
@@ -62,7 +72,7 @@ def compile_play(environment, policy, start, sizes, record=lambda state, reward,
         `max_episode_steps` in front.
     """
 
-    def program(weights, source, key, sample):
+    def program(weights: list[Tensor], source: Any, key: Tensor, sample: Tensor) -> Any:
         state = start(source)
         num_episodes = ops.shape(state["is_first"])[0]
         active = ops.ones((num_episodes,), dtype="bool")
@@ -73,7 +83,7 @@ def compile_play(environment, policy, start, sizes, record=lambda state, reward,
             carry, records = backend.scan(lambda c, k: step(c, k, sample), carry, keys)
         return carry[3], carry[4], records
 
-    def step(carry, key, sample):
+    def step(carry: Any, key: Tensor, sample: Tensor) -> Any:
         state, memory, active, returns, lengths = carry
         policy_key, step_key = ops.unstack(random.split(key), 2)
         reset = ops.equal(lengths, 0)
@@ -97,7 +107,7 @@ def compile_play(environment, policy, start, sizes, record=lambda state, reward,
     compiled = backend.compile(program)
     is_checked = False
 
-    def play(player, source, key, deterministic):
+    def play(player: Any, source: Any, key: Tensor, deterministic: bool) -> Any:
         nonlocal is_checked
         weights = detached_values(player.variables)
         arguments = weights, source, key, ops.convert_to_tensor(not deterministic)
@@ -110,7 +120,7 @@ def compile_play(environment, policy, start, sizes, record=lambda state, reward,
     return play
 
 
-def summarize(returns, lengths):
+def summarize(returns: Array, lengths: Array) -> dict[str, float]:
     """Returns the mean, standard deviation and 95 % half-width of returns, and the mean length."""
     returns = np.asarray(returns, "float64")
     std = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0

@@ -1,5 +1,8 @@
 """Scores of a policy in environments of Gymnasium: the reference's own, or anybody's."""
 
+from collections.abc import Callable
+from typing import Any
+
 import gymnasium
 import keras
 import numpy as np
@@ -8,18 +11,27 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs import Environment
+from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.spaces import check_supported, null_value
 from keras_s5rl.models.weights import detached_values, values_in_place
 from keras_s5rl.training.arguments import check_count, check_env_args, check_policy
 from keras_s5rl.training.evaluation import summarize
 from keras_s5rl.training.views import plain_arguments, view_for
+from keras_s5rl.typing import Array, Space, Tensor
 
 _MAX_COPIES = 64
 _OF_COPIES = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
 
 
-def evaluate_gymnasium(policy, env, num_episodes=256, deterministic=True, seed=0, env_args=None):
+def evaluate_gymnasium(
+    policy: Any,
+    env: Any,
+    num_episodes: int = 256,
+    deterministic: bool = True,
+    seed: int = 0,
+    env_args: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Plays whole episodes of a Gymnasium environment and returns the policy's score.
 
     The policy sees what `keras_s5rl.envs.AgentView` shows: flat observation, previous action and
@@ -97,15 +109,15 @@ def evaluate_gymnasium(policy, env, num_episodes=256, deterministic=True, seed=0
 class _Shown(Environment):
     """What a Gymnasium environment shows, so that `AgentView` can make of it what policies see."""
 
-    def __init__(self, observation_space, action_space):
+    def __init__(self, observation_space: Space, action_space: Space) -> None:
         self.observation_space = observation_space
         self.action_space = action_space
 
-    def observation(self, state):
+    def observation(self, state: Any) -> Tensor:
         return state["observation"]
 
 
-def _make_copies(env, num_episodes, env_args):
+def _make_copies(env: Any, num_episodes: int, env_args: dict[str, Any] | None) -> tuple[Any, str]:
     """Returns a `VectorEnv` and the name of what runs in it."""
     if env_args and not isinstance(env, str):
         raise ValueError(
@@ -136,11 +148,11 @@ def _make_copies(env, num_episodes, env_args):
     )
 
 
-def _name_of(env):
+def _name_of(env: Any) -> str:
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
-def _arguments(copies):
+def _arguments(copies: Any) -> dict[str, Any] | None:
     """All arguments of the environments as plain values, or `None` where nothing tells them."""
     spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
     if spec is None:
@@ -155,10 +167,10 @@ def _arguments(copies):
         return plain_arguments(lambda **arguments: None, given)
 
 
-def _actor(policy, view, deterministic, key):
+def _actor(policy: Any, view: AgentView, deterministic: bool, key: Tensor) -> Callable[..., Any]:
     """Returns `act(observations, previous_action, is_first, memory, step) -> action, memory`."""
 
-    def program(weights, key, state, memory, step):
+    def program(weights: list[Tensor], key: Tensor, state: Any, memory: Any, step: Any) -> Any:
         with values_in_place(policy.variables, weights):
             return policy.act(
                 view.observation(state),
@@ -168,7 +180,7 @@ def _actor(policy, view, deterministic, key):
                 None if deterministic else random.fold_in(key, step),
             )
 
-    def compile_program():
+    def compile_program() -> Callable[..., Any]:
         backend.use_compilation_cache()
         return backend.compile(program)
 
@@ -176,7 +188,9 @@ def _actor(policy, view, deterministic, key):
     compiled = policy.programs.get(("gymnasium", *shown, deterministic), compile_program)
     weights = detached_values(policy.variables)
 
-    def act(observations, previous_action, is_first, memory, step):
+    def act(
+        observations: Any, previous_action: Any, is_first: Array, memory: Any, step: Any
+    ) -> Any:
         state = {
             "env": {"observation": _as_array(view.env.observation_space, observations)},
             "previous_action": previous_action,
@@ -191,7 +205,7 @@ def _actor(policy, view, deterministic, key):
     return act
 
 
-def _play(env, act, num_episodes, seed):
+def _play(env: Any, act: Callable[..., Any], num_episodes: int, seed: int) -> tuple[Array, Array]:
     """Plays episodes in the copies of a `VectorEnv`; returns `returns, lengths`."""
     mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
     space = env.single_action_space
@@ -224,7 +238,7 @@ def _play(env, act, num_episodes, seed):
     return returns, lengths
 
 
-def _as_array(space, observations):
+def _as_array(space: Space, observations: Any) -> Array:
     """The observations of a batch as one array, in the format of `Environment`."""
     if isinstance(space, gymnasium.spaces.Tuple):
         observations = np.stack(observations, axis=1)
@@ -232,7 +246,7 @@ def _as_array(space, observations):
     return np.asarray(observations, "float32" if is_box else "int32")
 
 
-def _legal(space, action):
+def _legal(space: Space, action: Array) -> Array:
     if isinstance(space, gymnasium.spaces.Box):
         action = np.clip(action, space.low, space.high)
     return action.astype(space.dtype)

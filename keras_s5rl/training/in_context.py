@@ -1,5 +1,9 @@
 """`evaluate_in_context`: how a policy gets better inside a context, without learning."""
 
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -13,13 +17,21 @@ from keras_s5rl.training.checks import check_spaces
 from keras_s5rl.training.context_scores import score_contexts
 from keras_s5rl.training.evaluation import compile_play
 from keras_s5rl.training.keys import IN_CONTEXT
+from keras_s5rl.training.ppo import PPO
 from keras_s5rl.training.views import env_key, resolved_args
+from keras_s5rl.typing import Tensor, Tensors
 
 _HELD_OUT = ("T1", "T2", "T3")
 _NEEDED = ("num_trials", "trial_steps", "draw_bank")
 
 
-def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=None, seed=None):
+def evaluate_in_context(
+    agent: PPO,
+    num_contexts: int = 256,
+    deterministic: bool = True,
+    env_args: dict[str, Any] | None = None,
+    seed: int | None = None,
+) -> dict[str, Any]:
     """Scores a policy trial by trial and step by step inside contexts that it has never seen.
 
     Its environment has trials (`num_trials`, `trial_steps`, `draw_bank`, and `trial` and
@@ -88,7 +100,7 @@ def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=No
         sizes = {"num_trials": env.num_trials, "trial_steps": env.trial_steps}
         play = agent.programs.get(
             ("contexts", env_key(made_of, arguments), num_contexts),
-            lambda env=env: _compile_play(agent, env, num_contexts),
+            functools.partial(_compile_play, agent, env, num_contexts),
         )
         played = _score_tasks(agent, env, play, policies, key, num_contexts, deterministic)
         scores += [
@@ -115,7 +127,7 @@ def evaluate_in_context(agent, num_contexts=256, deterministic=True, env_args=No
     }
 
 
-def _check_has_trials(env, name):
+def _check_has_trials(env: Any, name: str) -> None:
     missing = [attribute for attribute in _NEEDED if not hasattr(env, attribute)]
     if missing:
         raise ValueError(
@@ -125,7 +137,9 @@ def _check_has_trials(env, name):
         )
 
 
-def _tiers(agent, env_args):
+def _tiers(
+    agent: PPO, env_args: dict[str, Any]
+) -> tuple[list[tuple[str, Any, dict[str, Any]]], list[dict[str, Any]]]:
     """Returns `(tier, env, its arguments)` of each tier to play, and what is left out of them."""
     env = agent.environment.env
     if not hasattr(env, "tier"):
@@ -145,7 +159,9 @@ def _tiers(agent, env_args):
     return tiers, skipped
 
 
-def _fitting_tasks(env, arguments):
+def _fitting_tasks(
+    env: str, arguments: Mapping[str, Any]
+) -> tuple[list[str], list[dict[str, Any]]]:
     """Returns which of a tier's own tasks fit the arguments of a run, and why others do not."""
     fitting, skipped = [], []
     for task in TIERS[arguments["tier"]].tasks:
@@ -157,17 +173,26 @@ def _fitting_tasks(env, arguments):
     return fitting, skipped
 
 
-def _score_tasks(agent, env, play, policies, key, num_contexts, deterministic):
+def _score_tasks(
+    agent: PPO,
+    env: Any,
+    play: Callable[..., Any],
+    policies: Mapping[str, Any],
+    key: Tensor,
+    num_contexts: int,
+    deterministic: bool,
+) -> dict[str, dict[str, Any]]:
     """Plays all tasks of an environment in one batch; returns the scores of each."""
     tasks = getattr(env, "tasks", ()) or (agent.env,)
     contexts = _draw_contexts(env, num_contexts, len(tasks))
 
-    def score(policy, mode):
+    def score(policy: Any, mode: Any) -> Any:
         records = play(policy, contexts, key, mode)
         by_task = zip(*(np.split(r, len(tasks), axis=1) for r in records), strict=True)
-        return [score_contexts(*record, env.num_trials, env.trial_steps) for record in by_task]
+        sizes = {"num_trials": env.num_trials, "trial_steps": env.trial_steps}
+        return [score_contexts(*record, **sizes) for record in by_task]
 
-    scores = {task: {} for task in tasks}
+    scores: dict[str, dict[str, Any]] = {task: {} for task in tasks}
     for name, policy in policies.items():
         played, other = score(policy, deterministic), score(policy, not deterministic)
         for task, of_played, of_other in zip(tasks, played, other, strict=True):
@@ -177,12 +202,12 @@ def _score_tasks(agent, env, play, policies, key, num_contexts, deterministic):
     return scores
 
 
-def _compile_play(agent, env, num_contexts):
+def _compile_play(agent: PPO, env: Any, num_contexts: int) -> Callable[..., Any]:
     """Returns `play(policy, contexts, key, deterministic)`: records as `score_contexts` takes."""
     view = agent.view(env)
     check_spaces(agent.policy, view, agent.env)
 
-    def record(state, reward, active):
+    def record(state: Any, reward: Tensor, active: Tensor) -> Any:
         info = view.info(state)
         reward = reward / getattr(view.env, "max_reward", 1.0)
         return reward, active, info["trial"], info["trial_step"]
@@ -192,7 +217,7 @@ def _compile_play(agent, env, num_contexts):
     return lambda *arguments: play(*arguments)[2]
 
 
-def _draw_contexts(env, num_contexts, num_tasks):
+def _draw_contexts(env: Any, num_contexts: int, num_tasks: int) -> Tensors:
     """Draws from the bank the first contexts of each task, task by task."""
     if num_tasks == 1:
         return env.draw_bank(num_contexts)

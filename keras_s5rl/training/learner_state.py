@@ -1,13 +1,16 @@
 """The learner's state as a flat dict of numpy arrays, and back."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_s5rl.runs import RunError
+from keras_s5rl.typing import Array
 
 
-def state_to_arrays(state):
+def state_to_arrays(state: Any) -> dict[str, Array]:
     """Returns the tensors of a nested state as `{"path/to/tensor": numpy array}`.
 
     Words and counts that a backend keeps in 64 bits (keys on torch, the optimizer's steps on
@@ -19,7 +22,7 @@ def state_to_arrays(state):
     }
 
 
-def state_from_arrays(arrays, like):
+def state_from_arrays(arrays: dict[str, Array], like: Any) -> Any:
     """Returns the state that `state_to_arrays` took apart, on this backend or another.
 
     Args:
@@ -47,11 +50,11 @@ def state_from_arrays(arrays, like):
     return keras.tree.pack_sequence_as(like, tensors)
 
 
-def _narrow(array):
+def _narrow(array: Array) -> Array:
     return _converted(array, "uint32") if array.dtype.name == "int64" else array
 
 
-def _converted(array, dtype):
+def _converted(array: Array, dtype: str) -> Array:
     """The integers of `array` in another integer dtype if they are the same there, else `array`."""
     if "int" not in array.dtype.name or "int" not in dtype:
         return array

@@ -1,6 +1,8 @@
 """`Loop`: a learner run update by update, and what is left behind on every way out."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,8 +11,11 @@ from keras import ops
 from keras_s5rl import backend
 from keras_s5rl.models.weights import copy_values
 from keras_s5rl.training.checks import NonFiniteLossError, check_finite
+from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.learner_state import state_from_arrays, state_to_arrays
+from keras_s5rl.training.metrics import UpdateRecord
 from keras_s5rl.training.signals import signals_deferred
+from keras_s5rl.typing import Array, Tensor
 
 
 class Loop:
@@ -61,22 +66,36 @@ class Loop:
     (3, 0.125)
     """
 
-    def __init__(self, learner, state, model, variables, statistics):
+    def __init__(
+        self,
+        learner: Any,
+        state: dict[str, Any],
+        model: Any,
+        variables: dict[str, Any],
+        statistics: UpdateRecord,
+    ) -> None:
         self.learner = learner
         self.model = model
         self.update = 0
         self.state = state
         self._variables = variables
         self._statistics = statistics
-        self._program = None
+        self._program: Any = None
         self._recorded = 0  # the last update whose metrics were handed on
 
     @property
-    def will_compile(self):
+    def will_compile(self) -> bool:
         """Whether the next update compiles."""
         return self._program is None and keras.backend.backend() != "torch"
 
-    def run(self, hooks, last_update, record=None, checkpoint=None, checkpoint_every=None):
+    def run(
+        self,
+        hooks: Hooks,
+        last_update: int,
+        record: Callable[[dict[str, Any]], Any] | None = None,
+        checkpoint: Callable[[], Any] | None = None,
+        checkpoint_every: int = 1,
+    ) -> None:
         """Trains to an update.
 
         Args:
@@ -106,14 +125,14 @@ class Loop:
                     self._rescue(checkpoint, error)
             raise
 
-    def _settle(self, hooks):
+    def _settle(self, hooks: Hooks) -> None:
         """Takes over what callbacks did to the model, or gives it what it was not given yet."""
         if hooks.watched:
             self.read_weights()
         else:
             self.write_back()
 
-    def _rescue(self, checkpoint, error):
+    def _rescue(self, checkpoint: Callable[[], Any], error: BaseException) -> None:
         """Writes a last checkpoint, if metrics and state are those of one update."""
         if self._recorded != self.update:
             return
@@ -122,7 +141,7 @@ class Loop:
         except Exception as failure:
             error.add_note(f"No checkpoint of update {self.update} could be written: {failure}")
 
-    def _update(self, hooks, record):
+    def _update(self, hooks: Hooks, record: Callable[[dict[str, Any]], Any] | None) -> None:
         """One update with its hooks: callbacks see the model as it is, and may change it."""
         hooks.before_update(self.update)
         if hooks.watched:
@@ -132,7 +151,9 @@ class Loop:
         if hooks.watched:
             self.read_weights()
 
-    def _iterate(self, hooks, record):
+    def _iterate(
+        self, hooks: Hooks, record: Callable[[dict[str, Any]], Any] | None
+    ) -> dict[str, Any]:
         """One update: runs the compiled iteration, and hands its metrics on."""
         started = time.monotonic()
         if self._program is None:
@@ -151,31 +172,31 @@ class Loop:
             self._recorded = update
         return metrics
 
-    def _compile(self):
+    def _compile(self) -> Callable[..., Any]:
         if hasattr(self.learner, "compile"):
             return self.learner.compile(self.state)
         return backend.compile(self.learner.iterate)
 
-    def go_on_with(self, learner, variables):
+    def go_on_with(self, learner: Any, variables: dict[str, Any]) -> None:
         """Goes on with another learner of such states; its variables get the values of this one."""
         self.read_weights()
         self.learner, self._variables, self._program = learner, variables, None
         self.write_back()
 
-    def write_back(self):
+    def write_back(self) -> None:
         """Gives the Keras variables their values in the learner's state, as copies."""
         with signals_deferred():
             for name, variables in self._variables.items():
                 for variable, value in zip(variables, self.state[name], strict=True):
                     variable.assign(ops.copy(backend.devices.on_default(value)))
 
-    def read_weights(self):
+    def read_weights(self) -> None:
         """Takes over what was done to the weights, the learning rate and the like from outside."""
         self.state = self.state | {
             name: copy_values(variables) for name, variables in self._variables.items()
         }
 
-    def restore(self, checkpoint):
+    def restore(self, checkpoint: dict[str, Any]) -> None:
         """Goes back, or forth, to a checkpoint: a dict `update, arrays` and the metadata."""
         state = state_from_arrays(checkpoint["arrays"], self.state)
         statistics = self._statistics.restored(checkpoint)
@@ -184,12 +205,12 @@ class Loop:
             self._statistics = statistics
             self.write_back()
 
-    def snapshot(self):
+    def snapshot(self) -> tuple[int, dict[str, Array], dict[str, Any]]:
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
         return self.update, state_to_arrays(self.state), self._statistics.to_metadata()
 
 
-def _plain(tensor):
+def _plain(tensor: Tensor) -> Any:
     """A scalar as a float, others as arrays."""
     array = ops.convert_to_numpy(tensor)
     return float(array) if np.ndim(array) == 0 else np.asarray(array, "float64")

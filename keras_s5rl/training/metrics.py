@@ -1,10 +1,14 @@
 """From what an iteration returns to the metrics of an update."""
 
 import math
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
+from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import RunError
+from keras_s5rl.typing import Array
 
 _OF_EPISODES = ("episodes", "episode_returns", "episode_lengths")
 _CHECKED_ALONE = ("weights",)  # whether they are finite matters, how large they are does not
@@ -20,11 +24,13 @@ class UpdateRecord:
         wall_time_s: Seconds trained so far, compiling included.
     """
 
-    def __init__(self, steps_per_update, wall_time_s=0.0):
+    def __init__(self, steps_per_update: int, wall_time_s: float = 0.0) -> None:
         self.steps_per_update = steps_per_update
         self.wall_time_s = wall_time_s
 
-    def after(self, values, seconds, update):
+    def after(
+        self, values: dict[str, Any], seconds: float, update: int
+    ) -> tuple[Self, dict[str, Any]]:
         """Returns the record after one more update, and the metrics of that update.
 
         Args:
@@ -39,7 +45,7 @@ class UpdateRecord:
         record = type(self)(self.steps_per_update, self.wall_time_s + seconds)
         return record, {**record._progress(seconds, update), **values}
 
-    def _progress(self, seconds, update):
+    def _progress(self, seconds: float, update: int) -> dict[str, Any]:
         return {
             "update": update,
             "env_steps": update * self.steps_per_update,
@@ -47,11 +53,11 @@ class UpdateRecord:
             "steps_per_s": self.steps_per_update / seconds,
         }
 
-    def restored(self, metadata):
+    def restored(self, metadata: dict[str, Any]) -> Self:
         """Returns the record that `to_metadata` wrote down."""
         return type(self)(self.steps_per_update, metadata["wall_time_s"])
 
-    def to_metadata(self):
+    def to_metadata(self) -> dict[str, Any]:
         """Returns the record as a dict of plain values."""
         return {"wall_time_s": self.wall_time_s}
 
@@ -76,7 +82,15 @@ class EpisodeRecord(UpdateRecord):
         wall_time_s: Seconds trained so far, compiling included.
     """
 
-    def __init__(self, steps_per_update, returns, lengths, count, mmer=None, wall_time_s=0.0):
+    def __init__(
+        self,
+        steps_per_update: int,
+        returns: Array,
+        lengths: Array,
+        count: Array,
+        mmer: float | None = None,
+        wall_time_s: float = 0.0,
+    ) -> None:
         super().__init__(steps_per_update, wall_time_s)
         self.returns = returns
         self.lengths = lengths
@@ -84,18 +98,25 @@ class EpisodeRecord(UpdateRecord):
         self.mmer = mmer
 
     @classmethod
-    def empty(cls, num_envs, num_kept, steps_per_update, mmer=None, wall_time_s=0.0):
+    def empty(
+        cls,
+        num_envs: int,
+        num_kept: int,
+        steps_per_update: int,
+        mmer: float | None = None,
+        wall_time_s: float = 0.0,
+    ) -> Self:
         """Returns the record of `num_envs` environments before an episode has ended."""
         zeros = np.zeros((num_envs, num_kept))
         count = np.zeros(num_envs, "int64")
         return cls(steps_per_update, zeros, zeros, count, mmer, wall_time_s)
 
     @classmethod
-    def of_config(cls, config):
+    def of_config(cls, config: PPOConfig) -> Self:
         """Returns the first record of a training with a `PPOConfig`."""
         return cls.empty(config.num_envs, config.episodes_kept, config.steps_per_update)
 
-    def restored(self, metadata):
+    def restored(self, metadata: dict[str, Any]) -> Self:
         """Returns the record that `to_metadata` wrote down; one of before returns were kept begins
         without any.
 
@@ -108,7 +129,9 @@ class EpisodeRecord(UpdateRecord):
         episodes = metadata.get("latest_episodes")
         if episodes is None:
             return record
-        pairs = [episodes.get(name) if isinstance(episodes, dict) else None for name in _KEPT]
+        pairs: list[Any] = [
+            episodes.get(name) if isinstance(episodes, dict) else None for name in _KEPT
+        ]
         if not all(_fits(rows, num_envs, num_kept) for rows in pairs):
             raise RunError(
                 "The checkpoint should hold `latest_episodes` as returns and lengths of at most "
@@ -124,12 +147,12 @@ class EpisodeRecord(UpdateRecord):
                 array[env, : len(row)] = row
         return record._with(returns, lengths, count)
 
-    def _with(self, returns, lengths, count):
-        return EpisodeRecord(
+    def _with(self, returns: Array, lengths: Array, count: Array) -> Self:
+        return type(self)(
             self.steps_per_update, returns, lengths, count, self.mmer, self.wall_time_s
         )
 
-    def to_metadata(self):
+    def to_metadata(self) -> dict[str, Any]:
         """Returns the record as a dict of plain values."""
         kept = {
             name: [row[:n].tolist() for row, n in zip(array, self.count, strict=True)]
@@ -137,7 +160,9 @@ class EpisodeRecord(UpdateRecord):
         }
         return {"mmer": self.mmer, "wall_time_s": self.wall_time_s, "latest_episodes": kept}
 
-    def after(self, values, seconds, update):
+    def after(
+        self, values: dict[str, Any], seconds: float, update: int
+    ) -> tuple[Self, dict[str, Any]]:
         """Returns the record after one more update, and the metrics of that update.
 
         Args:
@@ -169,7 +194,7 @@ class EpisodeRecord(UpdateRecord):
             **{name: value for name, value in values.items() if name not in left_out},
         }
 
-    def _with_episodes(self, ended, returns, lengths):
+    def _with_episodes(self, ended: Array, returns: Array, lengths: Array) -> Self:
         """The record with an update's episodes in front, the oldest ones dropped."""
         kept = self.returns.shape[1]
         new = np.minimum(ended.astype("int64"), kept)
@@ -177,7 +202,7 @@ class EpisodeRecord(UpdateRecord):
         columns = np.arange(kept) - new[:, None]
         columns = np.where(columns < 0, np.arange(kept), kept + columns)
 
-        def shift(latest, old):
+        def shift(latest: Array, old: Array) -> Array:
             joined = np.concatenate([latest, old], axis=1)
             return np.take_along_axis(joined, columns, axis=1)
 
@@ -185,7 +210,7 @@ class EpisodeRecord(UpdateRecord):
         returns, lengths = shift(returns, self.returns), shift(lengths, self.lengths)
         return self._with(returns, lengths, count)
 
-    def _mean(self, values):
+    def _mean(self, values: Array) -> float:
         counted = np.arange(values.shape[1]) < self.count[:, None]
         return float((np.where(counted, values, 0.0).sum(axis=1) / self.count).mean())
 
@@ -193,7 +218,7 @@ class EpisodeRecord(UpdateRecord):
 _KEPT = ("returns", "lengths")
 
 
-def _fits(rows, num_envs, num_kept):
+def _fits(rows: Any, num_envs: int, num_kept: int) -> bool:
     return (
         isinstance(rows, list)
         and len(rows) == num_envs
@@ -209,7 +234,7 @@ def _fits(rows, num_envs, num_kept):
 _LATEST = ("update", "env_steps", "wall_time_s", "mmer")
 
 
-def interval_means(metrics):
+def interval_means(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns the metrics of several updates as one dict of numbers, as Keras callbacks want them.
 
     Counters are those of the last update, `episodes` is the sum, everything else is a mean over the

@@ -4,15 +4,21 @@ In config.json they are a list `overrides` of `{"update": 120, "settings": {name
 settings of the run hold the new values. A checkpoint says how many of them it was written with.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS, PPOConfig
 from keras_s5rl.runs import RunError
+from keras_s5rl.typing import Array
 
 _FREE_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend", "imports")
 
 
-def changed_settings(config, settings, override):
+def changed_settings(
+    config: dict[str, Any], settings: dict[str, Any], override: bool
+) -> dict[str, Any]:
     """Returns the settings that are to be overridden, `{name: [old, new]}`.
 
     Args:
@@ -24,7 +30,8 @@ def changed_settings(config, settings, override):
         RunError: If another setting differs, or one does and `override` is false.
     """
     PPOConfig.from_settings(config)
-    free, overridable = _FREE_SETTINGS, OVERRIDABLE_SETTINGS
+    free: Sequence[str] = _FREE_SETTINGS
+    overridable: Sequence[str] = OVERRIDABLE_SETTINGS
     if settings["anneal_learning_rate"]:  # the schedule ends at total_steps
         free = [name for name in free if name != "total_steps"]
         overridable = ("total_steps", *overridable)
@@ -45,7 +52,7 @@ def changed_settings(config, settings, override):
     return changed
 
 
-def recorded_overrides(config):
+def recorded_overrides(config: dict[str, Any]) -> list[Any]:
     """Returns the list `overrides` of a config.json, empty where there is none.
 
     Raises:
@@ -60,7 +67,7 @@ def recorded_overrides(config):
     return overrides
 
 
-def apply_overrides(checkpoint, config):
+def apply_overrides(checkpoint: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     """Returns a checkpoint as the settings of the run want it, if those that were overridden since
     decide what is in it: the learning rate.
 
@@ -75,7 +82,8 @@ def apply_overrides(checkpoint, config):
     overrides = recorded_overrides(config)
     pending = overrides[checkpoint["overrides"] :]
     checkpoint = {**checkpoint, "overrides": len(overrides)}
-    old, new = {}, {}
+    old: dict[str, Any] = {}
+    new: dict[str, Any] = {}
     for override in pending:
         for name, (before, after) in override["settings"].items():
             old.setdefault(name, before)
@@ -100,14 +108,14 @@ def apply_overrides(checkpoint, config):
     return {**checkpoint, "arrays": arrays}
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """A value as JSON has it, without tuples."""
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     return list(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
-def _is_override(entry):
+def _is_override(entry: Any) -> bool:
     return (
         isinstance(entry, dict)
         and type(entry.get("update")) is int
@@ -116,11 +124,11 @@ def _is_override(entry):
     )
 
 
-def _of_optimizer(name):
+def _of_optimizer(name: str) -> bool:
     return name.startswith("optimizer/")
 
 
-def _optimizer(arrays):
+def _optimizer(arrays: dict[str, Array]) -> Any:
     """The optimizer's arrays in their order: its steps, a constant learning rate, and moments."""
     names = [name for name in arrays if _of_optimizer(name)]
     if {f"optimizer/{index}" for index in range(len(names))} != set(names) or len(names) < 2:

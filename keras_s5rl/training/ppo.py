@@ -4,10 +4,13 @@ import dataclasses
 import functools
 import math
 import sys
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 
 from keras_s5rl import backend, envs, random
+from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.registry import is_registered
 from keras_s5rl.models import registered_memories, resolve_memory_args
@@ -18,10 +21,10 @@ from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.runs import check_imports, recorded_imports
+from keras_s5rl.training.agent_evaluation import evaluate_agent
 from keras_s5rl.training.arguments import (
     check_callbacks,
     check_config,
-    check_count,
     check_env_args,
     check_fit,
     check_path,
@@ -31,17 +34,16 @@ from keras_s5rl.training.backend_notice import say_backend
 from keras_s5rl.training.checks import (
     check_activation,
     check_devices,
-    check_spaces,
     check_tasks,
 )
-from keras_s5rl.training.evaluation import compile_episodes, summarize
 from keras_s5rl.training.hooks import Hooks
-from keras_s5rl.training.keys import EVALUATION, TRAINING
+from keras_s5rl.training.keys import TRAINING
 from keras_s5rl.training.loop import Loop
 from keras_s5rl.training.metrics import EpisodeRecord
 from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
-from keras_s5rl.training.views import agent_view, env_key, name_of, resolved_args
+from keras_s5rl.training.views import agent_view, name_of
+from keras_s5rl.typing import Array, StrPath
 
 
 class PPO:
@@ -89,14 +91,14 @@ class PPO:
 
     def __init__(
         self,
-        env,
-        env_args=None,
-        memory="s5",
-        config=None,
-        seed=0,
-        memory_args=None,
-        imports=(),
-    ):
+        env: str | envs.Environment,
+        env_args: dict[str, Any] | None = None,
+        memory: str = "s5",
+        config: PPOConfig | None = None,
+        seed: int = 0,
+        memory_args: dict[str, Any] | None = None,
+        imports: Sequence[str] = (),
+    ) -> None:
         check_env_args(env_args)
         check_config(config)
         self.memory_args = resolve_memory_args(memory, memory_args)
@@ -109,20 +111,22 @@ class PPO:
         self._key = random.key(seed)
         check_activation(self.config.activation)
         backend.use_compilation_cache()
-        self._given_env = env
+        self.given_env = env
         with memory_errors_named({"env_args": env_args}):
             self.environment = self.view(env, self.env_args)
         check_tasks(self.config, self.environment, self.env)
-        sizes = ("width", "num_layers", "encoder_sizes", "head_sizes")
-        sizes = {name: getattr(self.config, name) for name in sizes}
+        names = ("width", "num_layers", "encoder_sizes", "head_sizes")
+        sizes = {name: getattr(self.config, name) for name in names}
         with memory_errors_named({**sizes, "memory_args": self.memory_args}):
             self.policy = make_policy(self.environment, memory, self.config, seed, self.memory_args)
         self.policy.stop_training = False
         self.programs = Programs()
-        self._total_steps = None
-        self._loop = None
+        self._total_steps = 0  # of the longest training so far
+        self._loop: Any = None
 
-    def view(self, env, env_args=None):
+    def view(
+        self, env: str | envs.Environment, env_args: dict[str, Any] | None = None
+    ) -> AgentView:
         """Returns `keras_s5rl.envs.AgentView` of an environment as this agent sees it.
 
         Args:
@@ -132,25 +136,25 @@ class PPO:
         return agent_view(env, env_args, self.config.observe_previous_action)
 
     @property
-    def update(self):
+    def update(self) -> int:
         return 0 if self._loop is None else self._loop.update
 
     @property
-    def is_named(self):
+    def is_named(self) -> bool:
         """Whether the environment was given by its name, and can be made again by it."""
-        return isinstance(self._given_env, str)
+        return isinstance(self.given_env, str)
 
     @property
-    def env_steps(self):
+    def env_steps(self) -> int:
         """Environment steps taken in training so far."""
         return self.update * self.config.steps_per_update
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         """Trainable parameters of the policy."""
         return sum(math.prod(v.shape) for v in self.policy.trainable_variables)
 
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """Returns everything that decides the course of a training, as a dict of plain values."""
         return {
             "env": self.env,
@@ -166,16 +170,16 @@ class PPO:
 
     def fit(
         self,
-        total_steps,
-        run_dir=None,
-        resume=False,
-        checkpoint_every=50,
-        log_every=10,
-        callbacks=(),
-        verbose=True,
-        override=False,
-        accept_edited_config=False,
-    ):
+        total_steps: int,
+        run_dir: StrPath | None = None,
+        resume: bool = False,
+        checkpoint_every: int = 50,
+        log_every: int = 10,
+        callbacks: Any = (),
+        verbose: bool = True,
+        override: bool = False,
+        accept_edited_config: bool = False,
+    ) -> keras.callbacks.History:
         """Trains until the agent has taken `total_steps` environment steps.
 
         Where an exception ends it (a callback's, Ctrl-C, a full disk, a loss that is not finite),
@@ -236,25 +240,23 @@ class PPO:
                 recorder = Recorder.create(run_dir, settings)
         try:
             self._prepare(total_steps)
-            if resume:
+            if recorder is not None and resume:
                 recorder.restore(self._loop.restore)
-            hooks = self._hooks(total_steps, callbacks, log_every, verbose)
-            self._train(hooks, recorder, total_steps, checkpoint_every)
+            progress = None
+            if verbose:
+                progress = Progress(total_steps, self.env_steps, compiles=self._loop.will_compile)
+            last_update = self.config.num_updates(total_steps)
+            hooks = Hooks(self.policy, callbacks, progress, log_every, last_update)
+            self._train(hooks, recorder, last_update, checkpoint_every)
             return self.policy.history
         finally:
             self.policy.stop_training = False
             if recorder is not None:
                 recorder.close()
 
-    def _hooks(self, total_steps, callbacks, log_every, verbose):
-        progress = None
-        if verbose:
-            progress = Progress(total_steps, self.env_steps, compiles=self._loop.will_compile)
-        num_updates = self.config.num_updates(total_steps)
-        return Hooks(self.policy, callbacks, progress, log_every, num_updates)
-
-    def _train(self, hooks, recorder, total_steps, checkpoint_every):
-        last_update = self.config.num_updates(total_steps)
+    def _train(
+        self, hooks: Hooks, recorder: Recorder | None, last_update: int, checkpoint_every: int
+    ) -> None:
         if recorder is None:
             self._loop.run(hooks, last_update)
             return
@@ -264,7 +266,14 @@ class PPO:
         self._loop.run(hooks, last_update, recorder.record, save, checkpoint_every)
         recorder.finish(self)
 
-    def evaluate(self, num_episodes=256, deterministic=True, env=None, env_args=None, seed=None):
+    def evaluate(
+        self,
+        num_episodes: int = 256,
+        deterministic: bool = True,
+        env: str | envs.Environment | None = None,
+        env_args: dict[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> dict[str, Any]:
         """Scores the policy: one episode in each of `num_episodes` fresh environments.
 
         The episodes are drawn from a key that training never uses; neither training's state nor its
@@ -289,46 +298,10 @@ class PPO:
             and `other_mode`, the same numbers of the policy played the other way on the same
             episodes.
         """
-        check_count("num_episodes", num_episodes)
-        check_boolean("deterministic", deterministic)
-        check_env_args(env_args)
-        seed = self.seed if seed is None else seed
-        key = random.fold_in(random.key(seed), EVALUATION)
-        env, env_args = self._scored_in(env, env_args)
-        play = self.programs.get(
-            ("episodes", env_key(env, env_args), num_episodes),
-            lambda: self._compile_episodes(env, env_args, num_episodes),
-        )
-        played, other = play(self.policy, key, (deterministic, not deterministic))
-        return {
-            "env": name_of(env),
-            "env_args": resolved_args(env, env_args),
-            "num_episodes": num_episodes,
-            "deterministic": deterministic,
-            "seed": seed,
-            "update": self.update,
-            "env_steps": self.env_steps,
-            **summarize(*played),
-            "other_mode": {"deterministic": not deterministic, **summarize(*other)},
-            "returns": played[0].tolist(),
-        }
-
-    def _scored_in(self, env, env_args):
-        """The environment of an evaluation: by default this agent's, as it was trained in."""
-        if env is None or env == self._given_env:
-            return self._given_env, self.env_args if env_args is None else env_args
-        return env, env_args or {}
-
-    def _compile_episodes(self, env, env_args, num_episodes):
-        view = self.environment
-        if (env, env_args) != (self._given_env, self.env_args):
-            with memory_errors_named({"env_args": env_args}):
-                view = self.view(env, env_args)
-            check_spaces(self.policy, view, name_of(env))
-        return compile_episodes(view, self.policy, num_episodes)
+        return evaluate_agent(self, num_episodes, deterministic, env, env_args, seed)
 
     @classmethod
-    def load(cls, run_dir, accept_edited_config=False):
+    def load(cls, run_dir: StrPath, accept_edited_config: bool = False) -> Self:
         """Returns the agent of a run, as its newest readable checkpoint holds it, whatever backend
         wrote that.
 
@@ -360,7 +333,7 @@ class PPO:
         restore(agent._loop.restore)
         return agent
 
-    def _prepare(self, total_steps):
+    def _prepare(self, total_steps: int) -> None:
         """Makes the optimizer, the learner and its first state, once; another optimizer and learner
         where the learning rate is to fall to a later end."""
         if self._loop is None:
@@ -374,7 +347,7 @@ class PPO:
             return
         self._total_steps = total_steps
 
-    def _make_learner(self, total_steps):
+    def _make_learner(self, total_steps: int) -> tuple[Learner, dict[str, list[Any]]]:
         """Returns a learner, and the variables that hold the values of its state."""
         optimizer = make_optimizer(self.config, total_steps)
         optimizer.build(self.policy.trainable_variables)
@@ -384,6 +357,6 @@ class PPO:
         weights = self.policy.trainable_variables
         return learner, {"trainable": weights, "optimizer": optimizer.variables}
 
-    def snapshot(self):
+    def snapshot(self) -> tuple[int, dict[str, Array], dict[str, Any]]:
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
         return self._loop.snapshot()

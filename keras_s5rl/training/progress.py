@@ -4,6 +4,7 @@ import math
 import sys
 import threading
 import time
+from typing import Any
 
 import keras
 
@@ -23,19 +24,21 @@ class Progress(keras.callbacks.Callback):
         compiles: Whether the first update compiles. Defaults to `True`.
     """
 
-    def __init__(self, total_steps, initial_steps=0, stream=None, compiles=True):
+    def __init__(
+        self, total_steps: int, initial_steps: int = 0, stream: Any = None, compiles: bool = True
+    ) -> None:
         super().__init__()
         self.total_steps = total_steps
         self.compiles = compiles
         self._stream = _Stream(stream or sys.stderr)
-        self._bar = None
-        self._clock = None
+        self._bar: Any = None
+        self._clock: _Clock | None = None
         self._env_steps = initial_steps
-        self._started = None
-        self._timed_from = None  # `(seconds, steps)` after the first update
-        self._last_return = None
+        self._started = 0.0
+        self._timed_from: Any = None  # `(seconds, steps)` after the first update
+        self._last_return: float | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._started = time.monotonic()
         word = "compiling; " if self.compiles else ""
         if not self._stream.isatty():
@@ -43,7 +46,7 @@ class Progress(keras.callbacks.Callback):
         elif self.compiles:
             self._clock = _Clock(self._stream)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         env_steps = min(int(logs["env_steps"]), self.total_steps)
         if not math.isnan(logs["episode_return_mean"]):
             self._last_return = logs["episode_return_mean"]
@@ -54,7 +57,7 @@ class Progress(keras.callbacks.Callback):
             self._bar.update(env_steps - self._env_steps)
         self._env_steps = env_steps
 
-    def _end_first_update(self, env_steps):
+    def _end_first_update(self, env_steps: int) -> None:
         now = time.monotonic()
         self._timed_from = now, env_steps
         self._stop_clock()
@@ -74,49 +77,49 @@ class Progress(keras.callbacks.Callback):
         elif self.compiles:
             self._print(f"compiled in {now - self._started:.1f} s, the first update among them")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self._bar is None:
             self._print(
                 f"{self._env_steps:>12,} steps  {logs['steps_per_s']:>9,.0f} steps/s  "
                 f"{self._return_text()}  {self._seconds_left()} s left"
             )
 
-    def close(self):
+    def close(self) -> None:
         """Ends the bar's line."""
         self._stop_clock()
         if self._bar is not None:
             self._bar.close()
 
-    def _stop_clock(self):
+    def _stop_clock(self) -> None:
         if self._clock is not None:
             self._clock.stop()
             self._clock = None
 
-    def _seconds_left(self):
+    def _seconds_left(self) -> str:
         since, steps = self._timed_from
         done, left = self._env_steps - steps, self.total_steps - self._env_steps
         if left == 0 or done == 0:
             return "    0" if left == 0 else "    ?"
         return f"{(time.monotonic() - since) * left / done:5.0f}"
 
-    def _return_text(self):
+    def _return_text(self) -> str:
         return "return    -" if self._last_return is None else f"return {self._last_return:.3f}"
 
-    def _print(self, line):
+    def _print(self, line: str) -> None:
         console.write(line, self._stream.stream)
 
 
 class _Clock:
     """A line that counts the seconds of compiling, from a thread of its own."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._started = time.monotonic()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def _run(self):
+    def _run(self) -> None:
         while True:
             self._stream.write(f"\rcompiling: {time.monotonic() - self._started:.0f} s")
             self._stream.flush()
@@ -125,7 +128,7 @@ class _Clock:
                 self._stream.flush()
                 return
 
-    def stop(self):
+    def stop(self) -> None:
         self._stopped.set()
         self._thread.join(1.0)  # a terminal that takes nothing does not hold the training up
 
@@ -133,23 +136,23 @@ class _Clock:
 class _Stream:
     """A text stream that drops what it cannot write; also one that is not there (`None`)."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: Any) -> None:
         self.stream = stream
 
-    def write(self, text):
+    def write(self, text: str) -> Any:
         return self._try("write", text)
 
-    def flush(self):
+    def flush(self) -> None:
         self._try("flush")
 
-    def isatty(self):
+    def isatty(self) -> bool:
         return bool(self._try("isatty"))
 
-    def _try(self, name, *arguments):
+    def _try(self, name: str, *arguments: Any) -> Any:
         try:
             return getattr(self.stream, name)(*arguments)
         except (AttributeError, OSError, ValueError):  # ValueError: it is closed, or cannot encode
             return None
 
-    def __getattr__(self, name):  # the bar asks for the encoding and the width
+    def __getattr__(self, name: str) -> Any:  # the bar asks for the encoding and the width
         return getattr(self.stream, name)

@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Self
 
 from keras_s5rl import backend
 from keras_s5rl.ppo.config import PPOConfig
@@ -27,6 +29,10 @@ from keras_s5rl.training.overrides import (
     recorded_overrides,
 )
 from keras_s5rl.training.saved_states import newest_state, restore_newest
+from keras_s5rl.typing import StrPath
+
+if TYPE_CHECKING:
+    from keras_s5rl.training.ppo import PPO
 
 # What config.json holds of the last process that trained the run.
 _RENEWED_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend")
@@ -42,17 +48,19 @@ class Recorder:
         restored: The checkpoint to go on from, or `None`.
     """
 
-    def __init__(self, run, config, restored=None):
+    def __init__(
+        self, run: RunDirectory, config: dict[str, Any], restored: dict[str, Any] | None = None
+    ) -> None:
         self.run = run
         self.restored = restored
         self._config = config
         self._num_overrides = len(recorded_overrides(config))
         self._checkpoints = Checkpoints(run.checkpoints_dir)
-        self._metrics = None
-        self._tensorboard = None
+        self._metrics: Any = None
+        self._tensorboard: Any = None
 
     @classmethod
-    def create(cls, run_dir, settings):
+    def create(cls, run_dir: StrPath, settings: dict[str, Any]) -> Self:
         """Starts the record of a new run.
 
         Raises:
@@ -64,7 +72,13 @@ class Recorder:
         return cls(RunDirectory.create(run_dir, config), config)
 
     @classmethod
-    def resume(cls, run_dir, settings, override=False, accept_edited_config=False):
+    def resume(
+        cls,
+        run_dir: StrPath,
+        settings: dict[str, Any],
+        override: bool = False,
+        accept_edited_config: bool = False,
+    ) -> Self:
         """Goes on with the record of a run; config.json then names the backend that it goes on
         with, and settings that are overridden.
 
@@ -99,7 +113,9 @@ class Recorder:
             raise
 
     @staticmethod
-    def read(run_dir, accept_edited_config=False):
+    def read(
+        run_dir: StrPath, accept_edited_config: bool = False
+    ) -> tuple[dict[str, Any], Callable[..., Any]]:
         """Returns `(settings, restore)` of a run: `restore` calls a function with the newest
         checkpoint that it takes, a dict with `update`, `arrays` and the agent's metadata."""
         run = RunDirectory.open(run_dir)
@@ -108,12 +124,12 @@ class Recorder:
             newest = newest_state(run, config, required=True)
         return config, functools.partial(restore_newest, run, config, newest)
 
-    def restore(self, restore):
+    def restore(self, restore: Callable[[dict[str, Any]], Any]) -> None:
         """Calls `restore` with the newest checkpoint that it takes, if the run has any."""
         if self.restored is not None:
             self.restored = restore_newest(self.run, self._config, self.restored, restore)
 
-    def start(self, agent):
+    def start(self, agent: "PPO") -> None:
         """Opens the logs, cut back to the checkpoint.
 
         A new run gets its checkpoint 0, before the iteration is compiled.
@@ -129,7 +145,7 @@ class Recorder:
         if self.restored is None:
             self.checkpoint(agent)
 
-    def record(self, metrics):
+    def record(self, metrics: dict[str, Any]) -> None:
         """Writes the metrics of an update, and how often settings were overridden, if they were."""
         if self._num_overrides:
             metrics = {**metrics, "overrides": self._num_overrides}
@@ -138,7 +154,7 @@ class Recorder:
             self._metrics.append(metrics)
             self._tensorboard.scalars(metrics["env_steps"], metrics)
 
-    def checkpoint(self, agent):
+    def checkpoint(self, agent: "PPO") -> None:
         """Writes a checkpoint, in the place of one of the same update."""
         update, arrays, metadata = agent.snapshot()
         with self._writing():
@@ -149,7 +165,7 @@ class Recorder:
             own = {**log, "overrides": self._num_overrides}
             self._checkpoints.save(update, arrays, {**metadata, **own})
 
-    def finish(self, agent):
+    def finish(self, agent: "PPO") -> None:
         """Writes the last checkpoint, the policy and the learning curve."""
         self.checkpoint(agent)
         with self._writing():
@@ -163,7 +179,7 @@ class Recorder:
                     title=f"{agent.env}, {agent.memory}, seed {agent.seed}",
                 )
 
-    def close(self):
+    def close(self) -> None:
         """Closes the logs and gives the lock back. What they hold no disk took is lost, which the
         write before has said."""
         for log in (self._metrics, self._tensorboard):
@@ -172,8 +188,9 @@ class Recorder:
                     log.close()
         self.run.release()
 
-    def _repair_metrics(self):
+    def _repair_metrics(self) -> None:
         path, restored = self.run.metrics_path, self.restored
+        assert restored is not None
         damage = find_damage(path, restored["metrics_size"], restored.get("metrics_sha256"))
         if damage is None:
             return
@@ -186,13 +203,14 @@ class Recorder:
         restored["metrics_size"] = path.stat().st_size
 
     @contextlib.contextmanager
-    def _writing(self):
+    def _writing(self) -> Iterator[None]:
         """Says of errors of the operating system what they mean for the run."""
         try:
             yield
         except OSError as error:
             if isinstance(error, WriteError):
-                reason, way = error, "A run's folder and files must stay in place while it trains."
+                reason: object = error
+                way = "A run's folder and files must stay in place while it trains."
             else:
                 reason = error.strerror or error
                 way = "Mend that, then go on from the last checkpoint with --resume (resume=True)."
@@ -202,7 +220,7 @@ class Recorder:
             ) from error
 
 
-def _checked_config(run, accept_edited):
+def _checked_config(run: RunDirectory, accept_edited: bool) -> dict[str, Any]:
     config = run.read_config(accept_edited)
     PPOConfig.from_settings(config)
     recorded_overrides(config)
@@ -210,7 +228,7 @@ def _checked_config(run, accept_edited):
 
 
 @contextlib.contextmanager
-def _refusing_errors(run_dir):
+def _refusing_errors(run_dir: StrPath) -> Iterator[None]:
     """Turns what the operating system refuses, before training, into a RunError."""
     try:
         yield
@@ -221,7 +239,7 @@ def _refusing_errors(run_dir):
         ) from None
 
 
-def _warn_of_another_backend(config, settings):
+def _warn_of_another_backend(config: dict[str, Any], settings: dict[str, Any]) -> None:
     if config["backend"] != settings["backend"]:
         console.write(
             f"warning: the backend has changed ({config['backend']} -> {settings['backend']}); the "
@@ -229,7 +247,7 @@ def _warn_of_another_backend(config, settings):
         )
 
 
-def _warn_of_other_versions(config):
+def _warn_of_other_versions(config: dict[str, Any]) -> None:
     recorded = config.get("versions", {})
     changed = [
         f"{package} {recorded.get(package)} -> {version}"

@@ -1,6 +1,8 @@
 """`record_episodes`: animations of what a policy does."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,13 +12,21 @@ from keras_s5rl.envs.rendering import render, renderer_for
 from keras_s5rl.runs.animations import write_gif
 from keras_s5rl.training.arguments import check_count
 from keras_s5rl.training.keys import RECORDING
-from keras_s5rl.training.trajectories import play_trajectories
+from keras_s5rl.training.trajectories import Trajectory, play_trajectories
 from keras_s5rl.training.views import view_for
+from keras_s5rl.typing import Array, StrPath
 
 _LONGEST = 60.0  # seconds of an animation: the steps of a longer one are shown faster
 
 
-def record_episodes(policy, env, folder, num_episodes=3, deterministic=True, seed=0):
+def record_episodes(
+    policy: Any,
+    env: Any,
+    folder: StrPath,
+    num_episodes: int = 3,
+    deterministic: bool = True,
+    seed: int = 0,
+) -> list[Any]:
     """Plays episodes and writes each as an animated GIF: `episode_0.gif`, `episode_1.gif`, ...
 
     The first frame is the start of the episode, each further one a step. They are other episodes
@@ -68,12 +78,12 @@ def record_episodes(policy, env, folder, num_episodes=3, deterministic=True, see
     return recorded
 
 
-def _frames(env, trajectory):
+def _frames(env: Any, trajectory: Trajectory) -> Callable[[int], Array]:
     """Returns the function of a number that draws this frame of an episode."""
     returns = np.cumsum(trajectory.rewards)
 
-    def frame(index):
-        last_step = ()
+    def frame(index: int) -> Any:
+        last_step: tuple[Any, ...] = ()
         if index > 0:
             last_step = trajectory.actions[index - 1], trajectory.rewards[index - 1]
             last_step += (returns[index - 1],)

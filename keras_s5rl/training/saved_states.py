@@ -1,12 +1,16 @@
 """The checkpoints of a run as a training takes them up: the newest that is whole and fits."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
-from keras_s5rl.runs import Checkpoints, RunError, console
+from keras_s5rl.runs import Checkpoints, RunDirectory, RunError, console
 from keras_s5rl.training.overrides import apply_overrides, recorded_overrides
 
 
-def newest_state(run, config, required=False, below=math.inf):
+def newest_state(
+    run: RunDirectory, config: dict[str, Any], required: bool = False, below: float = math.inf
+) -> Any:
     """Returns the newest readable checkpoint of a run as a dict: `update`, `arrays`, and what else
     was written down with it.
 
@@ -34,11 +38,16 @@ def newest_state(run, config, required=False, below=math.inf):
             _check_metadata(state, len(recorded_overrides(config)))
             return apply_overrides(state, config)
         except RunError as error:
-            reason = error
-        _warn_or_raise(checkpoints, update, reason)
+            misfit = error
+        _warn_or_raise(checkpoints, update, misfit)
 
 
-def restore_newest(run, config, state, restore):
+def restore_newest(
+    run: RunDirectory,
+    config: dict[str, Any],
+    state: dict[str, Any],
+    restore: Callable[[dict[str, Any]], Any],
+) -> Any:
     """Calls `restore(state)`, or with the next older checkpoint where one does not fit.
 
     Returns:
@@ -57,7 +66,7 @@ def restore_newest(run, config, state, restore):
         state = newest_state(run, config, required=True, below=state["update"])
 
 
-def _warn_or_raise(checkpoints, update, reason):
+def _warn_or_raise(checkpoints: Checkpoints, update: int, reason: object) -> None:
     """Says that a checkpoint does not fit, if there is an older one to go back to."""
     if not any(step < update for step in checkpoints.steps()):
         raise RunError(
@@ -68,11 +77,11 @@ def _warn_or_raise(checkpoints, update, reason):
     _warn(f"checkpoint_{update:08d}", reason, "an older one")
 
 
-def _warn(name, reason, older):
+def _warn(name: str, reason: object, older: str) -> None:
     console.write(f"warning: {name} cannot be used ({reason}); going back to {older}")
 
 
-def _check_metadata(state, num_overrides):
+def _check_metadata(state: dict[str, Any], num_overrides: int) -> None:
     """Raises a RunError unless what was written down with a checkpoint is of the right types."""
     wrong = [name for name, check in _METADATA.items() if not check(state.get(name))]
     if wrong:
@@ -84,7 +93,7 @@ def _check_metadata(state, num_overrides):
         )
 
 
-def _check_untrained(run):
+def _check_untrained(run: RunDirectory) -> None:
     """Raises a RunError if a run without checkpoints has trained: they are lost."""
     trained = [path.name for path in (run.policy_path, run.evaluation_path) if path.exists()]
     if run.metrics_path.is_dir() or (
@@ -99,11 +108,11 @@ def _check_untrained(run):
         )
 
 
-def _is_count(value):
+def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 

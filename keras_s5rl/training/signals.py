@@ -3,12 +3,14 @@
 import contextlib
 import signal
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def signals_deferred():
+def signals_deferred() -> Iterator[None]:
     """Has the Python handlers of SIGINT and SIGTERM wait for the end of the block.
 
     Only the main thread runs such handlers; in others nothing needs to wait.
@@ -16,9 +18,9 @@ def signals_deferred():
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: signal.getsignal(number) for number in _NUMBERS}
-    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
-    received = []
+    current = {number: signal.getsignal(number) for number in _NUMBERS}
+    handlers = {number: handler for number, handler in current.items() if callable(handler)}
+    received: list[Any] = []
     for number in handlers:
         signal.signal(number, lambda *arguments: received.append(arguments))
     try:

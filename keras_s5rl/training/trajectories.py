@@ -1,14 +1,17 @@
 """Episodes of a policy step by step, to be looked at."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.autoreset import select_envs
 from keras_s5rl.models.weights import detached_values, values_in_place
+from keras_s5rl.typing import Tensor
 
 
 @dataclasses.dataclass
@@ -22,12 +25,14 @@ class Trajectory:
         rewards: List of the `T` rewards, floats.
     """
 
-    states: list
-    actions: list = dataclasses.field(default_factory=list)
-    rewards: list = dataclasses.field(default_factory=list)
+    states: list[Any]
+    actions: list[Any] = dataclasses.field(default_factory=list)
+    rewards: list[float] = dataclasses.field(default_factory=list)
 
 
-def play_trajectories(environment, policy, num_episodes, key, deterministic=True):
+def play_trajectories(
+    environment: AgentView, policy: Any, num_episodes: int, key: Tensor, deterministic: bool = True
+) -> list[Trajectory]:
     """Plays one episode in each of `num_episodes` copies of an environment, and keeps all of it.
 
     From one key these are the very episodes of `compile_episodes`.
@@ -44,10 +49,10 @@ def play_trajectories(environment, policy, num_episodes, key, deterministic=True
         List of `num_episodes` `Trajectory`.
     """
 
-    def start(key):
+    def start(key: Tensor) -> Any:
         return environment.initial(environment.draw_initial(key, num_episodes))
 
-    def step(weights, state, memory, active, key):
+    def step(weights: list[Tensor], state: Any, memory: Any, active: Tensor, key: Tensor) -> Any:
         policy_key, step_key = ops.unstack(random.split(key), 2)
         with values_in_place(policy.variables, weights):
             observation, is_first = environment.observation(state), state["is_first"]
@@ -80,7 +85,7 @@ def play_trajectories(environment, policy, num_episodes, key, deterministic=True
     return trajectories
 
 
-def _unstack(state, num_episodes):
+def _unstack(state: Any, num_episodes: int) -> list[Any]:
     """Returns the state of each environment for itself, as arrays."""
     arrays = keras.tree.map_structure(ops.convert_to_numpy, state)
     return [

@@ -2,14 +2,19 @@
 
 import inspect
 import json
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
 from keras_s5rl import envs
+from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.environment_check import check_unless_built_in
 from keras_s5rl.envs.registry import resolve
 from keras_s5rl.training.checks import check_spaces
 
 
-def agent_view(env, env_args=None, previous_action=True):
+def agent_view(
+    env: Any, env_args: dict[str, Any] | None = None, previous_action: bool = True
+) -> AgentView:
     """Returns `keras_s5rl.envs.AgentView` of an environment.
 
     Args:
@@ -32,7 +37,7 @@ def agent_view(env, env_args=None, previous_action=True):
     return envs.AgentView(env, previous_action)
 
 
-def view_for(policy, env, name):
+def view_for(policy: Any, env: Any, name: str) -> AgentView:
     """Returns the view of an environment that a policy was made for.
 
     Args:
@@ -51,12 +56,12 @@ def view_for(policy, env, name):
     return view
 
 
-def name_of(env):
+def name_of(env: Any) -> str:
     """Returns what an environment is called: its registered name, or that of its class."""
     return env if isinstance(env, str) else type(env).__name__
 
 
-def env_key(env, env_args):
+def env_key(env: Any, env_args: dict[str, Any]) -> Hashable:
     """Returns something hashable that two environments share only if they are the same one."""
     if not isinstance(env, str):
         return id(env)
@@ -67,7 +72,7 @@ def env_key(env, env_args):
         return object()
 
 
-def resolved_args(env, env_args):
+def resolved_args(env: Any, env_args: dict[str, Any]) -> dict[str, Any] | None:
     """Returns all arguments of an environment given by its name as plain values, those that the
     name stands for and the defaults too; `None` of an object, which does not tell."""
     if not isinstance(env, str):
@@ -76,7 +81,7 @@ def resolved_args(env, env_args):
     return plain_arguments(factory, arguments)
 
 
-def plain_arguments(factory, arguments):
+def plain_arguments(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Returns keyword arguments and the defaults of the others as values that JSON holds."""
     signature = inspect.signature(factory)
     bound = signature.bind_partial(**arguments)
@@ -90,7 +95,7 @@ def plain_arguments(factory, arguments):
     return {name: _plain(value) for name, value in values.items()}
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(name): _plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):

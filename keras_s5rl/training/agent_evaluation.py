@@ -1,0 +1,65 @@
+"""The score of an agent: `PPO.evaluate` without its documentation."""
+
+from collections.abc import Callable
+from typing import Any
+
+from keras_s5rl import random
+from keras_s5rl.envs.arguments import check_boolean
+from keras_s5rl.ppo.host_memory import memory_errors_named
+from keras_s5rl.training.arguments import check_count, check_env_args
+from keras_s5rl.training.checks import check_spaces
+from keras_s5rl.training.evaluation import compile_episodes, summarize
+from keras_s5rl.training.keys import EVALUATION
+from keras_s5rl.training.views import env_key, name_of, resolved_args
+
+
+def evaluate_agent(
+    agent: Any,
+    num_episodes: int,
+    deterministic: bool,
+    env: Any,
+    env_args: dict[str, Any] | None,
+    seed: int | None,
+) -> dict[str, Any]:
+    """Returns what `PPO.evaluate` of the agent returns; the arguments are its."""
+    check_count("num_episodes", num_episodes)
+    check_boolean("deterministic", deterministic)
+    check_env_args(env_args)
+    seed = agent.seed if seed is None else seed
+    key = random.fold_in(random.key(seed), EVALUATION)
+    env, arguments = _scored_in(agent, env, env_args)
+    play = agent.programs.get(
+        ("episodes", env_key(env, arguments), num_episodes),
+        lambda: _compile(agent, env, arguments, num_episodes),
+    )
+    played, other = play(agent.policy, key, (deterministic, not deterministic))
+    return {
+        "env": name_of(env),
+        "env_args": resolved_args(env, arguments),
+        "num_episodes": num_episodes,
+        "deterministic": deterministic,
+        "seed": seed,
+        "update": agent.update,
+        "env_steps": agent.env_steps,
+        **summarize(*played),
+        "other_mode": {"deterministic": not deterministic, **summarize(*other)},
+        "returns": played[0].tolist(),
+    }
+
+
+def _scored_in(agent: Any, env: Any, env_args: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+    """The environment of an evaluation: by default the agent's, as it was trained in."""
+    if env is None or env == agent.given_env:
+        return agent.given_env, agent.env_args if env_args is None else env_args
+    return env, env_args or {}
+
+
+def _compile(
+    agent: Any, env: Any, env_args: dict[str, Any], num_episodes: int
+) -> Callable[..., Any]:
+    view = agent.environment
+    if (env, env_args) != (agent.given_env, agent.env_args):
+        with memory_errors_named({"env_args": env_args}):
+            view = agent.view(env, env_args)
+        check_spaces(agent.policy, view, name_of(env))
+    return compile_episodes(view, agent.policy, num_episodes)
