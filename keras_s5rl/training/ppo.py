@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
@@ -309,15 +309,15 @@ class PPO:
         check_env_args(env_args)
         seed = self.seed if seed is None else seed
         key = random.fold_in(random.key(seed), EVALUATION)
-        env, env_args = self._scored_in(env, env_args)
+        env, arguments = self._scored_in(env, env_args)
         play = self.programs.get(
-            ("episodes", env_key(env, env_args), num_episodes),
-            lambda: self._compile_episodes(env, env_args, num_episodes),
+            ("episodes", env_key(env, arguments), num_episodes),
+            lambda: self._compile_episodes(env, arguments, num_episodes),
         )
         played, other = play(self.policy, key, (deterministic, not deterministic))
         return {
             "env": name_of(env),
-            "env_args": resolved_args(env, env_args),
+            "env_args": resolved_args(env, arguments),
             "num_episodes": num_episodes,
             "deterministic": deterministic,
             "seed": seed,
@@ -328,16 +328,14 @@ class PPO:
             "returns": played[0].tolist(),
         }
 
-    def _scored_in(
-        self, env: Any, env_args: dict[str, Any] | None
-    ) -> tuple[Any, Mapping[str, Any]]:
+    def _scored_in(self, env: Any, env_args: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
         """The environment of an evaluation: by default this agent's, as it was trained in."""
         if env is None or env == self._given_env:
             return self._given_env, self.env_args if env_args is None else env_args
         return env, env_args or {}
 
     def _compile_episodes(
-        self, env: Any, env_args: Mapping[str, Any], num_episodes: int
+        self, env: Any, env_args: dict[str, Any], num_episodes: int
     ) -> Callable[..., Any]:
         view = self.environment
         if (env, env_args) != (self._given_env, self.env_args):

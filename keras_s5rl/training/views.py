@@ -61,7 +61,7 @@ def name_of(env: Any) -> str:
     return env if isinstance(env, str) else type(env).__name__
 
 
-def env_key(env: Any, env_args: dict[str, Any] | None) -> Hashable:
+def env_key(env: Any, env_args: dict[str, Any]) -> Hashable:
     """Returns something hashable that two environments share only if they are the same one."""
     if not isinstance(env, str):
         return id(env)
@@ -72,7 +72,7 @@ def env_key(env: Any, env_args: dict[str, Any] | None) -> Hashable:
         return object()
 
 
-def resolved_args(env: Any, env_args: dict[str, Any] | None) -> dict[str, Any] | None:
+def resolved_args(env: Any, env_args: dict[str, Any]) -> dict[str, Any] | None:
     """Returns all arguments of an environment given by its name as plain values, those that the
     name stands for and the defaults too; `None` of an object, which does not tell."""
     if not isinstance(env, str):
