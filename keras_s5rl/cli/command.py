@@ -7,8 +7,12 @@ import pathlib
 import stat
 import sys
 import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from absl import flags
+from absl.flags import FlagValues
 
 from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.runs import console
@@ -20,7 +24,12 @@ class UsageError(ValueError):
     """A mistake on the command line."""
 
 
-def run(main, define_flags, argv=None, more=None):
+def run(
+    main: Callable[[FlagValues], int | None],
+    define_flags: Callable[[FlagValues], None],
+    argv: Sequence[str] | None = None,
+    more: Any = None,
+) -> int:
     """Runs a command and returns its exit status.
 
     0: done. 1: it failed. 2: a mistake in flags or settings, told in one line on the standard error
@@ -60,30 +69,30 @@ def run(main, define_flags, argv=None, more=None):
         console.drop_unwritten()
 
 
-def _flag_values(define_flags):
+def _flag_values(define_flags: Callable[[FlagValues], None]) -> FlagValues:
     values = flags.FlagValues()
     flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
     define_flags(values)
     return values
 
 
-def print_error(error):
+def print_error(error: object) -> None:
     """Tells what went wrong, in one line on the standard error stream."""
     console.write(f"error: {' '.join(str(error).split())}")
 
 
-def print_result(line):
+def print_result(line: str) -> bool:
     """Prints a line on the standard output stream; returns whether it took the line."""
     return console.write(line, sys.stdout)
 
 
-def _os_error(error):
+def _os_error(error: OSError) -> Any:
     if error.filename is None:
         return error.strerror or error
     return f"{error.strerror}. Received: {os.fsdecode(error.filename)}"
 
 
-def define_backend_flag(values):
+def define_backend_flag(values: FlagValues) -> None:
     flags.DEFINE_string(
         "backend",
         None,
@@ -93,14 +102,14 @@ def define_backend_flag(values):
     )
 
 
-def define_environment_flags(values, default):
+def define_environment_flags(values: FlagValues, default: Any) -> None:
     flags.DEFINE_string("env", default, "environment, by its registered name", flag_values=values)
     flags.DEFINE_string(
         "env_args", None, "JSON object of the environment's arguments", flag_values=values
     )
 
 
-def define_import_flag(values):
+def define_import_flag(values: FlagValues) -> None:
     flags.DEFINE_multi_string(
         "import",
         [],
@@ -110,11 +119,11 @@ def define_import_flag(values):
     )
 
 
-def define_count_flag(values, name, default, help):
+def define_count_flag(values: FlagValues, name: str, default: Any, help: str) -> None:
     define_integer(name, default, f"{help}; a positive integer", values, lower_bound=1)
 
 
-def define_accept_flag(values):
+def define_accept_flag(values: FlagValues) -> None:
     flags.DEFINE_boolean(
         "accept_edited_config",
         False,
@@ -123,7 +132,7 @@ def define_accept_flag(values):
     )
 
 
-def check_output_file(name, path):
+def check_output_file(name: str, path: Any) -> None:
     """Raises a `UsageError` if no file can be written there: before the work, not after it."""
     folder = pathlib.Path(path).absolute().parent
     reason = _obstacle(path)
@@ -136,13 +145,15 @@ def check_output_file(name, path):
         )
 
 
-def check_output_folder(name, path):
+def check_output_folder(name: str, path: Any) -> None:
     """Raises a `UsageError` if no folder can be made or written to there."""
-    existing, reason = pathlib.Path(path).absolute(), "it cannot be written to"
+    existing: pathlib.Path | None = pathlib.Path(path).absolute()
+    reason: Any = "it cannot be written to"
     try:
         os.stat(path)
     except FileNotFoundError:
-        existing = next(parent for parent in existing.parents if os.path.lexists(parent))
+        parents = pathlib.Path(path).absolute().parents
+        existing = next(parent for parent in parents if os.path.lexists(parent))
     except OSError as error:
         existing, reason = None, error.strerror
     if existing is None or not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
@@ -152,7 +163,7 @@ def check_output_folder(name, path):
         )
 
 
-def _obstacle(path):
+def _obstacle(path: Any) -> str | None:
     """Says why a path cannot be a file to write, or returns `None`."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -170,7 +181,7 @@ def _obstacle(path):
     return None
 
 
-def backend_name(name):
+def backend_name(name: str | None) -> str:
     """Returns the backend that the flag, or else KERAS_BACKEND, names; refuses unknown ones."""
     name = name or os.environ.get("KERAS_BACKEND") or "jax"
     if name not in BACKENDS:
@@ -180,7 +191,7 @@ def backend_name(name):
     return name
 
 
-def check_installed(name):
+def check_installed(name: str) -> None:
     """Raises a `UsageError` if a backend is not installed."""
     if importlib.util.find_spec(name) is None:
         raise UsageError(
@@ -188,7 +199,7 @@ def check_installed(name):
         )
 
 
-def select_backend(name, num_devices=1):
+def select_backend(name: str, num_devices: int = 1) -> None:
     """Sets KERAS_BACKEND, and with JAX how many devices a CPU is; to be called before anything
     imports Keras.
 
@@ -219,10 +230,10 @@ def select_backend(name, num_devices=1):
         # Keras imports TensorFlow when it saves a model, whatever the backend (BUILD_NOTES.md).
         # With this entry the import fails at once, as it does where TensorFlow is not installed:
         # seconds and 400 MB are saved, and no GPU is touched.
-        sys.modules.setdefault("tensorflow", None)
+        sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
 
 
-def import_modules(names):
+def import_modules(names: Sequence[str]) -> None:
     """Imports modules by their dotted names, which are looked up in the current folder first, as
     `python -m` does; to be called after `select_backend`.
 
@@ -241,14 +252,14 @@ def import_modules(names):
             ) from None
 
 
-def presets_folder():
+def presets_folder() -> Path:
     """Where the flagfiles lie: in the installed package, or in the source tree beside it."""
     package = pathlib.Path(__file__).resolve().parents[1]
     installed = package / "presets"
     return installed if installed.is_dir() else package.parent / "launch" / "presets"
 
 
-def _help(values, program):
+def _help(values: FlagValues, program: str) -> str:
     """All flags with their defaults and meanings, in the order in which they were defined."""
     lines = [f"{program} --flag=value ... [--flagfile=FILE]", ""]
     for flags_of_module in values.flags_by_module_dict().values():
@@ -261,7 +272,9 @@ def _help(values, program):
     return "\n".join(lines)
 
 
-def _parse(values, argv, more=None, known_only=False):
+def _parse(
+    values: FlagValues, argv: Sequence[str], more: Any = None, known_only: bool = False
+) -> None:
     try:
         rest = values(argv, known_only)
     except (flags.Error, ValueError) as error:  # ValueError: --noflag=value
@@ -271,7 +284,7 @@ def _parse(values, argv, more=None, known_only=False):
     _check_strings(values)
 
 
-def _check_strings(values):
+def _check_strings(values: FlagValues) -> None:
     """Refuses texts that name nothing."""
     for name in values:
         flag = values[name]
@@ -284,7 +297,7 @@ def _check_strings(values):
                 )
 
 
-def find_flagfiles(arguments):
+def find_flagfiles(arguments: Sequence[str]) -> list[str]:
     """Looks for flagfiles that are not there among the presets, which an installed package has."""
     found, waiting = [], False  # whether the last argument was a bare --flagfile
     for argument in arguments:
@@ -299,7 +312,7 @@ def find_flagfiles(arguments):
     return found
 
 
-def find_flagfile(path):
+def find_flagfile(path: str) -> str:
     if os.path.isfile(path):
         return path
     presets = presets_folder()
@@ -313,7 +326,7 @@ def find_flagfile(path):
     return str(preset)
 
 
-def _reason(values, error, argv, more):
+def _reason(values: FlagValues, error: Exception, argv: Sequence[str], more: Any) -> str:
     """What absl says, with what was received; plainer where a value is not of the flag's type."""
     explained = ""
     if isinstance(error, flags.UnrecognizedFlagError) and more is not None:

@@ -11,8 +11,11 @@ With --in_context an environment made of trials is scored trial by trial and ste
 import functools
 import json
 import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
 
 from absl import flags
+from absl.flags import FlagValues
 
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
@@ -30,12 +33,12 @@ from keras_s5rl.runs import (
 )
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     return command.run(evaluate, define_flags, argv)
 
 
-def define_flags(values):
+def define_flags(values: FlagValues) -> None:
     flags.DEFINE_string("run_dir", None, "folder of the run", flag_values=values)
     command.define_count_flag(
         values, "num_episodes", 256, "episodes played, with --in_context contexts of each task"
@@ -76,7 +79,7 @@ def define_flags(values):
     command.define_backend_flag(values)
 
 
-def evaluate(values):
+def evaluate(values: FlagValues) -> int | None:
     if values.run_dir is None:
         raise UsageError("`run_dir` should name the folder of a run. Received: run_dir=None")
     env_args = None if values.env_args is None else parse_env_args(values.env_args)
@@ -114,7 +117,9 @@ def evaluate(values):
     return status
 
 
-def _write(run, agent, values, env_args, report):
+def _write(
+    run: RunDirectory, agent: Any, values: FlagValues, env_args: Any, report: dict[str, Any]
+) -> None:
     """Writes the report into the run, or where a flag says."""
     if values.json is not None:
         if values.json != "-":
@@ -127,7 +132,7 @@ def _write(run, agent, values, env_args, report):
         write_evaluation(run, report, values.overwrite)
 
 
-def _play(agent, values, env_args):
+def _play(agent: Any, values: FlagValues, env_args: Any) -> dict[str, Any]:
     if values.in_context:
         from keras_s5rl.training import evaluate_in_context
 
@@ -147,11 +152,11 @@ def _play(agent, values, env_args):
     )
 
 
-def _is_gymnasium_id(env):
+def _is_gymnasium_id(env: Any) -> bool:
     return env is not None and ":" in env
 
 
-def _check_in_context(values):
+def _check_in_context(values: FlagValues) -> None:
     """Refuses what a score inside contexts has no use for."""
     for name in ("env", "record", "seed"):
         if values.in_context and values[name].value is not None:
@@ -162,7 +167,7 @@ def _check_in_context(values):
             )
 
 
-def _check_recording(values):
+def _check_recording(values: FlagValues) -> None:
     """Finds before the work that nothing could be recorded."""
     if values.record is None:
         if values["record_episodes"].present:
@@ -179,7 +184,7 @@ def _check_recording(values):
     command.check_output_folder("record", values.record)
 
 
-def _record(agent, values, env_args, out):
+def _record(agent: Any, values: FlagValues, env_args: Any, out: TextIO) -> None:
     from keras_s5rl import envs
     from keras_s5rl.training.recording import record_episodes
 
@@ -197,7 +202,7 @@ def _record(agent, values, env_args, out):
         console.write(f"{path}: return {episode_return:.4f} in {num_steps} steps", out)
 
 
-def _summary(report):
+def _summary(report: dict[str, Any]) -> str:
     played, other = ("mode", "sampled") if report["deterministic"] else ("sampled", "mode")
     return (
         f"{report['env']}: return {report['return_mean']:.4f} +- {report['return_ci95']:.4f} "

@@ -1,9 +1,11 @@
 """The scores inside contexts as a table for people."""
 
+from typing import Any
+
 _HEAD = ("tier", "task", "trial 1", "last trial", "mean", "untrained")
 
 
-def in_context_table(report):
+def in_context_table(report: dict[str, Any]) -> str:
     """Returns lines of text, a row for each tier and task: mean returns of trials over contexts.
 
     Beside the means over all trials are the half-widths of their 95 % confidence intervals.
@@ -25,12 +27,12 @@ def in_context_table(report):
     return "\n".join(lines)
 
 
-def _row(score):
+def _row(score: dict[str, Any]) -> tuple[str, ...]:
     trained, fresh = score["trained"], score["fresh"]
     returns = trained["trial_return_mean"]
     ends = (f"{returns[0]:.4f}", f"{returns[-1]:.4f}")
     return score["tier"], score["task"], *ends, _mean(trained), _mean(fresh)
 
 
-def _mean(scores):
+def _mean(scores: dict[str, Any]) -> str:
     return f"{scores['return_mean']:.4f} +- {scores['return_ci95']:.4f}"

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
+from typing import Any
 
 from keras_s5rl.models import memory_settings, registered_memories
 from keras_s5rl.ppo.config import PPOConfig
@@ -9,7 +11,7 @@ from keras_s5rl.ppo.config import PPOConfig
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(PPOConfig)}
 
 
-def label_runs(configs):
+def label_runs(configs: Sequence[dict[str, Any]]) -> list[str]:
     """Returns a label for each run; runs with the same one are seeds of one experiment.
 
     Labels name the environment if the runs differ in it, the memory if they do or do not differ in
@@ -39,15 +41,21 @@ def label_runs(configs):
     return labels
 
 
-def _memory_defaults(configs):
+def _memory_defaults(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The defaults of the settings of the memories; runs of one label have the same memory."""
-    defaults = {}
+    defaults: dict[str, Any] = {}
     for memory in {config["memory"] for config in configs} & set(registered_memories()):
         defaults |= {name: setting.default for name, setting in memory_settings(memory).items()}
     return defaults
 
 
-def _told_apart(labels, configs, defaults, name, everywhere=False):
+def _told_apart(
+    labels: list[str],
+    configs: Sequence[dict[str, Any]],
+    defaults: dict[str, Any],
+    name: str,
+    everywhere: bool = False,
+) -> list[str]:
     """Adds a setting to the labels of runs that differ in it from others of the same label, or from
     any other."""
     default = json.loads(json.dumps(defaults.get(name)))  # JSON has no tuples
@@ -63,6 +71,6 @@ def _told_apart(labels, configs, defaults, name, everywhere=False):
     return named
 
 
-def _assignment(name, value):
+def _assignment(name: str, value: Any) -> str:
     """As the flags and JSON have it."""
     return f"{name}={value if isinstance(value, str) else json.dumps(value)}"

@@ -1,5 +1,10 @@
 """The flags of one memory, beside those that all trainings have."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from absl.flags import FlagValues
+
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.setting_flags import define_setting_flag
 from keras_s5rl.models.memories import memories_with, memory_settings, registered_memories
@@ -13,11 +18,11 @@ class MemoryFlags:
             checked.
     """
 
-    def __init__(self, memory_of):
+    def __init__(self, memory_of: Callable[[FlagValues], str]) -> None:
         self._memory_of = memory_of
-        self.memory = None
+        self.memory = ""  # that of `define`
 
-    def define(self, values, first, arguments):
+    def define(self, values: FlagValues, first: Any, arguments: list[str]) -> list[str]:
         """Defines a flag for every setting of the memory.
 
         A flagfile may have settings of the memory that it names. Where the command line names
@@ -44,7 +49,7 @@ class MemoryFlags:
             define_setting_flag(name, setting, values)
         return self._read_flagfiles(values, arguments)
 
-    def explain(self, name):
+    def explain(self, name: str) -> str:
         """Says, of a flag that there is not, what settings there are."""
         settings = ", ".join(memory_settings(self.memory)) or "none"
         own = f"The settings of the memory {self.memory} are: {settings}"
@@ -54,8 +59,9 @@ class MemoryFlags:
                 return f"`{setting}` is a setting of {', '.join(owners)}. {own}"
         return own
 
-    def _read_flagfiles(self, values, arguments):
-        found, rest = [], list(arguments)
+    def _read_flagfiles(self, values: FlagValues, arguments: list[str]) -> list[str]:
+        found: list[str] = []
+        rest = list(arguments)
         while rest:
             argument, *rest = rest
             if argument in ("-flagfile", "--flagfile") and rest:
@@ -64,7 +70,7 @@ class MemoryFlags:
             found += lines if lines == [argument] else self._of_this_memory(lines)
         return found
 
-    def _of_this_memory(self, lines):
+    def _of_this_memory(self, lines: list[str]) -> list[str]:
         """The lines of a flagfile that count."""
         memories = [line.partition("=")[2] for line in lines if _name(line) == "memory"]
         if not memories or memories[-1] not in registered_memories():
@@ -73,11 +79,11 @@ class MemoryFlags:
         return [line for line in lines if not _setting(_name(line), others)]
 
 
-def _setting(name, settings):
+def _setting(name: str, settings: Iterable[str]) -> str | None:
     """The one of the settings that a flag gives, also as `noname`, or `None`."""
     return next((n for n in (name, name.removeprefix("no")) if n in settings), None)
 
 
-def _name(line):
+def _name(line: str) -> str:
     """The name of the flag on a line of a flagfile."""
     return line.partition("=")[0].strip().lstrip("-")

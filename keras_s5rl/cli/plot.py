@@ -6,7 +6,11 @@
 The first draws learning curves; the second what `evaluate --in_context` wrote into the runs.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from absl import flags
+from absl.flags import FlagValues
 
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
@@ -24,12 +28,12 @@ from keras_s5rl.runs import (
 )
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     return command.run(plot, define_flags, argv)
 
 
-def define_flags(values):
+def define_flags(values: FlagValues) -> None:
     flags.DEFINE_multi_string(
         "run_dir", [], "folder of a run; may be given several times", flag_values=values
     )
@@ -49,7 +53,7 @@ def define_flags(values):
     command.define_backend_flag(values)
 
 
-def plot(values):
+def plot(values: FlagValues) -> None:
     if not values.run_dir:
         raise UsageError("`run_dir` should name the folder of a run. Received: run_dir=[]")
     for name, goes_with in (("metric", False), ("tier", True)):
@@ -77,7 +81,7 @@ def plot(values):
     command.print_result(values.output)
 
 
-def _read_metrics(run):
+def _read_metrics(run: RunDirectory) -> dict[str, Any]:
     """The columns of metrics.jsonl; says so where they are not those of its training."""
     written = Checkpoints(run.checkpoints_dir).newest_metadata() or {}
     size, sha256 = written.get("metrics_size"), written.get("metrics_sha256")
@@ -88,7 +92,9 @@ def _read_metrics(run):
     return read_metrics(run.metrics_path)
 
 
-def _compare_in_context(runs, labels, values):
+def _compare_in_context(
+    runs: Sequence[RunDirectory], labels: list[str], values: FlagValues
+) -> None:
     scores = list(zip(labels, map(_read_in_context, runs), strict=True))
     try:
         compare_in_context(scores, values.output, values.tier, values.title)
@@ -99,7 +105,7 @@ def _compare_in_context(runs, labels, values):
         ) from None
 
 
-def _read_in_context(run):
+def _read_in_context(run: RunDirectory) -> dict[str, Any]:
     if not run.in_context_path.exists():
         raise UsageError(
             "`run_dir` should hold in_context.json: call evaluate with --in_context on the run "

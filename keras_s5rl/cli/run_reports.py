@@ -1,14 +1,17 @@
 """The scores of a run beside it: a smaller one does not take the place of a larger one."""
 
+from pathlib import Path
+from typing import Any
+
 from keras_s5rl.cli import command
-from keras_s5rl.runs import RunError, console, read_json, write_json_atomically
+from keras_s5rl.runs import RunDirectory, RunError, console, read_json, write_json_atomically
 
 # What decides a score, beside the number of episodes or contexts.
 _DECIDES = ("env", "env_args", "deterministic", "seed")
 _COUNTS = ("num_episodes", "num_contexts")
 
 
-def write_evaluation(run, report, overwrite=False):
+def write_evaluation(run: RunDirectory, report: dict[str, Any], overwrite: bool = False) -> bool:
     """Writes evaluation.json of a run; returns whether it did.
 
     Args:
@@ -20,7 +23,9 @@ def write_evaluation(run, report, overwrite=False):
     return write_report(run, run.evaluation_path, report, overwrite)
 
 
-def write_report(run, path, report, overwrite=False):
+def write_report(
+    run: RunDirectory, path: Path, report: dict[str, Any], overwrite: bool = False
+) -> bool:
     """Writes a report in a run unless that would replace one that says more; returns whether it
     did. The score of another checkpoint is out of date: it is always replaced."""
     try:
@@ -38,7 +43,7 @@ def write_report(run, path, report, overwrite=False):
     return False
 
 
-def _obstacle(path, report):
+def _obstacle(path: Path, report: dict[str, Any]) -> str | None:
     """Says what there is that the report should not replace unasked, or returns `None`."""
     if not path.exists():
         return None

@@ -1,8 +1,10 @@
 """Flags of settings: one for every field of `PPOConfig` and every setting of a memory."""
 
 import dataclasses
+from typing import Any
 
 from absl import flags
+from absl.flags import FlagValues
 
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.flag_types import (
@@ -12,6 +14,7 @@ from keras_s5rl.cli.flag_types import (
     define_sizes,
 )
 from keras_s5rl.models.memories import memory_settings, resolve_memory_args
+from keras_s5rl.models.settings import Setting
 from keras_s5rl.ppo.config import PPOConfig
 
 _DEFINE = {
@@ -25,7 +28,7 @@ _DEFINE = {
 _NONE = "none"  # what None is on the command line
 
 
-def define_setting_flag(name, setting, values):
+def define_setting_flag(name: str, setting: Setting, values: FlagValues) -> None:
     """Defines the flag of a `Setting`, with its default and its meaning."""
     define = _DEFINE.get(setting.type, flags.DEFINE_string)
     expected = setting.expected
@@ -35,19 +38,19 @@ def define_setting_flag(name, setting, values):
     define(name, default, f"{setting.help}; {expected}", flag_values=values)
 
 
-def value_of_flag(setting, value):
+def value_of_flag(setting: Setting, value: Any) -> Any:
     """Returns the value of a `Setting` that its flag has."""
     is_none = setting.is_optional and isinstance(value, str) and value.lower() == _NONE
     return None if is_none else value
 
 
-def define_config_flags(values):
+def define_config_flags(values: FlagValues) -> None:
     """Defines a flag for every field of `PPOConfig`."""
     for field in dataclasses.fields(PPOConfig):
         define_setting_flag(field.name, field.metadata["setting"], values)
 
 
-def config_from_flags(values, recorded=None):
+def config_from_flags(values: FlagValues, recorded: dict[str, Any] | None = None) -> PPOConfig:
     """Returns the `PPOConfig` that the flags describe.
 
     Args:
@@ -71,7 +74,9 @@ def config_from_flags(values, recorded=None):
         raise UsageError(error) from None
 
 
-def memory_args_from_flags(values, memory, recorded=None):
+def memory_args_from_flags(
+    values: FlagValues, memory: str, recorded: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Returns the arguments of a memory that the flags describe.
 
     Args:
@@ -88,8 +93,9 @@ def memory_args_from_flags(values, memory, recorded=None):
         for name, setting in memory_settings(memory).items()
         if values[name].present
     }
-    same = recorded is not None and recorded["memory"] == memory
+    if recorded is not None and recorded["memory"] == memory:
+        given = {**recorded["memory_args"], **given}
     try:
-        return resolve_memory_args(memory, {**(recorded["memory_args"] if same else {}), **given})
+        return resolve_memory_args(memory, given)
     except ValueError as error:
         raise UsageError(error) from None

@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+from collections.abc import Sequence
+from typing import Any, NoReturn, Self
 
 from absl import flags
+from absl.flags import FlagValues
 
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
@@ -26,12 +29,12 @@ _RESUMING = ("override", "accept_edited_config")
 _SCHEDULE = ("total_steps", "checkpoint_every", "log_every")  # what may differ when resuming
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     return command.run(train, define_flags, argv, MemoryFlags(_memory_of))
 
 
-def define_flags(values):
+def define_flags(values: FlagValues) -> None:
     command.define_environment_flags(values, default="RepeatPreviousEasy")
     command.define_import_flag(values)
     command.define_backend_flag(values)
@@ -61,7 +64,7 @@ def define_flags(values):
     define_config_flags(values)
 
 
-def _memory_of(values):
+def _memory_of(values: FlagValues) -> str:
     """Returns the name of the memory that the flags name, or that the run to resume has; makes
     ready what has to be so before the memory's own flags are defined."""
     recorded = _recorded_settings(values) if values.resume else None
@@ -76,17 +79,17 @@ def _memory_of(values):
     return memory
 
 
-def _flag_or_recorded(name, values, recorded):
+def _flag_or_recorded(name: str, values: FlagValues, recorded: dict[str, Any] | None) -> Any:
     """The value of a flag, or where it was not given that of the run to resume."""
     return recorded[name] if recorded and not values[name].present else values[name].value
 
 
-def train(values):
+def train(values: FlagValues) -> int:
     with _Signals() as signals:
         return _train(values, signals)
 
 
-def _train(values, signals):
+def _train(values: FlagValues, signals: "_Signals") -> int:
     _check_flags(values)
     recorded = _recorded_settings(values) if values.resume else None
     config = config_from_flags(values, recorded)
@@ -154,7 +157,7 @@ def _train(values, signals):
     return 0
 
 
-def parse_env_args(text):
+def parse_env_args(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
@@ -168,7 +171,7 @@ def parse_env_args(text):
     return arguments
 
 
-def _capture_loops():
+def _capture_loops() -> None:
     """Adds loops and branches to what XLA captures; it reads the variable when JAX starts."""
     if os.environ["KERAS_BACKEND"] != "jax":
         raise UsageError(
@@ -179,7 +182,7 @@ def _capture_loops():
     os.environ["XLA_FLAGS"] = f"{given} {_CAPTURE_LOOPS}".strip()
 
 
-def _check_cuda_graphs(values):
+def _check_cuda_graphs(values: FlagValues) -> None:
     from keras_s5rl import backend
 
     if values.cuda_graphs and not backend.device_name().startswith("gpu"):
@@ -189,12 +192,12 @@ def _check_cuda_graphs(values):
         )
 
 
-def _refuse_constant(name):
+def _refuse_constant(name: str) -> NoReturn:
     """JSON has no NaN and no infinity."""
     raise ValueError(name)
 
 
-def _check_flags(values):
+def _check_flags(values: FlagValues) -> None:
     if values.num_seeds > 1:
         raise UsageError(
             "`num_seeds` should be 1: training several seeds in one program is not available yet; "
@@ -205,7 +208,7 @@ def _check_flags(values):
             raise UsageError(f"`{name}` goes with `resume`. Received: {name}=True, resume=False")
 
 
-def _recorded_settings(values):
+def _recorded_settings(values: FlagValues) -> dict[str, Any] | None:
     if values.run_dir is None:
         raise UsageError("`run_dir` should name the run to resume. Received: run_dir=None")
     try:
@@ -217,7 +220,7 @@ def _recorded_settings(values):
         raise UsageError(error) from None
 
 
-def _new_run_dir(settings):
+def _new_run_dir(settings: dict[str, Any]) -> str:
     """Makes `runs/<env>_<memory>_seed<seed>`, with a number behind it where that is taken: of
     several trainings that start together each gets a folder of its own."""
     name = "_".join([settings["env"], settings["memory"], f"seed{settings['seed']}"])
@@ -245,22 +248,22 @@ class _Signals:
     Where no training is on its way (`policy` is None) the first one stops at once, too.
     """
 
-    def __init__(self):
-        self.policy = None
-        self.received = None
-        self._previous = {}
+    def __init__(self) -> None:
+        self.policy: Any = None
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
 
-    def _stop(self, number, frame):
+    def _stop(self, number: int, frame: Any) -> None:
         if self.policy is None or self.received is not None:
             raise SystemExit(128 + number)
         self.received = number
         self.policy.stop_training = True
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         numbers = (signal.SIGINT, signal.SIGTERM)
         self._previous = {number: signal.signal(number, self._stop) for number in numbers}
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
