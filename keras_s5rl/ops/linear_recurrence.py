@@ -10,13 +10,28 @@ from keras import ops
 from keras_s5rl import backend
 from keras_s5rl.ops.adjoint import solve_one_step, solve_with_gradient
 from keras_s5rl.ops.associative import associative
-from keras_s5rl.ops.pallas import pallas, pallas_adjoint, pallas_obstacle
+from keras_s5rl.ops.pallas import (
+    pallas,
+    pallas_adjoint,
+    pallas_interpreted,
+    pallas_interpreted_adjoint,
+    pallas_obstacle,
+)
 from keras_s5rl.ops.sequential import sequential, sequential_adjoint
 from keras_s5rl.typing import Tensor
 
-_IMPLEMENTATIONS = {"associative": associative, "sequential": sequential, "pallas": pallas}
+_IMPLEMENTATIONS: dict[str, Callable[..., Any]] = {
+    "associative": associative,
+    "sequential": sequential,
+    "pallas": pallas,
+    "pallas_interpreted": pallas_interpreted,
+}
 # Those with a gradient of their own. The gradient of the others is themselves, run the other way.
-_ADJOINTS = {sequential: sequential_adjoint, pallas: pallas_adjoint}
+_ADJOINTS: dict[Callable[..., Any], Callable[..., Any]] = {
+    sequential: sequential_adjoint,
+    pallas: pallas_adjoint,
+    pallas_interpreted: pallas_interpreted_adjoint,
+}
 
 
 def linear_recurrence(
@@ -59,8 +74,9 @@ def linear_recurrence(
         reverse: Whether time runs backwards. Defaults to `False`.
         implementation: `"sequential"` (one loop over time), `"associative"` (the paper's parallel
             scan, about `2 log2(T)` dependent steps; needs a static `time`), `"pallas"` (kernels for
-            NVIDIA GPUs on the JAX backend, which read and write memory once) or `"auto"`, the one
-            for the device. Defaults to `"auto"`.
+            NVIDIA GPUs on the JAX backend, which read and write memory once),
+            `"pallas_interpreted"` (these kernels on any device of JAX, slowly, to test them) or
+            `"auto"`, the one for the device. Defaults to `"auto"`.
 
     Returns:
         All states, float32 `(batch, time, planes, P)`.
@@ -233,6 +249,11 @@ def _choose(implementation: str, time: int | None) -> Callable[..., Any]:
             "`implementation='pallas'` needs the JAX backend and an NVIDIA GPU of compute "
             "capability 8.0 or later. Use 'auto', which chooses among those that run here. "
             f"Received: implementation={implementation!r} with {pallas_obstacle()}"
+        )
+    if implementation == "pallas_interpreted" and keras.backend.backend() != "jax":
+        raise ValueError(
+            "`implementation='pallas_interpreted'` needs the JAX backend. Use 'auto'. Received: "
+            f"implementation={implementation!r} with the backend {keras.backend.backend()}"
         )
     return _IMPLEMENTATIONS[implementation]
 

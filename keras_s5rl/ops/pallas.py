@@ -1,17 +1,14 @@
 """The linear recurrence as GPU kernels: one pass over memory, and one for the gradient."""
 
+import functools
+
 import keras
 
 from keras_s5rl.typing import Tensor
 
-# Tests set it: JAX then interprets the kernels, slowly, on any device.
-INTERPRET = False
-
 
 def pallas_obstacle() -> str | None:
     """Says in a few words where this is if not where the kernels can run; else returns `None`."""
-    if INTERPRET:
-        return None
     if keras.backend.backend() != "jax":
         return f"the backend {keras.backend.backend()}"
     from keras_s5rl.backend import jax as jax_backend
@@ -26,6 +23,7 @@ def pallas(
     cuts: Tensor | None = None,
     holds: Tensor | None = None,
     reverse: bool = False,
+    interpret: bool = False,
 ) -> Tensor:
     """Solves the recurrence with Pallas kernels of JAX, time-major.
 
@@ -39,13 +37,14 @@ def pallas(
         cuts: Bool `(time, batch)` or `None`. Where true, the carried state is cleared first.
         holds: Bool `(time, batch)` or `None`. Where true, the decay of the step is 1.
         reverse: Whether to run from the last step to the first.
+        interpret: Whether JAX interprets the kernels, slowly, on any device. Defaults to `False`.
 
     Returns:
         All states, float32 `(time, batch, planes, P)`.
     """
     from keras_s5rl.backend import jax_pallas
 
-    return jax_pallas.solve(decay, inputs, initial_state, cuts, holds, reverse, interpret=INTERPRET)
+    return jax_pallas.solve(decay, inputs, initial_state, cuts, holds, reverse, interpret=interpret)
 
 
 def pallas_adjoint(
@@ -56,6 +55,7 @@ def pallas_adjoint(
     holds: Tensor | None,
     reverse: bool,
     upstream: Tensor,
+    interpret: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients for decay, inputs and initial state, from one pass over memory.
 
@@ -63,6 +63,7 @@ def pallas_adjoint(
         decay, initial_state, cuts, holds, reverse: As for `pallas`.
         states: Float32 `(time, batch, planes, P)`, what `pallas` returned.
         upstream: Float32 `(time, batch, planes, P)`, the gradient for the states.
+        interpret: As for `pallas`.
 
     Returns:
         Three float32 tensors, in the shapes of decay, inputs and initial state.
@@ -70,5 +71,9 @@ def pallas_adjoint(
     from keras_s5rl.backend import jax_pallas_adjoint
 
     return jax_pallas_adjoint.adjoint(
-        decay, states, initial_state, cuts, holds, reverse, upstream, interpret=INTERPRET
+        decay, states, initial_state, cuts, holds, reverse, upstream, interpret=interpret
     )
+
+
+pallas_interpreted = functools.partial(pallas, interpret=True)
+pallas_interpreted_adjoint = functools.partial(pallas_adjoint, interpret=True)

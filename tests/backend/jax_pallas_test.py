@@ -29,13 +29,12 @@ CHUNKS = Plan(block=2, tile=2, steps=2, chunks=4)
 
 @pytest.fixture
 def interpret(monkeypatch):
-    """Has the kernels interpreted; a function that sets how they cut up the work."""
+    """A function that sets how the kernels cut up the work."""
 
     def set_plan(plan):
         for module in (jax_pallas, jax_pallas_adjoint):
             monkeypatch.setattr(module, "choose_plan", lambda *sizes: plan)
 
-    monkeypatch.setattr("keras_s5rl.ops.pallas.INTERPRET", True)
     set_plan(CHUNKS)
     return set_plan
 
@@ -56,7 +55,9 @@ def run(floats, flags, upstream, reverse=False):
     """The states, and what the upstream gradient for them becomes."""
 
     def solve(floats):
-        return linear_recurrence(**floats, **flags, reverse=reverse, implementation="pallas")
+        return linear_recurrence(
+            **floats, **flags, reverse=reverse, implementation="pallas_interpreted"
+        )
 
     states, pull_back = jax.vjp(solve, floats)
     return states, *pull_back(upstream)
@@ -181,7 +182,7 @@ def test_it_runs_in_a_scan_and_on_donated_buffers(interpret):
     def run(initial_state, inputs, resets):
         def piece(state, step):
             states = linear_recurrence_time_major(
-                case["decay"], step[0], state, step[1], implementation="pallas"
+                case["decay"], step[0], state, step[1], implementation="pallas_interpreted"
             )
             return states[-1], states
 

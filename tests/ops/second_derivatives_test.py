@@ -56,10 +56,7 @@ def test_second_gradients_of_the_recurrence_are_those_of_the_loop(
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "jax", reason="Only JAX has the kernels.")
 @pytest.mark.parametrize("varying, planes", [(False, 2), (True, 1)])
-def test_second_gradients_of_the_gpu_kernels_are_those_of_the_loop(monkeypatch, varying, planes):
-    from keras_s5rl.ops import pallas
-
-    monkeypatch.setattr(pallas, "INTERPRET", True)
+def test_second_gradients_of_the_gpu_kernels_are_those_of_the_loop(varying, planes):
     arguments, directions, flags, weights = recurrence_case(4, varying, planes, False)
 
     def second(implementation):
@@ -69,7 +66,7 @@ def test_second_gradients_of_the_gpu_kernels_are_those_of_the_loop(monkeypatch, 
 
         return second_gradients(loss, as_float32(arguments), as_float32(directions), True)
 
-    for found, expected in zip(second("pallas"), second("sequential"), strict=True):
+    for found, expected in zip(second("pallas_interpreted"), second("sequential"), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
