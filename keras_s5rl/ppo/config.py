@@ -54,6 +54,10 @@ ADVANTAGE_GROUPS = ("minibatch", "task", "none")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
 
 
+class _ContradictionError(ValueError):
+    """Settings multiply or contradict each other."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PPOConfig:
     """Settings of proximal policy optimisation for recurrent policies, and of the network it
@@ -220,12 +224,12 @@ class PPOConfig:
 
     def _check_contradictions(self):
         if self.normalize_rewards and self.reward_scale != 1.0:
-            raise ValueError(
+            raise _ContradictionError(
                 "`reward_scale` multiplies what `normalize_rewards` divides: leave one of them "
                 f"out. Received: reward_scale={self.reward_scale}, normalize_rewards=True"
             )
         if self.treat_truncation_as_termination and self.stagger_starts:
-            raise ValueError(
+            raise _ContradictionError(
                 "`stagger_starts` cuts the first episodes, which "
                 "`treat_truncation_as_termination` would take for failures: leave one of them out. "
                 "Received: stagger_starts=True, treat_truncation_as_termination=True"
@@ -234,6 +238,9 @@ class PPOConfig:
     @classmethod
     def from_settings(cls, settings):
         """Returns the configuration in the settings of a run, as its config.json holds them.
+
+        A run that was trained with settings that are refused now, because they multiply or
+        contradict each other, keeps them.
 
         Raises:
             ValueError: If a setting is missing, or is not what it should be; settings of the run
@@ -252,7 +259,11 @@ class PPOConfig:
                     f"`{name}` in config.json should be {expected}. "
                     f"Received: {name}={settings[name]!r}"
                 )
-        return cls(**{name: settings[name] for name in names})
+        values = {name: settings[name] for name in names}
+        try:
+            return cls(**values)
+        except _ContradictionError:
+            return _RecordedConfig(**values)
 
     @property
     def steps_per_update(self):
@@ -286,3 +297,10 @@ class PPOConfig:
     def gradient_steps(self, total_steps):
         """Optimizer steps in `total_steps` environment steps."""
         return self.num_updates(total_steps) * self.num_epochs * self.num_minibatches
+
+
+class _RecordedConfig(PPOConfig):
+    """That of a run from before contradictions were refused."""
+
+    def _check_contradictions(self):
+        pass
