@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from absl import flags
 
 from benchmarks import benchmark
 from keras_s5rl.cli import command, evaluate, plot, train
+from keras_s5rl.cli.memory_flags import MemoryFlags
+from keras_s5rl.cli.setting_flags import config_from_flags, memory_args_from_flags
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -26,6 +27,11 @@ DEFINE_FLAGS = {
     "plot": plot.define_flags,
     "benchmark": benchmark.define_flags,
 }
+
+
+def parse(name, *arguments):
+    more = MemoryFlags(lambda values: values.memory) if name == "train" else None
+    return command.parse_flags(DEFINE_FLAGS[name], [name, *arguments], more)
 
 
 def run_as_printed(snippets, backend, folder):
@@ -61,23 +67,16 @@ def test_the_other_snippets_run_as_printed_one_after_the_other(backend, tmp_path
 
 @pytest.mark.parametrize(("name", "arguments"), COMMANDS)
 def test_commands_have_the_flags_that_readme_gives_them(name, arguments):
-    values = flags.FlagValues()
-    DEFINE_FLAGS[name](values)
-    arguments = arguments.split(" #")[0]
-    arguments = re.sub(r"\$\w+", "0", arguments)
-    rest = values([name, *command.find_flagfiles(shlex.split(arguments))])
-    assert rest == [name]
+    arguments = re.sub(r"\$\w+", "0", arguments.split(" #")[0].replace("$memory", "gru"))
+    parse(name, *shlex.split(arguments))
 
 
 @pytest.mark.parametrize(
     "preset", sorted((ROOT / "launch" / "presets").glob("*.flags")), ids=lambda p: p.name
 )
 def test_presets_describe_a_valid_configuration_and_readme_lists_them(preset):
-    from keras_s5rl.cli.config_flags import config_from_flags
-
-    values = flags.FlagValues()
-    train.define_flags(values)
-    values(["train", f"--flagfile={preset}"])
+    values = parse("train", f"--flagfile={preset}")
     config = config_from_flags(values)
+    assert memory_args_from_flags(values, values.memory)
     assert config.num_updates(values.total_steps) > 0
     assert f"`{preset.name}`" in README

@@ -45,14 +45,8 @@ def run(
     """
     console.open_standard_descriptors()
     argv = list(sys.argv if argv is None else argv)
-    values = _flag_values(define_flags)
     try:
-        arguments = find_flagfiles(argv[1:])
-        if more is not None:
-            first = _flag_values(define_flags)
-            _parse(first, [argv[0], *arguments], known_only=True)
-            arguments = more.define(values, first, arguments)
-        _parse(values, [argv[0], *arguments], more)
+        values = parse_flags(define_flags, argv, more)
         if values.help:
             shown = console.write(_help(values, pathlib.Path(argv[0]).name), sys.stdout)
             return 0 if shown else 1
@@ -67,6 +61,23 @@ def run(
         return 130
     finally:
         console.drop_unwritten()
+
+
+def parse_flags(
+    define_flags: Callable[[FlagValues], None], argv: Sequence[str], more: Any = None
+) -> FlagValues:
+    """Returns the parsed `absl.flags.FlagValues` of a command; the arguments are those of `run`.
+
+    Raises:
+        UsageError: If a flag or its value is not what it should be.
+    """
+    values, arguments = _flag_values(define_flags), find_flagfiles(argv[1:])
+    if more is not None:
+        first = _flag_values(define_flags)
+        _parse(first, [argv[0], *arguments], known_only=True)
+        arguments = more.define(values, first, arguments)
+    _parse(values, [argv[0], *arguments], more)
+    return values
 
 
 def _flag_values(define_flags: Callable[[FlagValues], None]) -> FlagValues:

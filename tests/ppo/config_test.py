@@ -6,6 +6,10 @@ from keras_s5rl.ppo.config import RUN_SETTINGS, PPOConfig
 
 pytestmark = pytest.mark.not_on_tensorflow
 
+RUN = {
+    **{"env": "E", "env_args": {}, "memory": "s5", "memory_args": {}, "backend": "jax"},
+    **{"seed": 0, "num_seeds": 1, "total_steps": 1, "checkpoint_every": 1, "log_every": 1},
+}
 FIELDS = {field.name: field for field in dataclasses.fields(PPOConfig)}
 
 
@@ -81,13 +85,22 @@ def test_settings_that_multiply_or_contradict_each_other_are_refused():
         PPOConfig(**both)
 
 
+def test_a_run_of_before_keeps_what_is_refused_now():
+    both = {"reward_scale": 10.0, "normalize_rewards": True}
+    settings = {**RUN, **dataclasses.asdict(PPOConfig()), **both}
+    config = PPOConfig.from_settings(settings)
+    assert isinstance(config, PPOConfig)
+    assert dataclasses.asdict(config) == {**dataclasses.asdict(PPOConfig()), **both}
+    assert dataclasses.replace(config, learning_rate=1e-4).reward_scale == 10.0
+    settings["num_envs"] = 6
+    with pytest.raises(ValueError, match="multiple of `num_minibatches`"):
+        PPOConfig.from_settings(settings)
+
+
 def test_the_settings_of_a_run_come_back():
     config = PPOConfig(width=12, value_clip=1)
-    run = {"env": "E", "env_args": {}, "memory": "s5", "memory_args": {}, "backend": "jax"}
-    run |= {"seed": 0, "num_seeds": 1}
-    run |= {"total_steps": 1, "checkpoint_every": 1, "log_every": 1}
-    assert set(run) == set(RUN_SETTINGS)
-    settings = {**run, **dataclasses.asdict(config)}
+    assert set(RUN) == set(RUN_SETTINGS)
+    settings = {**RUN, **dataclasses.asdict(config)}
     assert PPOConfig.from_settings(settings) == config
     del settings["width"], settings["memory"]
     with pytest.raises(ValueError, match="`config.json` .*; memory, width are not there"):
