@@ -74,7 +74,8 @@ def resolve(env: str, env_args: dict[str, Any]) -> tuple[_Factory, dict[str, Any
         signature.bind(**arguments)
     except TypeError as error:
         raise ValueError(
-            f"`env_args` should fit {env}{signature}: {error}. Received: env_args={env_args}"
+            f"`env_args` should fit {env}{_without_types(signature)}: {error}. "
+            f"Received: env_args={env_args}"
         ) from None
     return factory, arguments
 
@@ -190,6 +191,12 @@ def _unknown(env: object) -> str:
         f"`env` should be the name of a registered environment; {hint}. `registered_envs()` "
         f"lists all, `register_env` adds your own. Received: env={env!r}"
     )
+
+
+def _without_types(signature: inspect.Signature) -> inspect.Signature:
+    parameters = signature.parameters.values()
+    bare = [parameter.replace(annotation=parameter.empty) for parameter in parameters]
+    return inspect.Signature(bare)
 
 
 def _import(path: str) -> _Factory:

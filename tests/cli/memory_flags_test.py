@@ -33,7 +33,7 @@ def given(monkeypatch):
         pass
 
     def make(*arguments):
-        def PPO(env, env_args, memory, config, seed, memory_args):
+        def PPO(env, env_args, memory, config, seed, memory_args, imports):
             raise Made(memory, memory_args)
 
         from keras_s5rl import training

@@ -1,6 +1,7 @@
 """An environment and a memory of somebody else's package, through the commands and Gymnasium: made
 known by entry points or by `--import`."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -9,8 +10,9 @@ import sys
 import pytest
 
 from keras_s5rl.cli import evaluate, train
+from keras_s5rl.runs import RunDirectory
 from tests.outside_package import SOURCE, install
-from tests.small_runs import ROOT, metrics_of
+from tests.small_runs import ROOT, metrics_of, small_config
 
 SIZES = ["--num_envs=4", "--num_steps=8", "--width=8", "--num_layers=1"]
 SIZES += ["--encoder_sizes=8", "--head_sizes=8", "--num_minibatches=2", "--num_epochs=1"]
@@ -44,6 +46,7 @@ def imported_run(run, tmp_path_factory):
     return folder, stdout
 
 
+@pytest.mark.slow
 def test_an_installed_package_is_trained_resumed_scored_and_plotted_by_its_names(
     run, installed, tmp_path
 ):
@@ -64,6 +67,7 @@ def test_an_installed_package_is_trained_resumed_scored_and_plotted_by_its_names
     assert (tmp_path / "curve.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_an_installed_environment_is_listed_and_made_through_gymnasium(installed):
     code = """if True:
         import sys, gymnasium, keras_s5rl
@@ -93,6 +97,7 @@ def test_help_shows_the_settings_of_a_memory_of_ones_own(run):
     assert "  --leak=0.5\n        share forgotten in a step; a number from 0 to 1\n" in stdout
 
 
+@pytest.mark.slow
 def test_a_module_of_the_current_folder_is_imported_and_recorded(imported_run):
     folder, said = imported_run
     assert said.startswith("leaky with ") and " on Parity, seed 0" in said
@@ -102,15 +107,21 @@ def test_a_module_of_the_current_folder_is_imported_and_recorded(imported_run):
 @pytest.mark.parametrize(("main", "flag"), [(train.main, "--resume"), (evaluate.main, "--seed=1")])
 @pytest.mark.parametrize("others", [[], ["--import=my_lab.envs"]])
 def test_a_run_says_what_it_needs_and_does_not_import_it(
-    imported_run, capsys, monkeypatch, main, flag, others
+    tmp_path, capsys, monkeypatch, main, flag, others
 ):
+    settings = {"env": "Parity", "env_args": {}, "memory": "leaky", "memory_args": {}}
+    settings |= {"imports": ["my_lab.register"], "backend": "jax", "seed": 0, "num_seeds": 1}
+    settings |= {"total_steps": 64, "checkpoint_every": 1, "log_every": 1}
+    settings |= dataclasses.asdict(small_config())
+    RunDirectory.create(tmp_path / "run", settings).release()
     monkeypatch.chdir(SOURCE)
-    assert main(["command", f"--run_dir={imported_run[0]}", flag, *others]) == 2
+    assert main(["command", f"--run_dir={tmp_path / 'run'}", flag, *others]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: this run needs {IMPORT} (in Python: import my_lab.register ")
     assert error.count("\n") == 1 and "my_lab" not in sys.modules
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_is_scored_with_its_import_and_plotted_without(
     run, imported_run, tmp_path
 ):
@@ -126,6 +137,7 @@ def test_a_run_goes_on_and_is_scored_with_its_import_and_plotted_without(
     assert run("plot", *plot, cwd=tmp_path)[0] == 0
 
 
+@pytest.mark.slow
 def test_in_python_a_run_is_loaded_once_its_module_is_imported(imported_run):
     code = f"""if True:
         from keras_s5rl import PPO
@@ -171,6 +183,7 @@ def test_an_import_that_fails_is_told_in_one_line_before_anything_is_written(
     assert error.count("\n") == 1 and sorted(os.listdir(tmp_path)) == before
 
 
+@pytest.mark.slow
 def test_a_broken_package_is_named_where_it_is_asked_for_and_breaks_nothing_else(run, tmp_path):
     groups = {
         "keras_s5rl.envs": {
@@ -204,6 +217,7 @@ def test_a_broken_package_is_named_where_it_is_asked_for_and_breaks_nothing_else
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_name_of_the_package_stays_its_own_and_two_packages_cannot_share_one(tmp_path):
     taken = {
         "keras_s5rl.envs": {"RepeatFirstEasy": "my_lab.envs:Parity"},
@@ -231,6 +245,7 @@ def test_a_name_of_the_package_stays_its_own_and_two_packages_cannot_share_one(t
         assert "my-lab and other-lab declare it" in message
 
 
+@pytest.mark.slow
 def test_what_a_package_declares_is_taken_but_the_package_itself_may_register_it(installed):
     code = """if True:
         from keras_s5rl import envs, models

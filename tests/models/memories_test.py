@@ -93,9 +93,18 @@ def test_a_memory_of_the_users_own_takes_its_settings():
 
 def test_a_name_is_registered_once():
     register_memory("mine", build, {"state_size": settings.count(8, "entries")})
-    for name in ("mine", "s5"):
-        with pytest.raises(ValueError, match=f"no memory has yet.*Received: name='{name}'"):
-            register_memory(name, build)
+    for name, owner in (("mine", "already registered"), ("s5", "the package's own")):
+        with pytest.raises(ValueError, match=f"this one is {owner}.*Received: name='{name}'"):
+            register_memory(name, lambda **given: None)
+
+
+def test_the_same_builder_again_takes_the_place_of_the_old_one():
+    for default in (8, 4):  # as a reloaded module registers it
+        register_memory("mine", build, {"state_size": settings.count(default, "entries")})
+    assert resolve_memory_args("mine") == {"state_size": 4}
+
+
+def test_a_name_is_a_string_that_is_not_empty():
     with pytest.raises(ValueError, match="`name` should be a string.*Received: name=''"):
         register_memory("", build)
 
