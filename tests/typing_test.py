@@ -3,9 +3,12 @@
 import ast
 import importlib
 import inspect
+import os
 from pathlib import Path
 
 import pytest
+
+from tests.outside_package import SOURCE
 
 ROOT = Path(__file__).resolve().parents[1]
 LAZY_PACKAGES = ("keras_s5rl", "keras_s5rl.envs", "keras_s5rl.models", "keras_s5rl.ppo")
@@ -23,7 +26,7 @@ OTHERS = ("absl", "gymnasium", "jax", "keras", "numpy", "tensorflow", "torch", "
 
 @pytest.fixture(scope="module")
 def errors_of(tmp_path_factory):
-    """Returns a function that has mypy check a script and returns its lines of errors."""
+    """Returns a function that has mypy check what its arguments say, and returns the errors."""
     api = pytest.importorskip("mypy.api", reason="mypy, of the extra `dev`, is not installed")
     folder = tmp_path_factory.mktemp("mypy")
     overrides = "".join(
@@ -33,11 +36,11 @@ def errors_of(tmp_path_factory):
     )
     (folder / "mypy.ini").write_text(CONFIG.format(overrides=overrides))
 
-    def check(source):
+    def check(*what):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MYPYPATH", str(ROOT))
+            patch.setenv("MYPYPATH", os.pathsep.join(map(str, (ROOT, SOURCE))))
             arguments = ["--config-file", folder / "mypy.ini", "--cache-dir", folder / "cache"]
-            output, problems, _ = api.run([*map(str, arguments), "-c", source])
+            output, problems, _ = api.run([*map(str, arguments), *what])
         assert problems == ""
         return [line.partition(": ")[2] for line in output.splitlines() if ": error:" in line]
 
@@ -45,7 +48,11 @@ def errors_of(tmp_path_factory):
 
 
 def test_a_users_script_passes_mypys_strict_checks(errors_of):
-    assert errors_of((ROOT / "tests" / "data" / "typed_user.py").read_text()) == []
+    assert errors_of(str(ROOT / "tests" / "data" / "typed_user.py")) == []
+
+
+def test_a_package_of_somebody_elses_passes_them(errors_of):
+    assert errors_of("--package", "my_lab") == []
 
 
 @pytest.mark.parametrize(
@@ -59,12 +66,14 @@ def test_a_users_script_passes_mypys_strict_checks(errors_of):
         ("from keras_s5rl.layers import S5Block\nS5Block(stateful='no')", 'expected "bool"'),
         ("from keras_s5rl import random\nrandom.key('0')", 'expected "int"'),
         ("from keras_s5rl import envs\nenvs.AgentView(3)", 'expected "Environment"'),
+        ("from keras_s5rl import envs\nenvs.make('a').transit()", '"Environment" has no attribute'),
+        ("from keras_s5rl import PPO\nPPO('a', seeds=1)", 'argument "seeds"'),
         ("from keras_s5rl import PPOConfig\nPPOConfig(num_env=3)", 'argument "num_env"'),
         ("from keras_s5rl import PPOConfig\nPPOConfig(num_envs='3')", 'expected "int"'),
     ],
 )
 def test_mypy_names_what_is_wrong_in_a_script(errors_of, script, expected):
-    (error,) = errors_of(script)
+    (error,) = errors_of("-c", script)
     assert expected in error
 
 

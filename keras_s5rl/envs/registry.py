@@ -12,11 +12,14 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_s5rl import entry_points
 from keras_s5rl.envs.gymnasium.ids import register_id
 from keras_s5rl.envs.tables import read_tables
+
+if TYPE_CHECKING:  # it imports Keras
+    from keras_s5rl.envs.environment import Environment
 
 _Factory = Callable[..., Any]
 
@@ -39,7 +42,7 @@ _declared = {
 }
 
 
-def make(env: str, /, **env_args: Any) -> Any:
+def make(env: str, /, **env_args: Any) -> "Environment":
     """Makes a registered environment.
 
     Args:

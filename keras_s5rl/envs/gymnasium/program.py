@@ -229,7 +229,7 @@ def environment_of(
         if isinstance(env, str) and "max_episode_steps" in arguments_of(env):
             env_args = {**env_args, "max_episode_steps": max_episode_steps}
     if isinstance(env, str):
-        made: Environment = make(env, **env_args)
+        made = make(env, **env_args)
     elif env_args:
         raise ValueError(
             "`env_args` should be given only with the name of an environment. Give them to the "
