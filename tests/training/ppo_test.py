@@ -68,6 +68,7 @@ def test_weights_set_between_two_fits_are_trained_on():
         np.testing.assert_array_equal(weight, expected)
 
 
+@pytest.mark.slow
 def test_an_annealed_training_cannot_grow():
     agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config())
     agent.fit(2 * STEPS, verbose=False)
