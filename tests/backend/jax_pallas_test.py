@@ -75,6 +75,7 @@ def states_and_gradients(case, upstream, plan=CHUNKS, reverse=False):
     return jax.device_get(program(plan, reverse)(floats, case, upstream.astype("float32")))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "plan, varying, planes, reverse",
     [(CHUNKS, *flags) for flags in itertools.product((False, True), (2, 1), (False, True))]
@@ -98,6 +99,7 @@ def test_states_and_gradients_are_those_of_a_double_precision_loop(
         np.testing.assert_allclose(gradients[name], wanted, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("flag", ("resets", "mask", None))
 def test_flags_and_initial_state_may_be_left_out(interpret, flag):
     case = problem(seed=4)
@@ -117,6 +119,7 @@ def test_flags_and_initial_state_may_be_left_out(interpret, flag):
         np.testing.assert_allclose(gradients[name], wanted, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("cut", (3, 4), ids=("within a chunk", "between two"))
 @pytest.mark.parametrize("varying, reverse", [(False, True), (True, False)])
 def test_nothing_that_is_not_finite_crosses_a_cut(interpret, varying, reverse, cut):
@@ -153,6 +156,7 @@ def test_nothing_that_is_not_finite_crosses_a_cut(interpret, varying, reverse, c
         np.testing.assert_array_equal(gradients["initial_state"][0], 0.0)
 
 
+@pytest.mark.slow
 def test_many_seeds_by_vmap_are_each_seed_by_itself(interpret):
     cases = [problem(seed=seed) for seed in range(2)]
     upstream = np.random.default_rng(7).normal(size=cases[0]["inputs"].shape)
@@ -173,6 +177,7 @@ def test_many_seeds_by_vmap_are_each_seed_by_itself(interpret):
             )
 
 
+@pytest.mark.slow
 def test_it_runs_in_a_scan_and_on_donated_buffers(interpret):
     case = as_float32(problem(time=14))
     case["mask"][:] = True
@@ -203,6 +208,7 @@ def test_an_empty_batch_has_no_states_and_zero_gradients(interpret):
     np.testing.assert_array_equal(gradients["decay"], np.zeros((2, 3)))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("batch, kernels", [(3, 2), (2048, 1)])
 @pytest.mark.parametrize("varying", (False, True))
 def test_for_cuda_it_is_one_triton_kernel_or_two_and_lays_out_nothing_else(
@@ -239,6 +245,7 @@ def test_for_cuda_it_is_one_triton_kernel_or_two_and_lays_out_nothing_else(
         assert set(large) <= {"custom_call"}
 
 
+@pytest.mark.slow
 def test_seeds_that_fill_the_device_together_do_not_cut_time(monkeypatch):
     monkeypatch.setattr(jax, "devices", lambda: [H100])
     inputs = jax.ShapeDtypeStruct((256, 1024, 8, 2, 128), "float32")

@@ -97,6 +97,7 @@ def add_up(carry, values, x, fixed):
     return total, {"a": total[0], "b": total[1] - values["b"]}
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("compile", (False, True))
 @pytest.mark.parametrize("reverse", (False, True))
 @pytest.mark.parametrize("axis", (0, 1))

@@ -200,7 +200,7 @@ def test_killed_before_the_first_checkpoint_it_starts_again(run, trained, tmp_pa
     assert_equals_the_uninterrupted_run(folder, trained)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_finishes_the_update_writes_a_checkpoint_and_can_be_resumed(
     number, expected, start, run, trained, tmp_path

@@ -194,6 +194,7 @@ def test_a_run_in_two_parts_equals_the_whole():
     assert_equal(end, whole_state)
 
 
+@pytest.mark.slow
 def test_the_state_can_be_donated():
     autoreset = AutoReset(AgentView(envs.make("RepeatPreviousEasy")))
     step = backend.compile(autoreset.step, donate_argnums=(0,))
@@ -203,6 +204,7 @@ def test_the_state_can_be_donated():
     np.testing.assert_array_equal(as_numpy(transition["episode_length"]), 2)
 
 
+@pytest.mark.slow
 def test_staggered_first_episodes_are_cut_off_uniformly_and_not_counted():
     autoreset = AutoReset(AgentView(envs.make("RepeatPreviousEasy")))
     num_envs, longest = 2550, 51
@@ -228,6 +230,7 @@ def test_staggered_first_episodes_are_cut_off_uniformly_and_not_counted():
     assert np.sum((counts - 50) ** 2 / 50) < 93.2  # 50 degrees of freedom, 1 in 5,000
 
 
+@pytest.mark.slow
 def test_without_stagger_nothing_is_cut_off():
     autoreset = AutoReset(envs.make("RepeatPreviousEasy"))
     _, rows = compiled_roll(autoreset, 102)(autoreset.initial(random.key(9), 3))
@@ -256,6 +259,7 @@ def test_the_agents_view_is_right_across_resets():
     assert observations[2, 0] != observations[0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "jax", reason="Only JAX maps loops and branches over seeds.")
 def test_seeds_side_by_side_equal_each_alone():
     autoreset = AutoReset(AgentView(envs.make("PositionOnlyCartPoleEasy")))
@@ -293,6 +297,7 @@ def test_an_episode_that_does_not_end_is_truncated_at_its_time_limit():
     np.testing.assert_array_equal(rows["is_first"][1:], rows["truncated"][:-1])
 
 
+@pytest.mark.slow
 def test_flags_of_an_environment_that_ends_by_itself_stay_as_they_are():
     # Numbered episodes of 4 steps, of a limit of 4: terminated, truncated and both.
     autoreset = AutoReset(Numbered([4]))

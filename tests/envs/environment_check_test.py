@@ -252,6 +252,7 @@ ONE_OF_A_FAMILY = sorted(
 ) + ["reacher_hard"]
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("name", ONE_OF_A_FAMILY)
 def test_the_packages_own_environments_pass(name):
     arguments = {"MemoryChain": {"memory_length": 5}}.get(name, {})
@@ -259,6 +260,7 @@ def test_the_packages_own_environments_pass(name):
     check_environment(envs.make(name, **arguments))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [("AutoencodeEasy", {}), ("PositionOnlyPendulumEasy", {"max_episode_steps": 4})],

@@ -47,6 +47,7 @@ def episodes(name):
     return autoreset, state, action, {column: rows[column] for column in kept}
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", EPISODES)
 def test_episodes_are_those_of_jax(name):
     with np.load(RECORDED) as file:

@@ -29,6 +29,7 @@ def test_each_environment_tells_its_latest_episodes_as_a_plain_loop_does(kept):
             np.testing.assert_array_equal(found[name][env], expected)
 
 
+@pytest.mark.slow
 def test_first_episodes_that_are_cut_off_to_stagger_them_are_not_told():
     learner = make_learner(Countdown(), num_steps=7, stagger_starts=True, num_envs=64)
     _, metrics = run_once(learner, learner.initial_state(random.key(0)))

@@ -259,6 +259,7 @@ def test_metrics_count_the_episodes_and_returns_are_those_of_the_environment():
     )
 
 
+@pytest.mark.slow
 def test_policy_loss_of_normalized_advantages_is_0_while_the_weights_are_the_old_ones():
     learner = make_learner(num_epochs=1, num_minibatches=1, learning_rate=1e-12)
     _, metrics = run_once(learner, learner.initial_state(random.key(0)))
@@ -308,6 +309,7 @@ def test_advantages_are_normalized_in_each_task_on_request():
         assert own.mean() == pytest.approx(0.0, abs=1e-5) and own.std() == pytest.approx(1.0, 1e-4)
 
 
+@pytest.mark.slow
 def test_equal_states_give_equal_bits_and_the_key_moves_on():
     learner = make_learner(memory="gru")
     results = []

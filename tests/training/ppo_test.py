@@ -68,6 +68,7 @@ def test_weights_set_between_two_fits_are_trained_on():
         np.testing.assert_array_equal(weight, expected)
 
 
+@pytest.mark.slow
 def test_a_longer_fit_goes_on_under_a_learning_rate_that_falls_to_its_own_end():
     agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config(learning_rate=0.5))
     agent.fit(2 * STEPS, verbose=False)

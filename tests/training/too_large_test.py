@@ -17,6 +17,7 @@ def little_memory(monkeypatch):
     monkeypatch.setattr(backend, "available_memory", lambda: 2**27)
 
 
+@pytest.mark.slow_after(1)
 @on_jax
 @pytest.mark.parametrize(
     ("settings", "env_args", "received"),

@@ -44,6 +44,7 @@ def test_every_task_is_an_environment_by_its_name():
 
 
 # One of each integrator; one that draws a target, one that draws directions.
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["reacher_hard", "point_mass_hard", "cartpole_swingup"])
 def test_recorded_draws_are_replayed(name):
     data, env = load(name), envs.make(name)
@@ -74,6 +75,7 @@ def test_recorded_draws_are_replayed(name):
     np.testing.assert_array_equal(state["time"], NUM_STEPS)
 
 
+@pytest.mark.slow
 def test_an_action_is_clipped_held_and_paid_by_the_mean_of_its_steps():
     single = envs.make("point_mass_hard")
     repeated = envs.make("point_mass_hard", action_repeat=3, max_episode_steps=2)

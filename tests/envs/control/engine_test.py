@@ -152,6 +152,7 @@ def test_the_records_hold_limits_and_rewards():
         assert set(recorded(name)["reward"].ravel()) == {0.0, 1.0}
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_scaled_physics_obeys_lagranges_equations(name, computed):
     """Masses, lengths, gears and damping anywhere, states at limits and goals among them."""
@@ -175,6 +176,7 @@ def test_scaled_physics_obeys_lagranges_equations(name, computed):
     assert max(rewards) > 0.5 > min(rewards)
 
 
+@pytest.mark.slow
 def test_factors_of_one_change_nothing():
     task = ops.convert_to_tensor(np.arange(len(NAMES), dtype="int32"))
     ones = {name: ops.ones((len(NAMES),)) for name in SCALES}
@@ -184,6 +186,7 @@ def test_factors_of_one_change_nothing():
         np.testing.assert_array_equal(scaled[name], values)
 
 
+@pytest.mark.slow
 def test_a_hundred_steps_stay_with_mujoco(program):
     task, body, control, previous, scales = all_rows()
     control = np.array(ops.convert_to_numpy(control))

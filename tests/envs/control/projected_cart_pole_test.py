@@ -72,6 +72,7 @@ def context(draws, actions, env):
 on_jax = pytest.mark.skipif(BACKEND != "jax", reason="The bits are those of JAX on every backend.")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("options", [{}, OURS, PLAIN], ids=["paper", "ours", "plain"])
 def test_contexts_are_as_a_plain_loop_defines_them(options):
     env = ProjectedCartPole(num_trials=NUM_TRIALS, trial_steps=TRIAL_STEPS, **options)
@@ -112,6 +113,7 @@ def test_a_context_has_one_projection_of_haar_distribution_times_the_root_of_2()
     assert np.abs(draws["init_state"]).max() < 0.05 and draws["init_state"].shape == (1024, 4)
 
 
+@pytest.mark.slow
 def test_a_bank_starts_alike_however_many_contexts_are_asked_for():
     env = envs.make("projected_cartpole", same_start=False)
     few, many = to_numpy(env.draw_bank(5)), to_numpy(env.draw_bank(70))

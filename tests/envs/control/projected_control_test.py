@@ -90,6 +90,7 @@ def context(env, draws, actions, repeats, minimal):
             return seen
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("options", "repeats"),
     [
@@ -132,6 +133,7 @@ def test_contexts_are_as_a_plain_loop_defines_them(toy, options, repeats):
     assert (num_falls > 3) == env.end_on_fall
 
 
+@pytest.mark.slow
 def test_decisions_are_control_steps_of_the_engine():
     tasks, num_envs = ("reacher_easy", "point_mass_easy"), 12
     env = ProjectedControl(tasks, num_trials=2, trial_steps=4, physics_range=0.2)
@@ -192,6 +194,7 @@ def all_tasks():
     return env, draws, *start(env, draws)
 
 
+@pytest.mark.slow
 def test_a_task_looks_the_same_whichever_others_there_are():
     env, draws, _, observation = all_tasks()
     rows = draws["task"] == env.tasks.index("cartpole_balance")
@@ -206,6 +209,7 @@ def test_a_task_looks_the_same_whichever_others_there_are():
     np.testing.assert_allclose(start(alone, own)[1], observation[rows], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_control_is_reached_by_an_action():
     env, draws, state, _ = all_tasks()
     generator = np.random.default_rng(4)
@@ -273,6 +277,7 @@ def test_mixed_strength_is_1_in_a_third_of_the_contexts(toy):
     assert chi_square.statistic([equal, 900 - equal], [300, 600]) < chi_square.limit(1)
 
 
+@pytest.mark.slow_after(1)
 @on_jax
 @pytest.mark.parametrize(("least", "largest"), [(0.0, 0.3), (0.3, 0.6)])
 def test_physics_are_scaled_up_or_down_alike_and_independently(least, largest):

@@ -43,6 +43,7 @@ def play(env, num_steps):
     return [*rows, env.reset(), env.step(action)]
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 def test_a_copy_in_the_middle_of_an_episode_goes_on_with_equal_values(make, way):
@@ -62,6 +63,7 @@ def test_a_copy_before_the_first_reset_has_no_episode(way):
     assert env.reset(seed=0)[0] in env.observation_space
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("name", sorted(set(envs.registered_envs()) - {"dm_control"}), ids=str)
 def test_every_environment_of_the_package_can_be_pickled_and_copied(name):
     env = envs.make(name, **{"MemoryChain": {"memory_length": 5}}.get(name, {}))

@@ -69,6 +69,7 @@ CHECKED = [env_id for env_id in IDS if env_id[len("keras_s5rl/") : -len("-v0")] 
 CHECKED = CHECKED if BACKEND == "jax" else [env_id for env_id in CHECKED if "Easy" in env_id]
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("env_id", CHECKED)
 def test_gymnasiums_checker_finds_nothing(env_id):
     name = env_id[len("keras_s5rl/") : -len("-v0")]
@@ -84,6 +85,7 @@ def as_numpy(structure):
     return keras.tree.map_structure(lambda leaf: np.array(ops.convert_to_numpy(leaf)), structure)
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(
     ("name", "as_reference"),
     [

@@ -29,6 +29,7 @@ def steps_to_truncation(env):
     return lengths
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ["RepeatPreviousEasy", "PositionOnlyPendulumEasy"])
 def test_a_vector_environment_truncates_after_the_steps_asked_for(name, mode):

@@ -73,6 +73,7 @@ def assert_equal(ours, theirs):
         np.testing.assert_array_equal(ours, theirs, strict=isinstance(ours, np.ndarray))
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("space", "mode"),
     [
