@@ -14,7 +14,15 @@ from keras_s5rl.training.recorder import Recorder
 from tests.small_runs import small_config
 
 SETTINGS = {
-    **{"env": "E", "env_args": {}, "memory": "mlp", "backend": "jax", "seed": 0, "num_seeds": 1},
+    **{
+        "env": "E",
+        "env_args": {},
+        "memory": "mlp",
+        "memory_args": {},
+        "backend": "jax",
+        "seed": 0,
+        "num_seeds": 1,
+    },
     **{"total_steps": 1280, "checkpoint_every": 1, "log_every": 1},
     **vars(small_config()),
 }
