@@ -44,3 +44,13 @@ def test_settings_are_named_only_where_labels_would_be_the_same():
     wide = run(width=96, encoder_sizes=[96, 96])
     assert label_runs([run("mlp"), wide]) == ["mlp", "s5"]
     assert label_runs([run(), wide, run("mlp")]) == ["s5", "s5, width=96", "mlp"]
+
+
+def test_settings_of_the_memory_are_named_where_labels_would_be_the_same():
+    large = run(memory_args={"state_size": 128, "norm": None})
+    default = run(memory_args={"state_size": 64, "norm": "pre"})
+    assert label_runs([default, large]) == ["s5", "s5, state_size=128"]
+    assert label_runs([large, run("mlp", memory_args={})]) == ["s5", "mlp"]
+    assert label_runs([large, large]) == ["s5", "s5"]
+    own = [run("of_the_user", memory_args={"decay": decay}) for decay in (0.5, 0.9)]
+    assert label_runs(own) == ["of_the_user, decay=0.5", "of_the_user, decay=0.9"]
