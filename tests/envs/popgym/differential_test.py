@@ -17,9 +17,9 @@ from keras import ops
 
 from keras_s5rl import envs
 from keras_s5rl.envs.popgym import FAMILIES
-from tests.differentiate import BACKEND, compiled
 from tests.envs.play import play
 from tests.envs.popgym import reference
+from tests.support.differentiate import BACKEND, compiled
 
 pytestmark = pytest.mark.reference
 

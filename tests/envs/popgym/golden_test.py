@@ -11,8 +11,8 @@ from keras import ops
 
 from keras_s5rl import envs
 from keras_s5rl.envs.popgym import FAMILIES
-from tests.differentiate import compiled
 from tests.envs.play import play
+from tests.support.differentiate import compiled
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "popgym"
 DIFFICULTIES = ("Easy", "Medium", "Hard")
