@@ -1,6 +1,8 @@
 """Settings that must be in place before a test file imports Keras or a backend."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -29,6 +31,8 @@ elif os.environ["KERAS_BACKEND"] == "tensorflow":
 import hypothesis
 import pytest
 
+ROOT = Path(__file__).resolve().parents[1]
+
 hypothesis.settings.register_profile(
     "deterministic", derandomize=True, deadline=None, database=None
 )
@@ -46,3 +50,43 @@ def pytest_collection_modifyitems(items):
             counts[name] = counts.get(name, 0) + 1
             if counts[name] > marker.args[0]:
                 item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def unchanged_process(monkeypatch):
+    """A command called in this process may say which backend and whether TensorFlow is used."""
+    monkeypatch.setenv("KERAS_BACKEND", os.environ["KERAS_BACKEND"])
+    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "true")
+    monkeypatch.setenv("GLIBC_TUNABLES", "")  # a benchmark of one case is measured in this process
+    hidden = sys.modules.get("tensorflow", "not loaded")
+    yield
+    if hidden == "not loaded" and sys.modules.get("tensorflow", hidden) is None:
+        del sys.modules["tensorflow"]
+
+
+@pytest.fixture(scope="session")
+def start():
+    """Starts a command in a process of its own: `start("train", "--seed=1", ...)`. A variable of
+    its `environment` that is None is not set there, nor are the devices of the tests."""
+
+    def start_process(command, *arguments, **options):
+        environment = {**os.environ, "JAX_NUM_CPU_DEVICES": None}
+        environment |= options.pop("environment", {})
+        environment = {name: value for name, value in environment.items() if value is not None}
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        program = [sys.executable, str(ROOT / "launch" / f"{command}.py"), *arguments]
+        return subprocess.Popen(program, env=environment, **options)
+
+    return start_process
+
+
+@pytest.fixture(scope="session")
+def run(start):
+    """Runs a command to its end; returns `(exit status, stdout, stderr)`."""
+
+    def run_process(command, *arguments, **options):
+        with start(command, *arguments, **options) as process:
+            stdout, stderr = process.communicate()
+        return process.returncode, stdout, stderr
+
+    return run_process

@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.backend.threefry import threefry_2x32
-from tests.differentiate import BACKEND, compiled
+from tests.support.differentiate import BACKEND, compiled
 
 RECORDED = Path(__file__).parent / "data" / "random" / "draws.npz"
 SEEDS = (0, 123456789, 2**32 - 1)

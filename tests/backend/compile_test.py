@@ -3,7 +3,7 @@ import pytest
 from keras import ops
 
 from keras_s5rl import backend
-from tests.differentiate import BACKEND, gradients
+from tests.support.differentiate import BACKEND, gradients
 
 
 def tensors(*shape):

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from tests.differentiate import BACKEND
-from tests.small_runs import ROOT
+from tests.support.differentiate import BACKEND
+from tests.support.small_runs import ROOT
 
 pytestmark = [
     pytest.mark.slow,

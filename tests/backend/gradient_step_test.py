@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from keras_s5rl import backend
-from tests.differentiate import BACKEND
+from tests.support.differentiate import BACKEND
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-3
 RATE, CLIP_NORM, NUM_STEPS = 0.1, 0.5, 3

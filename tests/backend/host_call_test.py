@@ -5,7 +5,7 @@ import pytest
 from keras import KerasTensor, ops
 
 from keras_s5rl import backend
-from tests.differentiate import BACKEND
+from tests.support.differentiate import BACKEND
 
 LIKE = {"sum": KerasTensor((3,), "float32"), "words": [KerasTensor((3, 2), "int32")]}
 

@@ -13,8 +13,8 @@ from keras_s5rl.backend import jax_pallas, jax_pallas_adjoint
 from keras_s5rl.backend.jax import pallas_obstacle
 from keras_s5rl.backend.jax_pallas_program import Plan, feature_lanes
 from keras_s5rl.ops import linear_recurrence, linear_recurrence_time_major
-from tests.differentiate import BACKEND
 from tests.ops.recurrences import finite_differences, loop, problem
+from tests.support.differentiate import BACKEND
 
 pytestmark = pytest.mark.skipif(BACKEND != "jax", reason="The kernels are JAX's.")
 

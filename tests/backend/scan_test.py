@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl import backend
-from tests.differentiate import compiled, gradients
+from tests.support.differentiate import compiled, gradients
 
 XS = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
 

@@ -3,8 +3,11 @@
 import pytest
 
 from benchmarks import machine_rates
-from tests.cli.conftest import unchanged_process  # noqa: F401
-from tests.small_runs import run  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def commands_in_this_process(unchanged_process):
+    """Benchmarks are called in this process, too."""
 
 
 @pytest.fixture

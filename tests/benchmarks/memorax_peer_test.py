@@ -7,7 +7,7 @@ from keras import ops
 
 from benchmarks import layer_suite, ppo_suite, process_readings
 from keras_s5rl import envs, random
-from tests.small_runs import SIZES
+from tests.support.small_runs import SIZES
 
 if keras.config.backend() != "jax":
     pytest.skip("memorax runs on JAX.", allow_module_level=True)

@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from benchmarks import peers, ppo_suite
-from tests.small_runs import SIZES
+from tests.support.small_runs import SIZES
 
 TINY = {"memory": "mlp", "config": {**ppo_suite.CASES["small"]["config"], **SIZES}}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import peers, ppo_suite
-from tests.small_runs import SIZES, STEPS
+from tests.support.small_runs import SIZES, STEPS
 
 for module in peers.PEERS["sb3-contrib"].modules:
     pytest.importorskip(module, reason="An extra, `peers`, has it.")

@@ -15,7 +15,7 @@ from keras_s5rl import PPO
 from keras_s5rl.cli import command, plot, train
 from keras_s5rl.training import recorder
 from keras_s5rl.training.learner_state import state_to_arrays
-from tests.small_runs import STEPS, as_bytes, metrics_of, newest_arrays, small_config
+from tests.support.small_runs import STEPS, as_bytes, metrics_of, newest_arrays, small_config
 
 pytestmark = pytest.mark.slow
 

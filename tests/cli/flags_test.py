@@ -8,7 +8,7 @@ import pytest
 from benchmarks import benchmark
 from keras_s5rl.cli import evaluate, plot, train
 from keras_s5rl.ppo.config import PPOConfig
-from tests.small_runs import FLAGS
+from tests.support.small_runs import FLAGS
 
 COMMANDS = {"train": train, "evaluate": evaluate, "plot": plot, "benchmark": benchmark}
 

@@ -8,7 +8,7 @@ import pytest
 from keras_s5rl import PPO
 from keras_s5rl.cli import evaluate, plot
 from keras_s5rl.training import evaluate_in_context
-from tests.small_runs import STEPS, small_config
+from tests.support.small_runs import STEPS, small_config
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,7 @@ import signal
 
 import pytest
 
-from tests.cli.conftest import train_flags
-from tests.small_runs import metrics_of, newest_arrays
+from tests.support.small_runs import metrics_of, newest_arrays, train_flags
 
 pytestmark = pytest.mark.slow
 

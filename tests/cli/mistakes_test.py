@@ -11,7 +11,7 @@ from benchmarks import benchmark
 from keras_s5rl.cli import evaluate, plot, train
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import RunDirectory
-from tests.small_runs import FLAGS, small_config
+from tests.support.small_runs import FLAGS, small_config
 
 COMMANDS = {"train": train, "evaluate": evaluate, "plot": plot, "benchmark": benchmark}
 LONG = "x" * 300

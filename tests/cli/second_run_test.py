@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from tests.small_runs import FLAGS, STEPS, metrics_of
+from tests.support.small_runs import FLAGS, STEPS, metrics_of
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from keras_s5rl.runs import Checkpoints
-from tests.cli.conftest import train_flags
-from tests.small_runs import ROOT, metrics_of
+from tests.support.small_runs import ROOT, metrics_of, train_flags
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,7 @@ import sys
 import pytest
 
 from keras_s5rl.cli import train
-from tests.cli.conftest import train_flags
-from tests.small_runs import metrics_of
+from tests.support.small_runs import metrics_of, train_flags
 
 pytestmark = pytest.mark.devices
 

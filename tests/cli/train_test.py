@@ -15,9 +15,8 @@ import pytest
 from keras_s5rl import PPO, envs, load_policy
 from keras_s5rl.cli import train
 from keras_s5rl.runs import Checkpoints, read_metrics
-from tests.cli.conftest import train_flags
-from tests.envs_that_fail import InfiniteReward
-from tests.small_runs import FLAGS, METRICS, STEPS, metrics_of, newest_arrays
+from tests.support.envs_that_fail import InfiniteReward
+from tests.support.small_runs import FLAGS, METRICS, STEPS, metrics_of, newest_arrays, train_flags
 
 NUM_UPDATES = 60
 

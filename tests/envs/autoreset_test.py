@@ -8,10 +8,10 @@ from keras import ops
 
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs import AgentView, AutoReset, Environment
-from tests.differentiate import BACKEND
 from tests.envs.counting import Counting, broken
 from tests.envs.numbered import Numbered
 from tests.envs.rolls import as_numpy, compiled_roll, make_cond_eager, roll
+from tests.support.differentiate import BACKEND
 
 
 @pytest.fixture

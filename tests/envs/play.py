@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_s5rl import backend
-from tests.differentiate import compiled
+from tests.support.differentiate import compiled
 
 
 def play(env, initial_draws, actions, step_draws=None, watch=None):

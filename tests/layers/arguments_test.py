@@ -16,8 +16,8 @@ from keras_s5rl.layers import (
     S5Stack,
     SequenceStack,
 )
-from tests.differentiate import BACKEND, compiled
 from tests.layers.every_layer import LAYERS
+from tests.support.differentiate import BACKEND, compiled
 
 BATCH, TIME, FEATURES = 2, 4, 3
 INPUTS = np.random.default_rng(0).normal(size=(BATCH, TIME, FEATURES)).astype("float32")

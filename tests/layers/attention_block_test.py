@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_s5rl.layers.attention_block import AttentionBlock
-from tests.differentiate import compiled, gradients
+from tests.support.differentiate import compiled, gradients
 
 WEIGHTS = [
     ("attention_norm", "gamma"),

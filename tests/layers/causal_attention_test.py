@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers.causal_attention import CausalAttention
-from tests.differentiate import BACKEND, compiled
+from tests.support.differentiate import BACKEND, compiled
 
 RNG = np.random.default_rng(0)
 INPUTS = RNG.normal(size=(2, 11, 3)).astype("float32")

@@ -8,8 +8,8 @@ from keras_s5rl.layers import S5, Resettable, S5Stack
 from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.models import ActorCritic, Categorical
-from tests.differentiate import gradients
 from tests.layers.every_layer import LAYERS
+from tests.support.differentiate import gradients
 
 pytestmark = pytest.mark.not_on_tensorflow
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.differentiate import compiled, gradients
 from tests.layers.every_layer import LAYERS
+from tests.support.differentiate import compiled, gradients
 
 pytestmark = pytest.mark.not_on_tensorflow
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers import S5, Resettable, S5Block
-from tests.differentiate import BACKEND
+from tests.support.differentiate import BACKEND
 
 LAYERS = {
     "S5": lambda: S5(state_size=4),

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers.held_outputs import hold_outputs
-from tests.differentiate import compiled
+from tests.support.differentiate import compiled
 
 RNG = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers import S5, S5Stack
-from tests.differentiate import BACKEND, gradients
+from tests.support.differentiate import BACKEND, gradients
 
 BATCH, TIME, FEATURES = 2, 6, 3
 RNG = np.random.default_rng(0)

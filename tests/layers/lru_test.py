@@ -4,7 +4,7 @@ import pytest
 
 from keras_s5rl.layers.lru import LRU
 from keras_s5rl.layers.ring_eigenvalues import RingEigenvalues
-from tests.differentiate import compiled, gradients
+from tests.support.differentiate import compiled, gradients
 
 BATCH, TIME, FEATURES, STATES = 2, 6, 3, 4
 NAMES = ["nu_log", "theta_log", "gamma_log", "B", "C", "D"]

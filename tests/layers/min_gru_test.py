@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers.min_gru import MinGRU
-from tests.differentiate import compiled, gradients
+from tests.support.differentiate import compiled, gradients
 
 BATCH, TIME, FEATURES, UNITS = 2, 6, 3, 4
 KERNEL_OF_SEED_0 = [0.1979977, 0.2534578, -0.0825304]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers import S5
-from tests.differentiate import BACKEND, gradients
+from tests.support.differentiate import BACKEND, gradients
 
 FEATURES = 3
 OPTIONS = {

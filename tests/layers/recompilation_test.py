@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from tests.compilations import compilations
-from tests.differentiate import BACKEND, gradients
 from tests.layers.every_layer import LAYERS
+from tests.support.compilations import compilations
+from tests.support.differentiate import BACKEND, gradients
 
 pytestmark = pytest.mark.skipif(BACKEND != "jax", reason="Only JAX compiles eager operations.")
 

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_s5rl.layers import Resettable
-from tests.differentiate import BACKEND, gradients
+from tests.support.differentiate import BACKEND, gradients
 
 BATCH, TIME, FEATURES = 2, 5, 3
 RNG = np.random.default_rng(0)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers.row_normalization import RowNormalization
-from tests.differentiate import gradients
+from tests.support.differentiate import gradients
 
 
 def test_values_and_weights_are_those_of_keras_layer_normalization():

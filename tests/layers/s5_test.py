@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers import S5
-from tests.differentiate import BACKEND, compiled
+from tests.support.differentiate import BACKEND, compiled
 
 RNG = np.random.default_rng(0)
 BATCH, TIME, FEATURES = 2, 6, 3

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tests.differentiate import COMPILE, second_differences, second_gradients
 from tests.layers.every_layer import LAYERS
+from tests.support.differentiate import COMPILE, second_differences, second_gradients
 
 
 @pytest.mark.slow_after(1)

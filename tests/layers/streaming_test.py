@@ -11,7 +11,7 @@ import pytest
 
 from keras_s5rl import backend
 from keras_s5rl.layers import S5, Resettable
-from tests.differentiate import BACKEND, compiled
+from tests.support.differentiate import BACKEND, compiled
 
 # Steps in one compiled loop, and steps called one at a time: torch compiles nothing, and a call of
 # a TensorFlow function is slow.

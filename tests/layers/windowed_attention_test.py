@@ -4,7 +4,7 @@ from keras import ops
 
 from keras_s5rl.layers import windowed_attention as module
 from keras_s5rl.layers.windowed_attention import rotate, windowed_attention
-from tests.differentiate import compiled, gradients
+from tests.support.differentiate import compiled, gradients
 
 BATCH, HEADS, SIZE = 2, 2, 5
 

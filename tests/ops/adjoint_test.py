@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_s5rl.ops import linear_recurrence
-from tests.differentiate import BACKEND, gradients
 from tests.ops.recurrences import (
     CASES,
     COMPILE,
@@ -19,6 +18,7 @@ from tests.ops.recurrences import (
     problem,
     solve,
 )
+from tests.support.differentiate import BACKEND, gradients
 
 # Of each two flags all combinations; `linear_recurrence_test.py` has those of all three.
 HALF = [case for case in CASES if case[3] == (case[1] != case[2])]

@@ -9,8 +9,8 @@ from keras import ops
 
 from keras_s5rl.layers import S5Stack
 from keras_s5rl.ops import linear_recurrence
-from tests.differentiate import BACKEND
 from tests.ops.recurrences import IMPLEMENTATIONS, loop, problem
+from tests.support.differentiate import BACKEND
 
 jax_alone = pytest.mark.skipif(BACKEND != "jax", reason="The transformations are JAX's.")
 torch_alone = pytest.mark.skipif(BACKEND != "torch", reason="The transformations are torch's.")

@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_s5rl.ops import linear_recurrence
-from tests.differentiate import BACKEND, compiled, gradients
 from tests.ops.recurrences import (
     CASES,
     COMPILE,
@@ -16,6 +15,7 @@ from tests.ops.recurrences import (
     problem,
     solve,
 )
+from tests.support.differentiate import BACKEND, compiled, gradients
 
 
 @pytest.mark.slow_after(8)

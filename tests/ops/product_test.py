@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.ops import product
-from tests.differentiate import compiled, gradients
+from tests.support.differentiate import compiled, gradients
 
 GENERATOR = np.random.default_rng(0)
 

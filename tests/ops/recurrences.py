@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_s5rl.ops import linear_recurrence
-from tests.differentiate import COMPILE, compiled
+from tests.support.differentiate import COMPILE, compiled
 
 IMPLEMENTATIONS = ("associative", "sequential")
 NAMES = "implementation, reverse, varying, compile, planes"

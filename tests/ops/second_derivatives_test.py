@@ -8,8 +8,8 @@ from keras import ops
 from keras_s5rl import backend
 from keras_s5rl.layers.row_normalization import RowNormalization
 from keras_s5rl.ops import linear_recurrence, scale
-from tests.differentiate import BACKEND, second_differences, second_gradients
 from tests.ops.recurrences import COMPILE, IMPLEMENTATIONS, finite_differences, loop, problem
+from tests.support.differentiate import BACKEND, second_differences, second_gradients
 
 
 def recurrence_case(time, varying, planes, reverse):

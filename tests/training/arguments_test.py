@@ -6,7 +6,7 @@ import pytest
 
 from keras_s5rl import PPO, PPOConfig, load_policy, random
 from keras_s5rl.training import evaluate_gymnasium, evaluate_in_context
-from tests.small_runs import small_config
+from tests.support.small_runs import small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 

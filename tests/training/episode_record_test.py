@@ -13,7 +13,7 @@ from keras_s5rl import PPO, envs, random
 from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.runs import RunError
 from keras_s5rl.training.metrics import EpisodeRecord
-from tests.small_runs import STEPS, small_config
+from tests.support.small_runs import STEPS, small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 

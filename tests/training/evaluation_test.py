@@ -11,7 +11,7 @@ from keras_s5rl.training import ppo
 from keras_s5rl.training.evaluation import compile_episodes, summarize
 from keras_s5rl.training.recording import record_episodes
 from tests.envs.counting import Counting, broken
-from tests.small_runs import STEPS, as_bytes, small_config, without_times
+from tests.support.small_runs import STEPS, as_bytes, small_config, without_times
 
 pytestmark = pytest.mark.not_on_tensorflow
 

@@ -13,8 +13,8 @@ from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.training import NonFiniteLossError
 from keras_s5rl.training.recorder import Recorder
 from keras_s5rl.training.signals import signals_deferred
-from tests.envs_that_fail import InfiniteReward
-from tests.small_runs import STEPS, as_bytes, metrics_of, newest_arrays, small_config
+from tests.support.envs_that_fail import InfiniteReward
+from tests.support.small_runs import STEPS, as_bytes, metrics_of, newest_arrays, small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 

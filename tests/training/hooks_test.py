@@ -8,7 +8,7 @@ import pytest
 
 from keras_s5rl import PPO
 from keras_s5rl.training.metrics import interval_means
-from tests.small_runs import METRICS, STEPS, metrics_of, small_config
+from tests.support.small_runs import METRICS, STEPS, metrics_of, small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 

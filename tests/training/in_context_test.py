@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_s5rl import PPO, backend, envs, random
 from keras_s5rl.training import evaluate_in_context, in_context
-from tests.small_runs import small_config
+from tests.support.small_runs import small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 

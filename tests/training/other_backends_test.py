@@ -10,8 +10,7 @@ from keras import ops
 
 from keras_s5rl import PPO, load_policy
 from keras_s5rl.cli import train
-from tests.cli.conftest import unchanged_process  # noqa: F401
-from tests.small_runs import METRICS, STEPS, metrics_of, newest_arrays, small_config
+from tests.support.small_runs import METRICS, STEPS, metrics_of, newest_arrays, small_config
 
 if keras.config.backend() == "jax":
     pytest.skip("More is asked of JAX elsewhere.", allow_module_level=True)
@@ -32,7 +31,7 @@ def new_agent():
     return PPO("RepeatPreviousEasy", memory="s5", config=small_config(), seed=2)
 
 
-def test_stopped_and_resumed_it_is_the_run_that_was_never_stopped(tmp_path):
+def test_stopped_and_resumed_it_is_the_run_that_was_never_stopped(tmp_path, unchanged_process):
     whole, callback = new_agent(), NotesWeights()
     settings = {"total_steps": 4 * STEPS, "checkpoint_every": 2, "log_every": 2, "verbose": False}
     history = whole.fit(run_dir=tmp_path / "whole", callbacks=callback, **settings).history

@@ -8,7 +8,7 @@ import pytest
 from keras_s5rl import PPO
 from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS
 from keras_s5rl.runs import Checkpoints, RunError
-from tests.small_runs import STEPS, metrics_of, small_config
+from tests.support.small_runs import STEPS, metrics_of, small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 

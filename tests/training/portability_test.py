@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.runs import RunDirectory
-from tests.small_runs import metrics_of
+from tests.support.small_runs import metrics_of
 from tests.training import portable_runs
 
 pytestmark = pytest.mark.devices

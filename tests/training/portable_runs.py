@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 
 from keras_s5rl import PPO
-from tests.small_runs import STEPS, small_config
+from tests.support.small_runs import STEPS, small_config
 
 BACKEND = keras.config.backend()
 SETTINGS = {"total_steps": 4 * STEPS, "checkpoint_every": 2, "log_every": 2, "verbose": False}

@@ -10,7 +10,7 @@ import pytest
 from keras_s5rl import PPO, PPOConfig
 from keras_s5rl.envs import make
 from keras_s5rl.runs import RunDirectory, RunError
-from tests.small_runs import (
+from tests.support.small_runs import (
     STEPS,
     as_bytes,
     metrics_of,

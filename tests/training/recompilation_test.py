@@ -6,8 +6,8 @@ import pytest
 
 from keras_s5rl import PPO, load_policy, random
 from keras_s5rl.training import evaluate_gymnasium, evaluate_in_context
-from tests.compilations import compilations
-from tests.small_runs import STEPS, small_config
+from tests.support.compilations import compilations
+from tests.support.small_runs import STEPS, small_config
 
 pytestmark = [
     pytest.mark.not_on_tensorflow,

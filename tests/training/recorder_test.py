@@ -11,7 +11,7 @@ import pytest
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import Checkpoints, RunError, WriteError, read_metrics
 from keras_s5rl.training.recorder import Recorder
-from tests.small_runs import small_config
+from tests.support.small_runs import small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 

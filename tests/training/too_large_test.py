@@ -5,7 +5,7 @@ import pytest
 
 from keras_s5rl import PPO, backend
 from keras_s5rl.ppo.host_memory import memory_errors_named
-from tests.small_runs import STEPS, small_config
+from tests.support.small_runs import STEPS, small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 

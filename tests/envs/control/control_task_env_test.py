@@ -8,8 +8,8 @@ from keras import ops
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.control.control_task_env import ControlTaskEnv
 from keras_s5rl.envs.control.tasks import TASKS
-from tests.differentiate import BACKEND
 from tests.envs.control.recorded import load
+from tests.support.differentiate import BACKEND
 
 NUM_STEPS = 100
 SIZES = {

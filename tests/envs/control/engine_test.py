@@ -11,10 +11,10 @@ from keras import ops
 from keras_s5rl import backend, random
 from keras_s5rl.envs.control.engine import ControlEngine
 from keras_s5rl.envs.control.tasks import TASKS
-from tests.differentiate import BACKEND
 from tests.envs.control.lagrangian import Lagrangian
 from tests.envs.control.recorded import load, padded_body, slots
 from tests.envs.popgym import chi_square
+from tests.support.differentiate import BACKEND
 
 NAMES = tuple(TASKS)
 ENGINE = ControlEngine(NAMES)

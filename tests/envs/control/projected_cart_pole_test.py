@@ -5,9 +5,9 @@ from keras import ops
 
 from keras_s5rl import envs, random
 from keras_s5rl.envs.control.projected_cart_pole import ProjectedCartPole
-from tests.differentiate import BACKEND, compiled
 from tests.envs.play import play
 from tests.envs.popgym import chi_square
+from tests.support.differentiate import BACKEND, compiled
 
 NUM_ENVS, NUM_TRIALS, TRIAL_STEPS = 12, 3, 20
 WATCHED = ("trial", "trial_step", "trial_returns")

@@ -11,10 +11,10 @@ from keras_s5rl.envs.control.engine import ControlEngine
 from keras_s5rl.envs.control.projected_control import ProjectedControl
 from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.control.tiers import NEW_TASKS, TRAIN_TASKS, draw_scales
-from tests.differentiate import BACKEND, compiled
 from tests.envs.control.toy_engine import PAIR, ToyEngine
 from tests.envs.play import play
 from tests.envs.popgym import chi_square
+from tests.support.differentiate import BACKEND, compiled
 
 STARTS = ("qpos", "qvel", "target", "tendon_coef")
 on_jax = pytest.mark.skipif(BACKEND != "jax", reason="The bits are those of JAX on every backend.")

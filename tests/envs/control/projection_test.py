@@ -4,8 +4,8 @@ from keras import ops
 
 from keras_s5rl import random
 from keras_s5rl.envs.control.projection import gaussian, haar, project
-from tests.differentiate import BACKEND, compiled
 from tests.envs.popgym import chi_square
+from tests.support.differentiate import BACKEND, compiled
 
 on_jax = pytest.mark.skipif(BACKEND != "jax", reason="The bits are those of JAX on every backend.")
 

@@ -17,7 +17,7 @@ import keras_s5rl  # noqa: F401  registers the ids
 from keras_s5rl import envs
 from keras_s5rl.envs.gymnasium.env import GymnasiumEnv
 from keras_s5rl.envs.gymnasium.vector_env import GymnasiumVectorEnv
-from tests.differentiate import BACKEND
+from tests.support.differentiate import BACKEND
 
 WAYS = {
     "deepcopy": copy.deepcopy,

@@ -19,8 +19,8 @@ from keras_s5rl.envs import registry
 from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.gymnasium.env import GymnasiumEnv
 from keras_s5rl.envs.popgym.repeat_previous import RepeatPrevious
-from tests.differentiate import BACKEND
 from tests.envs.numbered import Numbered
+from tests.support.differentiate import BACKEND
 
 ARGUMENTS = {"MemoryChain": {"memory_length": 5}}
 # What Gymnasium advises against in spaces that are the reference's.

@@ -7,8 +7,8 @@ from keras_s5rl.envs.mujoco.ball_in_cup import BallInCup
 from keras_s5rl.envs.mujoco.finger import Finger
 from keras_s5rl.envs.mujoco.mjx_engine import MjxEngine
 from keras_s5rl.envs.mujoco.mujoco_task_env import MujocoTaskEnv
-from tests.differentiate import BACKEND
 from tests.envs.mujoco.beside_dm_control import dm_control_env, flat, held_actions
+from tests.support.differentiate import BACKEND
 
 pytestmark = pytest.mark.reference
 

@@ -5,9 +5,9 @@ from keras import ops
 
 from keras_s5rl import PPO, backend, envs, random
 from keras_s5rl.envs.mujoco.mujoco_task_env import MujocoTaskEnv
-from tests.differentiate import BACKEND
 from tests.envs.mujoco.beside_dm_control import dm_control_env, flat, held_actions
-from tests.small_runs import small_config
+from tests.support.differentiate import BACKEND
+from tests.support.small_runs import small_config
 
 pytestmark = pytest.mark.reference
 

@@ -8,9 +8,9 @@ from keras import ops
 from keras_s5rl import random
 from keras_s5rl.envs.popgym import battleship
 from keras_s5rl.envs.popgym.battleship import Battleship
-from tests.differentiate import compiled
 from tests.envs.popgym import chi_square
 from tests.envs.popgym.one_episode import play_one
+from tests.support.differentiate import compiled
 
 needs_random_bits = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="The bits are those of JAX on every backend."

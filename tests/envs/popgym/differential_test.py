@@ -16,10 +16,10 @@ import pytest
 from keras import ops
 
 from keras_s5rl import envs
-from tests.differentiate import BACKEND, compiled
 from tests.envs.play import play
 from tests.envs.popgym import reference
 from tests.envs.popgym.families import FAMILIES
+from tests.support.differentiate import BACKEND, compiled
 
 pytestmark = pytest.mark.reference
 

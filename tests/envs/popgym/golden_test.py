@@ -10,9 +10,9 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 from keras import ops
 
 from keras_s5rl import envs
-from tests.differentiate import compiled
 from tests.envs.play import play
 from tests.envs.popgym.families import FAMILIES
+from tests.support.differentiate import compiled
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "popgym"
 DIFFICULTIES = ("Easy", "Medium", "Hard")

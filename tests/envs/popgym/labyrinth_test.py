@@ -8,8 +8,8 @@ from keras import ops
 from keras_s5rl import random
 from keras_s5rl.envs.popgym.labyrinth_escape import LabyrinthEscape
 from keras_s5rl.envs.popgym.labyrinth_explore import LabyrinthExplore
-from tests.differentiate import compiled
 from tests.envs.popgym.one_episode import play_one
+from tests.support.differentiate import compiled
 
 LEFT, RIGHT, UP, DOWN = range(4)
 # Start 2 at the top, goal 3 at the bottom, seven corridor cells.

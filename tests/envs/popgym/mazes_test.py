@@ -11,8 +11,8 @@ from keras import ops
 
 from keras_s5rl import random
 from keras_s5rl.envs.popgym import mazes
-from tests.differentiate import compiled
 from tests.envs.popgym import chi_square
+from tests.support.differentiate import compiled
 
 needs_random_bits = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="The bits are those of JAX on every backend."

@@ -1,17 +1,12 @@
 """Small trainings that the tests of training and of the commands share."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import Checkpoints
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SIZES = {
     "num_envs": 8,
     "num_steps": 16,
@@ -57,29 +52,6 @@ def as_bytes(arrays):
     return {name: (array.dtype.name, array.tobytes()) for name, array in arrays.items()}
 
 
-@pytest.fixture(scope="session")
-def start():
-    """Starts a command in a process of its own: `start("train", "--seed=1", ...)`. A variable of
-    its `environment` that is None is not set there, nor are the devices of the tests."""
-
-    def start_process(command, *arguments, **options):
-        environment = {**os.environ, "JAX_NUM_CPU_DEVICES": None}
-        environment |= options.pop("environment", {})
-        environment = {name: value for name, value in environment.items() if value is not None}
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-        program = [sys.executable, str(ROOT / "launch" / f"{command}.py"), *arguments]
-        return subprocess.Popen(program, env=environment, **options)
-
-    return start_process
-
-
-@pytest.fixture(scope="session")
-def run(start):
-    """Runs a command to its end; returns `(exit status, stdout, stderr)`."""
-
-    def run_process(command, *arguments, **options):
-        with start(command, *arguments, **options) as process:
-            stdout, stderr = process.communicate()
-        return process.returncode, stdout, stderr
-
-    return run_process
+def train_flags(folder, num_updates=60):
+    schedule = [f"--total_steps={num_updates * STEPS}", "--checkpoint_every=7", "--log_every=20"]
+    return [*FLAGS, *schedule, "--env=RepeatPreviousEasy", f"--run_dir={folder}"]
