@@ -184,6 +184,11 @@ def test_importing_the_package_loads_nothing_heavy():
     assert heavy_modules_after("import keras_s5rl") == "[]"
 
 
+@pytest.mark.parametrize("part", ("layers", "envs", "models", "ppo"))
+def test_importing_a_part_loads_nothing_heavy_before_a_name_of_it_is_used(part):
+    assert heavy_modules_after(f"import keras_s5rl.{part}", "gymnasium") == "[]"
+
+
 def test_importing_the_package_leaves_the_choice_of_backend_open():
     code = "import os, keras_s5rl; print(os.environ.get('KERAS_BACKEND'))"
     assert run_python(code) == "None"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.outside_package import SOURCE
+from tests.support.outside_package import SOURCE
 
 ROOT = Path(__file__).resolve().parents[1]
-LAZY_PACKAGES = ("keras_s5rl", "keras_s5rl.envs", "keras_s5rl.models", "keras_s5rl.ppo")
+LAZY_PACKAGES = tuple(f"keras_s5rl{part}" for part in ("", ".envs", ".layers", ".models", ".ppo"))
 # As the package's own configuration has it: the answer does not depend on what is installed.
 CONFIG = """
 [mypy]

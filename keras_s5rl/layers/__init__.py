@@ -1,16 +1,11 @@
-"""Layers over time with resets: each has S5's call signature, `step` and `get_initial_state`."""
+"""Layers over time with resets: each has S5's call signature, `step` and `get_initial_state`.
 
-from keras_s5rl.layers.attention_block import AttentionBlock
-from keras_s5rl.layers.causal_attention import CausalAttention
-from keras_s5rl.layers.lru import LRU
-from keras_s5rl.layers.min_gru import MinGRU
-from keras_s5rl.layers.resettable import Resettable
-from keras_s5rl.layers.residual_block import ResidualBlock
-from keras_s5rl.layers.s5 import S5
-from keras_s5rl.layers.s5_block import S5Block
-from keras_s5rl.layers.s5_stack import S5Stack
-from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.layers.sequence_stack import SequenceStack
+Names are looked up when they are first used (PEP 562): the import itself imports no Keras.
+"""
+
+from typing import TYPE_CHECKING
+
+from keras_s5rl import lazy
 
 __all__ = [
     "LRU",
@@ -25,3 +20,33 @@ __all__ = [
     "SequenceLayer",
     "SequenceStack",
 ]
+
+if TYPE_CHECKING:
+    from keras_s5rl.layers.attention_block import AttentionBlock
+    from keras_s5rl.layers.causal_attention import CausalAttention
+    from keras_s5rl.layers.lru import LRU
+    from keras_s5rl.layers.min_gru import MinGRU
+    from keras_s5rl.layers.resettable import Resettable
+    from keras_s5rl.layers.residual_block import ResidualBlock
+    from keras_s5rl.layers.s5 import S5
+    from keras_s5rl.layers.s5_block import S5Block
+    from keras_s5rl.layers.s5_stack import S5Stack
+    from keras_s5rl.layers.sequence_layer import SequenceLayer
+    from keras_s5rl.layers.sequence_stack import SequenceStack
+else:
+    __getattr__, __dir__ = lazy.attach(
+        __name__,
+        {
+            "attention_block": "AttentionBlock",
+            "causal_attention": "CausalAttention",
+            "lru": "LRU",
+            "min_gru": "MinGRU",
+            "resettable": "Resettable",
+            "residual_block": "ResidualBlock",
+            "s5": "S5",
+            "s5_block": "S5Block",
+            "s5_stack": "S5Stack",
+            "sequence_layer": "SequenceLayer",
+            "sequence_stack": "SequenceStack",
+        },
+    )

@@ -6,7 +6,7 @@ from keras_s5rl.cli import train
 from keras_s5rl.models import memory_settings, register_memory, registered_memories, settings
 from keras_s5rl.models.memories import registry
 from keras_s5rl.runs import RunDirectory
-from tests.small_runs import small_config
+from tests.support.small_runs import small_config
 
 MINE = {
     "decay": settings.fraction(0.9, "decay of the trace"),

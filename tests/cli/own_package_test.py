@@ -11,8 +11,8 @@ import pytest
 
 from keras_s5rl.cli import evaluate, train
 from keras_s5rl.runs import RunDirectory
-from tests.outside_package import SOURCE, install
-from tests.small_runs import ROOT, metrics_of, small_config
+from tests.support.outside_package import SOURCE, install
+from tests.support.small_runs import ROOT, metrics_of, small_config
 
 SIZES = ["--num_envs=4", "--num_steps=8", "--width=8", "--num_layers=1"]
 SIZES += ["--encoder_sizes=8", "--head_sizes=8", "--num_minibatches=2", "--num_epochs=1"]

@@ -5,7 +5,7 @@ import shutil
 import tomllib
 from pathlib import Path
 
-SOURCE = Path(__file__).parent / "data" / "outside_package"
+SOURCE = Path(__file__).resolve().parents[1] / "data" / "outside_package"
 
 
 def install(folder, name="my-lab", entry_points=None, with_modules=True):
