@@ -12,7 +12,7 @@ Prints a table; `--json` also writes the numbers with the machine, the software 
 (`--json=-`: to standard output, in place of the table). Each case runs in a process of its own, so
 that start-up and memory are its own, with large memory in large pages where the variable
 `GLIBC_TUNABLES` does not say otherwise; all libraries alike. With several backends each case runs
-on each of them. A backend or a peer that is not installed is told, and the rest goes on.
+on each of them. A line names each backend or peer that is not installed, and the rest goes on.
 
 A suite is a module with `CASES` (name to keyword arguments), `measure(**arguments, repeats)`, which
 returns a dict of numbers, and `COLUMNS` (which of them the table shows: heading and format). It may
@@ -39,7 +39,7 @@ from keras_s5rl.runs import machine_block, write_json_atomically
 
 _COMMAND = pathlib.Path(__file__).resolve().parents[1] / "launch" / "benchmark.py"
 _SUITES = {}
-# Variables that change how fast programs run, told in the file where they are set.
+# Variables that change how fast programs run; the file names those that are set.
 _VARIABLES = ("GLIBC_TUNABLES", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS")
 # Large memory in pages of 2 MB. What a program frees goes back to Linux, which clears it page after
 # page when the next run asks for it; with pages of 4 KB that is as slow as the arithmetic. The C
@@ -114,7 +114,7 @@ def benchmark(values, argv):
             run = _run_here if here else _run_in_own_process
             documents.append((job, run(values, job)))
         except subprocess.CalledProcessError as error:
-            if error.returncode == 2:  # it has told its mistake itself
+            if error.returncode == 2:  # it has reported its mistake itself
                 return 2
             names = ", ".join(job.names)
             command.print_error(f"case {names} failed with exit status {error.returncode}")

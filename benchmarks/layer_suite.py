@@ -127,7 +127,7 @@ def measure_peer(peer, memory, beside, repeats):
 
 
 def note(results):
-    """Returns the roofs under which the rates stand, how the cost grows with time, and how the
+    """Returns the peak rates of the machine, how the cost grows with time, and how the
     peers compare."""
     lines = [peaks_note(results)]
     for kind in _KINDS:

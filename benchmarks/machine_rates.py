@@ -1,4 +1,4 @@
-"""What the machine can do at best: the roofs under which measurements stand."""
+"""What the machine can do at best: peak rates, to compare measurements with."""
 
 import concurrent.futures
 import functools
@@ -26,7 +26,7 @@ def copy_bandwidth():
     result does not: it is given fresh memory, and where it is large the system has to find and
     clear its pages while the program runs. On a 2-core CPU with pages of 4 KB a program that
     negates 256 MB then moves 5 GB/s where a copy between arrays moves 27. The second is what the
-    memory can do, so it is the roof; `fresh_copy_bandwidth` is the first.
+    memory can do, so it is the peak; `fresh_copy_bandwidth` is the first.
     """
     fastest = fresh_copy_bandwidth()
     if _on_cpu():

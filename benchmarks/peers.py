@@ -66,7 +66,7 @@ def ratio_lines(results, peer_cases, key, smaller_is_faster=False):
             ratio = results[case["beside"]][key] / results[name][key]
             ratio = 1 / ratio if smaller_is_faster else ratio
             ratios.setdefault(case["beside"], []).append(f"{ratio:.2f} times as fast as {name}")
-    return [f"{beside}: {', '.join(told)}" for beside, told in ratios.items()]
+    return [f"{beside}: {', '.join(parts)}" for beside, parts in ratios.items()]
 
 
 def about_lines(results, peer_cases):

@@ -149,7 +149,7 @@ def measure_peer(peer, memory, beside, repeats):
 
 
 def note(results):
-    """Returns the roofs under which the rates stand, and how the peers compare."""
+    """Returns the peak rates of the machine, and how the peers compare."""
     lines = [peaks_note(results)]
     lines += peers.ratio_lines(results, PEER_CASES, "steps_per_s_median")
     lines += peers.about_lines(results, PEER_CASES)

@@ -77,7 +77,7 @@ def measure(batch, time, features, repeats):
 
 
 def note(results):
-    """Returns the roof under which the times stand."""
+    """Returns the copy bandwidth of the machine, as a line of text."""
     copy, fresh = (
         statistics.median(result[key] for result in results.values())
         for key in ("copy_gb_per_s", "fresh_copy_gb_per_s")

@@ -47,9 +47,9 @@ def product_numbers(operations, seconds, is_bfloat16=False):
 def peaks_note(results):
     """Returns the line that tells the peaks, medians over the results that have them."""
     names = {"float32": "peak_gflop_per_s", "bfloat16": "bfloat16_peak_gflop_per_s"}
-    told = []
+    parts = []
     for dtype, key in names.items():
         peaks = [result[key] for result in results.values() if key in result]
         if peaks:
-            told.append(f"{dtype} product peak {statistics.median(peaks):.0f} GFLOP/s")
-    return ", ".join(told)
+            parts.append(f"{dtype} product peak {statistics.median(peaks):.0f} GFLOP/s")
+    return ", ".join(parts)

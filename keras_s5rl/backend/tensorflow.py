@@ -19,7 +19,7 @@ from keras_s5rl.typing import Structure, Tensor
 devices = one_device
 random = threefry
 
-_TWINS: weakref.WeakKeyDictionary[Any, tuple[Any, list[Any]]] = weakref.WeakKeyDictionary()
+_COPIES: weakref.WeakKeyDictionary[Any, tuple[Any, list[Any]]] = weakref.WeakKeyDictionary()
 _xla_functions: list[Callable[..., Any]] = []  # those that are being traced, to become XLA programs
 
 
@@ -245,31 +245,31 @@ def gradient_step(
     """
     (loss, auxiliary), gradients = value_and_gradients(loss_fn, trainable_values)
     gradient_norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(g)) for g in gradients]))
-    twin, trainable = _twin(optimizer, trainable_values)
-    variables = [*trainable, *twin.variables]
+    own, trainable = _copy_of(optimizer, trainable_values)
+    variables = [*trainable, *own.variables]
     for variable, value in zip(variables, [*trainable_values, *optimizer_values], strict=True):
         variable.assign(value)
-    twin.apply(gradients)
+    own.apply(gradients)
     values = [tf.identity(variable.value) for variable in variables]
     num_trainable = len(trainable)
     return values[:num_trainable], values[num_trainable:], loss, auxiliary, gradient_norm
 
 
-def _twin(optimizer: Any, trainable_values: Sequence[Tensor]) -> tuple[Any, list[Any]]:
+def _copy_of(optimizer: Any, trainable_values: Sequence[Tensor]) -> tuple[Any, list[Any]]:
     """An optimizer like this one, on variables of its own, and these variables.
 
     On TensorFlow Keras' optimizers take their step in tf.Variables alone (`stateless_apply`
-    raises); those of the twin are no one else's, and hold nothing between two steps.
+    raises); those of the copy are no one else's, and hold nothing between two steps.
     """
-    if optimizer not in _TWINS:
+    if optimizer not in _COPIES:
         with tf.init_scope():  # variables are made once, outside the program that uses them
             trainable = [
                 keras.Variable(tf.zeros(value.shape, value.dtype)) for value in trainable_values
             ]
-            twin = type(optimizer).from_config(optimizer.get_config())
-            twin.build(trainable)
-        _TWINS[optimizer] = twin, trainable
-    return _TWINS[optimizer]
+            copied = type(optimizer).from_config(optimizer.get_config())
+            copied.build(trainable)
+        _COPIES[optimizer] = copied, trainable
+    return _COPIES[optimizer]
 
 
 def is_running() -> bool:

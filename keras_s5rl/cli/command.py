@@ -32,9 +32,9 @@ def run(
 ) -> int:
     """Runs a command and returns its exit status.
 
-    0: done. 1: it failed. 2: a mistake in flags or settings, told in one line on the standard error
-    stream. 130, 143: stopped by Ctrl-C or SIGTERM. Lines for people that a standard stream does not
-    take, because it is closed, full or broken, are dropped.
+    0: done. 1: it failed. 2: a mistake in flags or settings, one line on the standard error stream.
+    130, 143: stopped by Ctrl-C or SIGTERM. Lines for people that a standard stream does not take,
+    because it is closed, full or broken, are dropped.
 
     Args:
         main: Function of the parsed `absl.flags.FlagValues`; returns an exit status or `None`.

@@ -18,8 +18,8 @@ class AgentView(Environment):
     Discrete parts are one-hots side by side, `Box` parts raw numbers. The previous action is the
     one given to the step that led here, not clipped, while `env` gets it clipped to its action
     space; at the start of an episode it is the null action (class 0, or zeros). The flag is
-    `[0, 1]` at the start of an episode and `[1, 0]` after it, so that the null action can be told
-    from a real action 0.
+    `[0, 1]` at the start of an episode and `[1, 0]` after it, so that the null action can be
+    distinguished from a real action 0.
 
     The state is `{"env": state of env, "previous_action": ..., "is_first": bool (num_envs,)}`.
 

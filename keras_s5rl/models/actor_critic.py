@@ -31,7 +31,7 @@ class ActorCritic(keras.Model):
     """A recurrent policy and its critic: dense encoder, memory, and two heads of dense layers.
 
     A policy is a Keras model over whole sequences; `step` and `act` run it one step at a time. Both
-    clear the memory where told that an observation is the first of an episode, and agree to
+    clear the memory where an observation is the first of an episode, and agree to
     rounding.
 
     Args:

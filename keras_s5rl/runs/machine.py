@@ -26,7 +26,7 @@ def machine_block(more_packages: tuple[str, ...] = ()) -> dict[str, Any]:
     Nothing is imported to find the versions, so no backend is loaded and no GPU touched.
 
     Args:
-        more_packages: Distributions whose versions are told beside those of `PACKAGES`.
+        more_packages: Distributions whose versions are added to those of `PACKAGES`.
 
     Returns:
         A JSON object: `date` (UTC), `cpu` (model), `cpu_cores` (those this process may use),

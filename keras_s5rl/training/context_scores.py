@@ -1,4 +1,4 @@
-"""What is told about contexts that were played: returns of their trials, rewards of their steps."""
+"""Scores of contexts that were played: returns of their trials, rewards of their steps."""
 
 from typing import Any
 

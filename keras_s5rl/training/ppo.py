@@ -194,7 +194,7 @@ class PPO:
             run_dir: Folder in which the run is recorded, or `None` to record nothing. Defaults to
                 `None`.
             resume: Whether `run_dir` holds a run to go on with: bit for bit on the same backend and
-                machine, up to rounding on another, which is said. Defaults to `False`.
+                machine, up to rounding on another, with a warning. Defaults to `False`.
             checkpoint_every: Positive integer, updates between checkpoints. Defaults to `50`.
             log_every: Positive integer, updates of one epoch of the callbacks. Defaults to `10`.
             callbacks: Keras callbacks. Their model is the policy, their batches are updates, their

@@ -96,8 +96,8 @@ def test_a_process_of_its_own_has_large_pages_unless_the_variable_says_otherwise
     assert benchmark.main(["benchmark.py", "--suite=fake", "--only=a", "--json=-"]) == 0
     assert len(children) == 1  # this process has pages of 4 KB, so not even one case is its
     assert children.environments[-1]["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
-    told = json.loads(capsys.readouterr().out)["environment"]
-    assert told["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    variables = json.loads(capsys.readouterr().out)["environment"]
+    assert variables["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
     assert benchmark.main(["benchmark.py", "--suite=fake", "--json=-"]) == 0
     assert children.environments[-1]["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=0"
@@ -185,8 +185,8 @@ def test_a_case_of_several_devices_is_measured_on_jax_alone(suite, capsys, child
     assert benchmark.main(["benchmark.py", "--suite=fake", *BOTH]) == 0
     measured = [(program[1], program[3]) for program in children]
     assert measured == [("--only=a", BOTH[0]), ("--only=a", BOTH[1]), ("--only=b", BOTH[0])]
-    told = "b needs several devices and is left out: tensorflow runs on one\n"
-    assert capsys.readouterr().err == told
+    line = "b needs several devices and is left out: tensorflow runs on one\n"
+    assert capsys.readouterr().err == line
 
 
 def test_a_case_of_several_devices_gets_them(suite, monkeypatch):

@@ -12,12 +12,12 @@ def commands_in_this_process(unchanged_process):
 
 @pytest.fixture
 def small_machine(monkeypatch):
-    """Roofs that are measured in no time."""
+    """Peak rates that are measured in no time."""
     monkeypatch.setattr(machine_rates, "_PRODUCTS", [(16, 16, 16)])
     monkeypatch.setattr(machine_rates, "_COPIED_BYTES", 2**12)
     monkeypatch.setattr(machine_rates, "_largest_cache_bytes", lambda: 0)
-    roofs = ("copy_bandwidth", "fresh_copy_bandwidth", "product_peak")
-    caches = [getattr(machine_rates, name) for name in roofs]
+    rates = ("copy_bandwidth", "fresh_copy_bandwidth", "product_peak")
+    caches = [getattr(machine_rates, name) for name in rates]
     for cache in caches:
         cache.cache_clear()
     yield

@@ -1,4 +1,4 @@
-"""The roofs. No number is judged here, only how each is made of times and sizes."""
+"""Peak rates. No number is judged here, only how each is made of times and sizes."""
 
 import itertools
 

@@ -253,8 +253,8 @@ class ControlEngine:
             * (1 + bell(fastest hinge)) / 2 * (1 - sum_k c_k u_k^2 / 5)
 
         where `h` are the links' angles, `bell(x) = 0.1^{x^2}` of a quantity over its margin, and
-        `near` is the bell of what is beyond the goal's radius, above a floor. A margin next to
-        nothing makes the bell a step.
+        `near` is the bell of what is beyond the goal's radius, above a least value. A margin next
+        to nothing makes the bell a step.
 
         Args:
             constants: Dict from `constants`.

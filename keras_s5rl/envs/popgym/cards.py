@@ -54,7 +54,7 @@ def colors(cards: Tensor) -> Tensor:
     return ops.cast(ops.mod(cards, NUM_COLORS), "int8")
 
 
-# What cards are told apart by: (class of each card, number of classes).
+# What distinguishes cards: (class of each card, number of classes).
 DECK_TYPES = {
     "colors": (colors, NUM_COLORS),
     "suits": (suits, NUM_SUITS),
@@ -66,8 +66,8 @@ def check_deck_type(deck_type: str) -> None:
     """Raises ValueError unless `deck_type` is one of `DECK_TYPES`."""
     if not isinstance(deck_type, str) or deck_type not in DECK_TYPES:
         raise ValueError(
-            f"`deck_type` should be one of {', '.join(map(repr, DECK_TYPES))}: what cards are told "
-            f"apart by. Received: deck_type={deck_type!r}"
+            f"`deck_type` should be one of {', '.join(map(repr, DECK_TYPES))}: what distinguishes "
+            f"cards. Received: deck_type={deck_type!r}"
         )
 
 

@@ -41,7 +41,7 @@ class Concentration(Environment):
 
     Args:
         num_decks: Integer, decks of 52 cards on the table.
-        deck_type: `"colors"`, `"suits"` or `"ranks"`, what cards are told apart by: `K` is 2, 4 or
+        deck_type: `"colors"`, `"suits"` or `"ranks"`, what distinguishes cards: `K` is 2, 4 or
             13. An odd number of cards of a class, as of suits in one deck, leaves cards without a
             mate.
 

@@ -34,7 +34,7 @@ class CountRecall(Environment):
 
     Args:
         num_decks: Integer, decks of 52 cards in each pile.
-        deck_type: `"colors"`, `"suits"` or `"ranks"`, what cards are told apart by: 2, 4 or 13
+        deck_type: `"colors"`, `"suits"` or `"ranks"`, what distinguishes cards: 2, 4 or 13
             classes.
 
     Raises:

@@ -93,7 +93,7 @@ def render(
 def _last_step(
     renderer: Renderer, env: Any, action: Any, reward: float | None, episode_return: float | None
 ) -> list[tuple[str, str, str]]:
-    """What is told about the step that led to a state: pieces of name, value and colour."""
+    """The text about the step that led to a state: pieces of name, value and colour."""
     pieces = []
     if action is not None:
         pieces.append(("action", renderer.name_action(env, action), INK))

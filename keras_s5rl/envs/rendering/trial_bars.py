@@ -1,4 +1,4 @@
-"""What is told of the trials of a context: which one is under way, and what each was worth."""
+"""The trials of a context: which one is under way, and what each was worth."""
 
 from typing import Any
 
@@ -47,17 +47,17 @@ def draw_trials(
     canvas.text(16, top + 12, number, 13, MUTED)
     canvas.text(canvas.width - 16, top + 12, progress, 13, RED if fell else MUTED, "rm")
     pitch = (canvas.width - 32) / env.num_trials
-    width, floor = max(0.8 * pitch, 1), top + _BARS + _BAR_HEIGHT
+    width, base = max(0.8 * pitch, 1), top + _BARS + _BAR_HEIGHT
     for trial, value in enumerate(state["trial_returns"].tolist()):
         left = 16 + pitch * trial + (pitch - width) / 2
-        canvas.rectangle(left, floor - _BAR_HEIGHT, width, _BAR_HEIGHT, _EMPTY)
+        canvas.rectangle(left, base - _BAR_HEIGHT, width, _BAR_HEIGHT, _EMPTY)
         if trial > int(state["trial"]):
             continue
         color = GOLD if trial == int(state["trial"]) else BLUE
         height = max(min(value / best, 1.0) * _BAR_HEIGHT, 1)
-        canvas.rectangle(left, floor - height, width, height, color)
+        canvas.rectangle(left, base - height, width, height, color)
         if pitch >= _FEWEST_PIXELS:
-            canvas.text(left + width / 2, floor + 11, _number(value, best), 10, MUTED, "mm")
+            canvas.text(left + width / 2, base + 11, _number(value, best), 10, MUTED, "mm")
 
 
 def _number(value: float, best: float) -> str:
