@@ -5,39 +5,32 @@ class registers itself when its module is imported; until then a stand-in has it
 """
 
 import importlib
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_CLASSES = {
-    "keras_s5rl.layers.attention_block": ("AttentionBlock",),
-    "keras_s5rl.layers.causal_attention": ("CausalAttention",),
-    "keras_s5rl.layers.dense": ("Dense",),
-    "keras_s5rl.layers.initializers": (
-        "HippoEigenvalues",
-        "HippoInputMatrix",
-        "HippoOutputMatrix",
-        "LogUniform",
-        "Normal",
-        "Orthogonal",
-    ),
-    "keras_s5rl.layers.lru": ("LRU",),
-    "keras_s5rl.layers.min_gru": ("MinGRU",),
-    "keras_s5rl.layers.residual_block": ("ResidualBlock",),
-    "keras_s5rl.layers.resettable": ("Resettable",),
-    "keras_s5rl.layers.ring_eigenvalues": ("RingEigenvalues",),
-    "keras_s5rl.layers.row_normalization": ("RowNormalization",),
-    "keras_s5rl.layers.s5": ("S5",),
-    "keras_s5rl.layers.s5_block": ("S5Block",),
-    "keras_s5rl.layers.s5_stack": ("S5Stack",),
-    "keras_s5rl.layers.sequence_stack": ("SequenceStack",),
-    "keras_s5rl.models.actor_critic": ("ActorCritic",),
-    "keras_s5rl.models.distributions": ("Categorical", "DiagonalGaussian", "MultiCategorical"),
-    "keras_s5rl.models.feed_forward": ("FeedForward",),
-    "keras_s5rl.ops.linear_recurrence": ("LinearRecurrence",),
-}
+_PACKAGE = Path(__file__).parent
+_FOLDERS = ("layers", "models", "ops")  # where such classes are
+_REGISTERED = re.compile(
+    r'^@keras\.saving\.register_keras_serializable\("keras_s5rl"\)\nclass (\w+)', re.MULTILINE
+)
+
+
+def registered_classes() -> Iterator[tuple[str, str]]:
+    """Reads from the sources which classes register themselves, without importing them.
+
+    Yields:
+        `(module, name)`, both strings.
+    """
+    for folder in _FOLDERS:
+        for path in sorted((_PACKAGE / folder).rglob("*.py")):
+            module = ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts)
+            for name in _REGISTERED.findall(path.read_text(encoding="utf-8")):
+                yield module, name
 
 
 class _StandIn:
@@ -80,9 +73,8 @@ class _KerasImport:
 
 def _register(keras: ModuleType) -> None:
     registered = keras.saving.get_custom_objects()
-    for module, names in _CLASSES.items():
-        for name in names:
-            registered.setdefault(f"keras_s5rl>{name}", _StandIn(module, name))
+    for module, name in registered_classes():
+        registered.setdefault(f"keras_s5rl>{name}", _StandIn(module, name))
 
 
 def register_with_keras() -> None:
