@@ -96,10 +96,9 @@ def test_a_changed_pyproject_and_a_moved_folder_are_installed_again(project):
 def test_lint_adds_the_tools_of_development_and_train_is_content_with_them(project):
     project.add_python("python3.12")
     project.make("train")
-    ruff = ["-m ruff check .", "-m ruff format --check ."]
-    assert project.make("lint")[1] == [f"{PIP} .[dev]", *ruff]
+    assert project.make("lint")[1] == [f"{PIP} .[dev]", *LINT]
     assert project.make("train")[1] == [TRAIN]
-    assert project.make("lint")[1] == ruff
+    assert project.make("lint")[1] == LINT
 
 
 def test_an_install_that_failed_is_done_again(project):
@@ -145,7 +144,7 @@ def test_without_a_python_one_sentence_says_what_to_do(project):
 
 
 PYTEST = "-m pytest --numprocesses=2 --dist=loadfile"
-LINT = ["-m ruff check .", "-m ruff format --check ."]
+LINT = ["-m ruff check .", "-m ruff format --check .", "-m mypy"]
 
 
 def marked(calls):
@@ -157,7 +156,7 @@ def test_the_fast_tests_run_on_jax_a_few_on_tensorflow_and_then_the_linter(proje
     project.add_python("python3.12")
     (project.folder / "tests" / "layers").mkdir(parents=True)
     result, calls = project.make("test")
-    assert calls[-4:] == [
+    assert calls[-5:] == [
         f"{PYTEST} -m not (slow or reference or devices)",
         f"{PYTEST} -m (portable and not slow) tests/layers",
         *LINT,

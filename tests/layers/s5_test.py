@@ -156,9 +156,9 @@ def test_the_last_output_alone_is_read_out_of_the_last_state_alone(bidirectional
     expected = to_numpy(layer(inputs, resets=resets))[:, -1]
     layer.return_sequences = False
     ranks, read_out = [], layer._read_out
-    layer._read_out = lambda results, inputs: (
+    layer._read_out = lambda results, inputs, derived: (
         ranks.append(inputs.ndim),
-        read_out(results, inputs),
+        read_out(results, inputs, derived),
     )[1]
     close(layer(inputs, resets=resets), expected)
     assert ranks == [2]

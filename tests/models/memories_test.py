@@ -41,7 +41,8 @@ def build(*, width, num_layers, activation, dtype, seed, state_size):
 
 
 def test_the_memories_of_the_package_are_found_with_their_settings():
-    assert {name: list(memory_settings(name)) for name in registered_memories()} == BUILT_IN
+    assert set(registered_memories()) >= set(BUILT_IN)  # other tests register more
+    assert {name: list(memory_settings(name)) for name in BUILT_IN} == BUILT_IN
 
 
 def test_each_memory_has_a_file_of_its_own_name_that_imports_no_keras():

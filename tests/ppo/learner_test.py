@@ -190,7 +190,7 @@ def test_rollout_equals_a_plain_loop_over_its_pieces():
 
 
 def test_truncation_as_termination_ends_the_return_wherever_an_episode_ends():
-    learner = make_learner(Countdown(), treat_truncation_as_termination=True)
+    learner = make_learner(Countdown(), treat_truncation_as_termination=True, stagger_starts=False)
     state = learner.initial_state(random.key(1))
     _, _, rollout = collect_rollout(
         learner.environment,
@@ -218,6 +218,7 @@ def test_an_epoch_takes_every_environment_of_a_device_once(num_devices, monkeypa
         return [counts], optimizer_values, loss, {}, loss
 
     monkeypatch.setattr(backend, "gradient_step", count)
+    monkeypatch.setattr(learner.policy, "constrain", lambda trainable: trainable)
     monkeypatch.setattr(learner, "loss", lambda values, batch: (ops.zeros(()), batch["id"]))
     batch = {"id": ops.arange(num_envs, dtype="int32"), "advantage": ops.zeros((num_envs, 2))}
     (counts,), _, _ = learner.update([ops.zeros(num_envs)], [], batch, random.key(0))
@@ -352,7 +353,7 @@ def test_log_std_below_its_bound_rises_where_the_loss_wants_it():
     settings = {"entropy_coefficient": 100.0, "min_log_std": -0.5, "learning_rate": 1e-2}
     learner = make_learner("PositionOnlyPendulumEasy", "mlp", **settings)
     learner.policy.log_std.assign([-0.6])
-    state, _ = learner(learner.initial_state(random.key(0)))
+    state, _ = run_once(learner, learner.initial_state(random.key(0)))
     (log_std,) = [
         value
         for variable, value in zip(

@@ -13,9 +13,13 @@ HOLD = """
 import os, sys
 from keras_s5rl.runs.lock import RunLock
 lock = RunLock(sys.argv[1])
-if sys.argv[2] == "fork" and os.fork() == 0:
-    sys.stdin.read()
-    os._exit(0)
+if sys.argv[2] == "fork":
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, b"x")  # it has run what a child runs first
+        sys.stdin.read()
+        os._exit(0)
+    os.read(reader, 1)
 print(os.getpid(), flush=True)
 sys.stdin.readline()
 """

@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from keras_s5rl import PPO, envs, random
-from keras_s5rl.training import ppo
+from keras_s5rl.training import agent_evaluation, ppo
 from keras_s5rl.training.evaluation import compile_episodes, summarize
 from keras_s5rl.training.recording import record_episodes
 from tests.envs.counting import Counting, broken
@@ -164,7 +164,9 @@ def test_evaluation_and_training_draw_from_different_keys(monkeypatch):
         raise InterruptedError
 
     play = lambda policy, key, modes: note(key)  # noqa: E731
-    monkeypatch.setattr(ppo, "compile_episodes", lambda view, policy, num_episodes: play)
+    monkeypatch.setattr(
+        agent_evaluation, "compile_episodes", lambda view, policy, num_episodes: play
+    )
     monkeypatch.setattr(ppo.Learner, "initial_state", lambda learner, key: note(key))
     for seed in (0, 1):
         agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config(), seed=seed)
