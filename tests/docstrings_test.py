@@ -9,13 +9,24 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "keras_s5rl"
 BACKENDS = {"jax", "tensorflow", "torch"}
+# They compile whole trainings, or layers of attention.
+SLOW = [
+    *("training.ppo", "training.recording", "training.in_context", "training.gymnasium_evaluation"),
+    *("ppo.learner", "envs.control.engine", "models.actor_critic", "layers.causal_attention"),
+    *("layers.attention_block", "layers.windowed_attention", "layers.resettable"),
+]
 MODULES = [
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
     for path in sorted(PACKAGE.rglob("*.py"))
 ]
 
 
-@pytest.mark.parametrize("name", MODULES)
+def marked(name):
+    is_slow = name.removeprefix("keras_s5rl.") in SLOW
+    return pytest.param(name, marks=pytest.mark.slow) if is_slow else name
+
+
+@pytest.mark.parametrize("name", map(marked, MODULES))
 def test_the_examples_in_the_docstrings_run(name):
     of_backend = name.rpartition(".")[2].partition("_")[0]
     if name.startswith("keras_s5rl.backend.") and of_backend in BACKENDS - {keras.config.backend()}:

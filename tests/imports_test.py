@@ -189,6 +189,7 @@ def test_importing_a_part_loads_nothing_heavy_before_a_name_of_it_is_used(part):
     assert heavy_modules_after(f"import keras_s5rl.{part}", "gymnasium") == "[]"
 
 
+@pytest.mark.slow
 def test_importing_the_package_leaves_the_choice_of_backend_open():
     code = "import os, keras_s5rl; print(os.environ.get('KERAS_BACKEND'))"
     assert run_python(code) == "None"
@@ -199,6 +200,7 @@ def test_importing_the_package_leaves_the_choice_of_backend_open():
     assert run_python(code) == "numpy"
 
 
+@pytest.mark.slow
 def test_no_part_loads_what_the_commands_draw_and_record_with():
     """Keras loads some of it by itself where it is installed."""
     code = (
@@ -211,6 +213,7 @@ def test_no_part_loads_what_the_commands_draw_and_record_with():
     assert run_python(code) == "[]"
 
 
+@pytest.mark.slow
 def test_layers_work_where_nothing_of_the_commands_is_installed():
     code = (
         "import os, sys; os.environ['KERAS_BACKEND'] = 'jax'; "

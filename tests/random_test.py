@@ -93,6 +93,7 @@ def test_draws_are_those_of_jax(seed):
             np.testing.assert_array_equal(values, reference, err_msg=name, strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", programs())
 def test_compiled_draws_are_the_eager_ones(program):
     program = programs()[program](draws)

@@ -52,6 +52,7 @@ def test_readme_holds_snippets_for_each_use():
     assert len(TRAINING) == 1 and len(OTHERS) == 6 and len(COMMANDS) >= 4
 
 
+@pytest.mark.slow
 def test_the_training_snippet_runs_as_printed(tmp_path):
     run_as_printed(TRAINING, "jax", tmp_path)
 

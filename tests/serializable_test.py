@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     (

@@ -53,6 +53,7 @@ def program(optimizer):
     )
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.portable
 @pytest.mark.parametrize(("compile", "anneal"), [(False, True), (True, False)])
 def test_steps_in_a_loop_are_those_of_adam_and_change_nothing_else(compile, anneal):

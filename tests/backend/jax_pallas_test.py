@@ -99,7 +99,7 @@ def test_states_and_gradients_are_those_of_a_double_precision_loop(
         np.testing.assert_allclose(gradients[name], wanted, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ("resets", "mask", None))
 def test_flags_and_initial_state_may_be_left_out(interpret, flag):
     case = problem(seed=4)
@@ -119,7 +119,7 @@ def test_flags_and_initial_state_may_be_left_out(interpret, flag):
         np.testing.assert_allclose(gradients[name], wanted, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", (3, 4), ids=("within a chunk", "between two"))
 @pytest.mark.parametrize("varying, reverse", [(False, True), (True, False)])
 def test_nothing_that_is_not_finite_crosses_a_cut(interpret, varying, reverse, cut):

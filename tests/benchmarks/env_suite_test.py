@@ -55,6 +55,7 @@ def popgym(monkeypatch):
     monkeypatch.setattr(env_suite.gymnasium, "make", make_either)
 
 
+@pytest.mark.slow
 def test_a_case_reports_steps_a_second_beside_popgym(few_steps, popgym, monkeypatch, capsys):
     argv = ["benchmark.py", "--suite=env", "--only=MineSweeperEasy", "--repeats=3", "--json=-"]
     assert benchmark.main(argv) == 0
@@ -69,6 +70,7 @@ def test_a_case_reports_steps_a_second_beside_popgym(few_steps, popgym, monkeypa
     assert "ratio" in env_suite.note({"MineSweeperEasy": result})
 
 
+@pytest.mark.slow
 def test_without_popgym_its_columns_are_empty_and_a_line_says_how_to_install_it(
     few_steps, monkeypatch, capsys
 ):

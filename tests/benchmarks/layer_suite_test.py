@@ -18,6 +18,7 @@ def few_calls(monkeypatch, small_machine):
     monkeypatch.setattr(process_readings, "_CALLS", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["s5", "s5_bfloat16", "gru", "lstm", "attention"])
 def test_a_case_reports_every_number_of_the_table(kind, few_calls):
     result = layer_suite.measure(kind, time=6, batch=2, width=8, repeats=3)
@@ -37,6 +38,7 @@ def test_operations_are_those_of_the_products_with_weights(few_calls):
     assert rate * 1e-3 * result["gradient_ms"] == pytest.approx(operations)
 
 
+@pytest.mark.slow
 def test_a_step_of_s5_has_a_state_of_one_size_and_attention_one_for_each_step():
     sizes = {
         (kind, context): layer_suite.measure(

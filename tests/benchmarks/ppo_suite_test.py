@@ -47,6 +47,7 @@ def test_the_case_in_bfloat16_is_the_large_one_but_for_its_policy():
     assert config == ppo_suite.CASES["large"]["config"]
 
 
+@pytest.mark.slow
 def test_a_case_reports_every_number_of_the_table(small_machine):
     result = ppo_suite.measure(**TINY, repeats=3)
     assert set(ppo_suite.COLUMNS) <= set(result)

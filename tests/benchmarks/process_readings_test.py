@@ -21,7 +21,9 @@ def test_the_memory_of_a_call_is_what_it_takes_at_its_peak(monkeypatch):
         return np.ones(3 * 2**22, "float32")[:1].copy()
 
     kept = np.ones(2**24, "float32")  # not the call's
-    assert process_readings.memory_of_call_mib(call) == pytest.approx(48, abs=4)
+    # Threads of the backend may take memory meanwhile.
+    measured = min(process_readings.memory_of_call_mib(call) for _ in range(4))
+    assert measured == pytest.approx(48, abs=4)
     assert kept[0] == 1
 
 

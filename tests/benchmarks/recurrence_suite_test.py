@@ -11,6 +11,7 @@ from keras_s5rl.ops import linear_recurrence
 ON_JAX = keras.config.backend() == "jax"
 
 
+@pytest.mark.slow
 def test_a_case_reports_every_number_of_the_table(small_machine):
     result = recurrence_suite.measure(batch=2, time=8, features=4, repeats=2)
     assert set(recurrence_suite.COLUMNS) <= set(result)
@@ -38,6 +39,7 @@ def test_the_note_tells_both_bandwidths():
     assert "bandwidth 24.0 GB/s, read and written; 6.0 GB/s" in recurrence_suite.note(results)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ON_JAX, reason="The paper's scan is measured on JAX alone.")
 def test_the_scan_that_is_measured_as_the_papers_solves_the_same_recurrence():
     (decay, inputs, state), _ = recurrence_suite._arguments(3, 13, 4)

@@ -6,6 +6,7 @@ import pytest
 from benchmarks import roofline
 
 
+@pytest.mark.slow
 def test_matrices_are_counted_and_vectors_and_biases_are_not():
     gru = keras.layers.GRU(5)  # its bias has two rows
     gru.build((None, None, 3))

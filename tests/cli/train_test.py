@@ -101,6 +101,7 @@ def test_checkpoints_curve_and_evaluation_are_there(trained):
     assert not [path.name for path in folder.rglob(".*")]
 
 
+@pytest.mark.slow
 def test_the_saved_policy_gives_the_outputs_of_the_agent(trained):
     agent, policy = PPO.load(trained[0]), load_policy(trained[0] / "policy.keras")
     observations = np.random.default_rng(5).normal(size=(3, 9, 10)).astype("float32")
@@ -328,6 +329,7 @@ def test_a_run_without_a_folder_gets_a_new_one_each_time(tmp_path, monkeypatch):
     assert train._new_run_dir(settings) == "runs/RepeatPreviousEasy_s5_seed3_2"
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_checkpoint(capsys, tmp_path):
     envs.register_env("InfiniteReward", InfiniteReward)
     folder = tmp_path / "run"

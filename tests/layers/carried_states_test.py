@@ -61,7 +61,7 @@ def predict(model, inputs):
     return model.predict(inputs, batch_size=len(inputs), verbose=0)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrap", (sequential, functional, nested, Subclassed), ids=lambda wrap: wrap.__name__
 )

@@ -58,7 +58,7 @@ def test_float64_as_the_global_dtype_is_refused_with_the_way_out(floatx):
         Dense(4).build((None, 3))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ("S5", "S5Stack", "LRU", "MinGRU", "CausalAttention"))
 def test_explicit_float32_is_the_same_under_every_global_dtype(name, floatx):
     def everything():
@@ -95,7 +95,7 @@ def test_half_precision_keeps_float32_states(make, dtype):
     assert np.isfinite(to_numpy(outputs)).all()
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ("int8", "int4", "float8"))
 def test_quantizing_a_model_leaves_the_layers_as_they_are_and_says_so(mode):
     inputs = keras.Input((None, 3))

@@ -38,8 +38,8 @@ class Sequences(keras.utils.PyDataset):
         return (inputs, resets), generator.normal(size=(*shape, 1)).astype("float32")
 
 
+@pytest.mark.slow
 @pytest.mark.portable
-@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name, policy, jit_compile", CASES)
 def test_fit_evaluate_and_predict_agree_and_fit_learns(name, policy, jit_compile):
     if BACKEND == "torch" and jit_compile is True:

@@ -155,9 +155,9 @@ def check(arguments, batch, time, names, seed):
         assert error <= 1e-5 * max(1.0, np.abs(wanted).max(initial=0.0))
 
 
+@pytest.mark.slow_after(1)
 # Nearly all pairs of two options' values occur under these seeds.
 @pytest.mark.portable
-@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("seed", range(693, 711))
 def test_outputs_states_and_gradients_are_those_of_the_equations(seed):
     choice = random.Random(seed)

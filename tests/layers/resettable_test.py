@@ -41,6 +41,7 @@ def test_without_resets_it_is_keras_rnn(cell):
         np.testing.assert_allclose(to_numpy(found), to_numpy(expected), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_stacked_cells_are_keras_stacked_cells():
     cells = [keras.layers.LSTMCell(4), keras.layers.GRUCell(5)]
     rnn = keras.layers.RNN(cells, return_sequences=True)

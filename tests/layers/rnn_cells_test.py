@@ -193,7 +193,7 @@ def test_a_cell_may_read_arrays():
     assert layer.compute_output_shape(pixels.shape) == (BATCH, TIME, 4)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ("mixed_bfloat16", "bfloat16", "mixed_float16"))
 def test_a_cell_keeps_its_policy_and_computes_in_float32(policy):
     # Keras' orthogonal initializer knows no bfloat16 on torch.

@@ -28,7 +28,7 @@ def gelu(x):
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", (None, "pre", "post"))
 @pytest.mark.parametrize("activation", ("full_glu", "half_glu1", "half_glu2", "gelu"))
 def test_the_block_follows_its_equations(activation, norm):

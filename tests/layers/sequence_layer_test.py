@@ -46,7 +46,7 @@ def run(layer, *args, **kwargs):
     return to_numpy(outputs), all_to_numpy(states)
 
 
-@pytest.mark.slow_after(4)
+@pytest.mark.slow_after(1)
 def test_a_sequence_with_resets_is_its_pieces_run_apart(make):
     layer = make(return_state=True)
     layer.build(INPUTS.shape)

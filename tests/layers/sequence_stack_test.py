@@ -25,6 +25,7 @@ def make(normalize_output=False, **kwargs):
     return SequenceStack(layers, 5, normalize_output, return_state=True, **kwargs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize_output", (False, True))
 def test_it_is_the_encoder_and_its_layers_one_after_the_other(normalize_output):
     stack = make(normalize_output)

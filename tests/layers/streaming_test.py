@@ -102,6 +102,7 @@ def test_a_slow_state_does_not_saturate_under_a_mixed_policy():
     assert rounded[0, 0, 0] == 256 < exact[-1] / 2  # 256 + 1 is 256 again
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Memory is read from /proc.")
 def test_stepping_on_and_on_takes_no_more_memory():
     layer = LAYERS["S5"]()

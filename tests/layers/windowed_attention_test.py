@@ -20,6 +20,7 @@ def case(length, context_length, seed=0):
     return queries, keys, values, episodes
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("length, context_length", [(50, 8), (16, 5), (7, 1)])
 def test_chunks_give_what_all_steps_at_once_give(length, context_length, monkeypatch):
     queries, keys, values, episodes = case(length, context_length)
@@ -72,6 +73,7 @@ def test_a_score_depends_on_the_distance_alone():
     np.testing.assert_array_equal(ops.convert_to_numpy(turned), alone)
 
 
+@pytest.mark.slow
 def test_products_follow_the_dtype_of_the_queries_and_weights_that_one_can_drop():
     queries, keys, values, episodes = case(3, 4)
     half = windowed_attention(ops.cast(queries, "bfloat16"), keys, values, episodes, 4)

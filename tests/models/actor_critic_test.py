@@ -61,7 +61,7 @@ def assert_close(first, second, tolerance=1e-5):
     )
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow
 @pytest.mark.portable
 @pytest.mark.parametrize("memory", [*MEMORIES, "attention"])
 def test_steps_equal_the_sequence(memory):
@@ -112,7 +112,7 @@ def test_state_is_a_flat_list_of_float32_tensors_with_the_batch_first():
             assert not numpy(tensor).any()
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_mixed_bfloat16_keeps_states_logits_and_values_in_float32(memory):
     policy = make_policy(memory, dtype="mixed_bfloat16")
@@ -185,6 +185,7 @@ def test_log_std_starts_where_told_in_half_ranges_and_has_a_floor():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_std", [-5.0, -4.0])
 def test_log_std_at_its_bound_has_the_whole_gradient(log_std):
     policy = make_policy(distribution=DiagonalGaussian([-2.0, -2.0], [2.0, 2.0]))

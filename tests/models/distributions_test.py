@@ -144,6 +144,7 @@ def test_a_gaussian_is_finite_whatever_the_bounds(bounds):
     assert np.abs(numpy(gradients[0])[:, 1]).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, -1.5, 1e30])
 def test_an_axis_without_room_has_one_action_and_changes_no_probability(value):
     distribution = DiagonalGaussian([-2.0, value], [2.0, value])

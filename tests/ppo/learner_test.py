@@ -204,7 +204,7 @@ def test_truncation_as_termination_ends_the_return_wherever_an_episode_ends():
     np.testing.assert_array_equal(rollout["discount"] == 0, rollout["done"])
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("num_devices", [1, 2])
 def test_an_epoch_takes_every_environment_of_a_device_once(num_devices, monkeypatch):
     learner = make_learner(num_minibatches=4, num_epochs=3, num_devices=num_devices)
@@ -348,6 +348,7 @@ def test_the_update_raises_the_probability_of_rewarded_actions():
     assert first < 1.7 < 1.9 < last
 
 
+@pytest.mark.slow
 def test_log_std_below_its_bound_rises_where_the_loss_wants_it():
     # The entropy outweighs everything: each step raises the log standard deviation.
     settings = {"entropy_coefficient": 100.0, "min_log_std": -0.5, "learning_rate": 1e-2}

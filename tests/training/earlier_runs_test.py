@@ -8,6 +8,8 @@ from keras_s5rl import PPO
 from keras_s5rl.cli import evaluate, plot
 from tests.support.small_runs import STEPS, metrics_of, newest_arrays, small_config
 
+pytestmark = pytest.mark.slow
+
 CONFIG = small_config(num_epochs=1, anneal_learning_rate=False, value_clip=0.2)
 ARGUMENTS = {"context_length": 8, "num_heads": 2}
 # What format 2 had beside the settings of the memory that was trained.

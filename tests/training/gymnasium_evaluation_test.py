@@ -125,6 +125,7 @@ def test_environments_in_processes_of_their_own_give_the_same_returns():
     assert report["returns"] == expected["returns"]
 
 
+@pytest.mark.slow
 def test_one_env_plays_one_after_the_other_and_a_callable_makes_copies(cards_policy):
     report = evaluate_gymnasium(cards_policy, Cards(), 3, seed=5)
     assert report["returns"] == cards_played_by_hand(cards_policy, 3, 1)[0]

@@ -31,6 +31,7 @@ def state_of(agent):
     return as_bytes(agent.snapshot()[1])
 
 
+@pytest.mark.slow
 def test_equal_seeds_train_bit_for_bit_the_same_and_others_do_not():
     runs = {}
     for name, seed in (("one", 7), ("again", 7), ("other", 8)):
@@ -93,6 +94,7 @@ def test_a_longer_fit_goes_on_under_a_learning_rate_that_falls_to_its_own_end():
     assert all(changed)
 
 
+@pytest.mark.slow
 def test_a_longer_fit_keeps_the_moments_of_the_optimizer():
     agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config())
     agent.fit(2 * STEPS, verbose=False)
@@ -104,6 +106,7 @@ def test_a_longer_fit_keeps_the_moments_of_the_optimizer():
         np.testing.assert_array_equal(value, expected)
 
 
+@pytest.mark.slow
 def test_a_loaded_agent_is_the_one_that_was_trained(tmp_path):
     agent = new_agent(seed=4)
     agent.fit(3 * STEPS, run_dir=tmp_path / "run", checkpoint_every=2, verbose=False)
@@ -117,6 +120,7 @@ def test_a_loaded_agent_is_the_one_that_was_trained(tmp_path):
     assert state_of(loaded) == state_of(agent)
 
 
+@pytest.mark.slow
 def test_the_record_of_a_run_is_cut_back_to_the_checkpoint_and_goes_on(tmp_path):
     """Killed after update 6 it keeps checkpoint 4; resumed, it is as never stopped."""
     folder, whole = tmp_path / "run", new_agent()

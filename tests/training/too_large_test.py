@@ -37,6 +37,7 @@ def test_a_training_is_refused_before_it_runs(settings, env_args, received, litt
         assert agent.update == 0
 
 
+@pytest.mark.slow
 @on_jax
 def test_an_evaluation_is_refused_before_it_runs(little_memory):
     agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config())

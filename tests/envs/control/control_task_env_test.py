@@ -43,8 +43,8 @@ def test_every_task_is_an_environment_by_its_name():
         assert env.max_episode_steps == 1000
 
 
+@pytest.mark.slow
 # One of each integrator; one that draws a target, one that draws directions.
-@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["reacher_hard", "point_mass_hard", "cartpole_swingup"])
 def test_recorded_draws_are_replayed(name):
     data, env = load(name), envs.make(name)

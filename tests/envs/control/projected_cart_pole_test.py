@@ -72,7 +72,7 @@ def context(draws, actions, env):
 on_jax = pytest.mark.skipif(BACKEND != "jax", reason="The bits are those of JAX on every backend.")
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, OURS, PLAIN], ids=["paper", "ours", "plain"])
 def test_contexts_are_as_a_plain_loop_defines_them(options):
     env = ProjectedCartPole(num_trials=NUM_TRIALS, trial_steps=TRIAL_STEPS, **options)

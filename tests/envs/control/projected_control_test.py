@@ -90,7 +90,7 @@ def context(env, draws, actions, repeats, minimal):
             return seen
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "repeats"),
     [

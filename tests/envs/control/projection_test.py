@@ -30,6 +30,7 @@ def test_columns_are_orthonormal(size):
     np.testing.assert_allclose(products, identity, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_they_are_the_columns_of_normal_draws_drawn_towards_the_identity_made_orthonormal():
     key, strength = random.key(2), np.array([0.0, 0.02, 0.3, 0.7, 1.0], "float32")
     normal = ops.convert_to_numpy(random.normal(key, (5, 12, 6)))

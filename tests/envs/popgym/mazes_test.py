@@ -42,6 +42,7 @@ def carve(passages, rows, columns):
     return grid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "columns"), [(5, 5), (3, 6)])
 def test_words_choose_the_start_of_each_walk_and_each_step_of_it(rows, columns):
     words = to_words(np.random.default_rng(1), (rows * columns, 2, 30))
@@ -235,6 +236,7 @@ def distribution(rows, columns):
     return result
 
 
+@pytest.mark.slow
 @needs_random_bits
 def test_every_small_maze_is_as_likely_as_it_should_be():
     probabilities = distribution(3, 3)

@@ -54,6 +54,7 @@ def test_a_viewed_cell_costs_and_makes_the_episode_run_out_of_time():
     assert truncated == [False, False, False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dims", "num_mines"), [((8, 8), 10), ((3, 7), 12)])
 def test_numbers_are_the_mines_of_the_block_of_three_by_three(dims, num_mines):
     generator = np.random.default_rng(1)

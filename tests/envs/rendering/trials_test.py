@@ -106,6 +106,7 @@ def test_trials_and_falls_of_a_projected_cart_pole_are_told():
     assert returns[21] == "returns of trials 0.75 1.00"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "word"), [(TASKS[0], "ended by a fall"), (TASKS[1], "ended")])
 def test_trials_and_falls_of_projected_control_are_told(task, word):
     env, episodes = contexts()
