@@ -26,7 +26,7 @@ def marked(name):
     return pytest.param(name, marks=pytest.mark.slow) if is_slow else name
 
 
-@pytest.mark.parametrize("name", map(marked, MODULES))
+@pytest.mark.parametrize("name", [marked(name) for name in MODULES])
 def test_the_examples_in_the_docstrings_run(name):
     of_backend = name.rpartition(".")[2].partition("_")[0]
     if name.startswith("keras_s5rl.backend.") and of_backend in BACKENDS - {keras.config.backend()}:

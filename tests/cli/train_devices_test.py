@@ -28,7 +28,7 @@ def test_cuda_graphs_are_asked_of_xla_in_words_that_it_knows(run, tmp_path, monk
 
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
     monkeypatch.setattr(train.command, "select_backend", lambda *arguments: None)
-    assert train.main(["train.py", "--cuda_graphs", "--memory=unknown"]) == 2
+    assert train.main(["train.py", "--cuda_graphs", "--env=unknown"]) == 2
     given, added = os.environ["XLA_FLAGS"].split()
     assert given == "--xla_cpu_enable_fast_math=false" and "+WHILE" in added
     monkeypatch.setenv("KERAS_BACKEND", "torch")

@@ -188,7 +188,7 @@ def test_an_evaluation_in_the_middle_changes_nothing_bit_for_bit():
         returns = []
 
         def on_epoch_end(self, epoch, logs=None):
-            self.returns.append(agent.evaluate(16)["returns"])
+            self.returns.append(agent.evaluate(16, deterministic=False)["returns"])
 
     agent = agent_for("RepeatPreviousEasy")
     history = agent.fit(8 * STEPS, log_every=2, callbacks=[Evaluate()], verbose=False)
