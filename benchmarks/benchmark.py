@@ -35,6 +35,7 @@ from absl import flags
 from benchmarks import env_suite, layer_suite, peers, ppo_suite, recurrence_suite
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
+from keras_s5rl.cli.outputs import check_output_file
 from keras_s5rl.runs import machine_block, write_json_atomically
 
 _COMMAND = pathlib.Path(__file__).resolve().parents[1] / "launch" / "benchmark.py"
@@ -105,7 +106,7 @@ def benchmark(values, argv):
         )
     jobs = _jobs(values, suite)
     if values.json not in (None, "-"):
-        command.check_output_file("json", values.json)
+        check_output_file("json", values.json)
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # compiling is part of what is measured
     documents, status = [], 0
     for job in jobs:

@@ -21,6 +21,7 @@ from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.in_context_table import in_context_table
+from keras_s5rl.cli.outputs import check_output_file, check_output_folder
 from keras_s5rl.cli.run_reports import write_evaluation, write_report
 from keras_s5rl.cli.train import parse_env_args
 from keras_s5rl.ppo.config import PPOConfig
@@ -84,7 +85,7 @@ def evaluate(values: FlagValues) -> int | None:
         raise UsageError("`run_dir` should name the folder of a run. Received: run_dir=None")
     env_args = None if values.env_args is None else parse_env_args(values.env_args)
     if values.json not in (None, "-"):
-        command.check_output_file("json", values.json)
+        check_output_file("json", values.json)
     _check_in_context(values)
     _check_recording(values)
     if values.overwrite and values.json is not None:
@@ -181,7 +182,7 @@ def _check_recording(values: FlagValues) -> None:
             "`record` draws environments of the package; leave it out with an id of Gymnasium. "
             f"Received: record={values.record}, env={values.env}"
         )
-    command.check_output_folder("record", values.record)
+    check_output_folder("record", values.record)
 
 
 def _record(agent: Any, values: FlagValues, env_args: Any, out: TextIO) -> None:

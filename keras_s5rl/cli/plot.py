@@ -15,6 +15,7 @@ from absl.flags import FlagValues
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.labels import label_runs
+from keras_s5rl.cli.outputs import check_output_file
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import (
     Checkpoints,
@@ -62,7 +63,7 @@ def plot(values: FlagValues) -> None:
                 f"`{name}` goes {'with' if goes_with else 'without'} `in_context`. Received: "
                 f"{name}={values[name].value}, in_context={values.in_context}"
             )
-    command.check_output_file("output", values.output)
+    check_output_file("output", values.output)
     command.backend_name(values.backend)  # checked as on every command; drawing needs none
     try:
         runs = [RunDirectory.open(path) for path in values.run_dir]
