@@ -49,8 +49,7 @@ class Learner:
     >>> config = PPOConfig(num_envs=4, num_steps=8, width=16)
     >>> view = envs.AgentView(envs.make("RepeatPreviousEasy"))
     >>> policy = make_policy(view, "mlp", config, seed=0)
-    >>> optimizer = make_optimizer(config, total_steps=1_000)
-    >>> optimizer.build(policy.trainable_variables)
+    >>> optimizer = make_optimizer(config, 1_000, policy.trainable_variables)
     >>> learner = Learner(envs.AutoReset(view), policy, optimizer, config)
     >>> state = learner.initial_state(random.key(0))
     >>> iterate = learner.compile(state)
@@ -74,6 +73,14 @@ class Learner:
         self._num_tasks = max(1, len(environment.env.tasks))
         names = ("num_envs", "num_steps", "width", "num_layers")
         self._sizes = {name: getattr(config, name) for name in names} | {"env_args": env_args}
+
+    @property
+    def variables(self) -> dict[str, list[Any]]:
+        """The Keras variables of which the state holds the values, by its entries."""
+        return {
+            "trainable": self.policy.trainable_variables,
+            "optimizer": self.optimizer.variables,
+        }
 
     def initial_state(self, key: Tensor) -> dict[str, Any]:
         """Returns the state before the first iteration: fresh episodes, empty memory, the
@@ -100,8 +107,7 @@ class Learner:
             keys = ops.unstack(random.split(environment_key, config.num_devices))
             parts = keras.tree.map_structure(lambda *leaves: ops.stack(leaves), *map(part, keys))
         return {
-            "trainable": copy_values(self.policy.trainable_variables),
-            "optimizer": copy_values(self.optimizer.variables),
+            **{name: copy_values(variables) for name, variables in self.variables.items()},
             "key": key,
             **parts,
         }

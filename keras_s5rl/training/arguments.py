@@ -79,7 +79,11 @@ def check_path(name: str, path: Any, required: bool = False) -> None:
 
 
 def check_fit(
-    counts: Mapping[str, Any], run_dir: Any, resume: Any, resuming: Mapping[str, Any]
+    counts: Mapping[str, Any],
+    run_dir: Any,
+    resume: Any,
+    resuming: Mapping[str, Any],
+    unnamed: str | None,
 ) -> None:
     """Raises a ValueError unless these arguments of `PPO.fit` are right, and go together.
 
@@ -88,6 +92,7 @@ def check_fit(
         run_dir: As for `fit`.
         resume: As for `fit`.
         resuming: Dict of the arguments that say how to resume, by name.
+        unnamed: String, the class of an environment that was given as an object; else `None`.
     """
     for name, value in counts.items():
         check_count(name, value)
@@ -95,6 +100,11 @@ def check_fit(
     check_path("run_dir", run_dir)
     if resume and run_dir is None:
         raise ValueError("`run_dir` should name the run to resume. Received: run_dir=None")
+    if run_dir is not None and unnamed is not None:
+        raise ValueError(
+            "`run_dir` needs an environment that can be made again by its name: register it with "
+            f"`keras_s5rl.envs.register_env`. Received: env={unnamed}"
+        )
     for name, value in resuming.items():
         check_boolean(name, value)
         if value and not resume:

@@ -220,14 +220,10 @@ class PPO:
         """
         schedule = {"checkpoint_every": checkpoint_every, "log_every": log_every}
         resuming = {"override": override, "accept_edited_config": accept_edited_config}
-        check_fit({"total_steps": total_steps, **schedule}, run_dir, resume, resuming)
+        unnamed = None if self.is_named else self.env
+        check_fit({"total_steps": total_steps, **schedule}, run_dir, resume, resuming, unnamed)
         check_callbacks(callbacks)
         check_verbose(verbose)
-        if run_dir is not None and not self.is_named:
-            raise ValueError(
-                "`run_dir` needs an environment that can be made again by its name: register it "
-                f"with `keras_s5rl.envs.register_env`. Received: env={self.env}"
-            )
         check_devices(self.config)
         if verbose:
             say_backend()
@@ -247,24 +243,19 @@ class PPO:
                 progress = Progress(total_steps, self.env_steps, compiles=self._loop.will_compile)
             last_update = self.config.num_updates(total_steps)
             hooks = Hooks(self.policy, callbacks, progress, log_every, last_update)
-            self._train(hooks, recorder, last_update, checkpoint_every)
+            if recorder is None:
+                self._loop.run(hooks, last_update)
+            else:
+                self._loop.read_weights()
+                recorder.start(self)
+                save = functools.partial(recorder.checkpoint, self)
+                self._loop.run(hooks, last_update, recorder.record, save, checkpoint_every)
+                recorder.finish(self)
             return self.policy.history
         finally:
             self.policy.stop_training = False
             if recorder is not None:
                 recorder.close()
-
-    def _train(
-        self, hooks: Hooks, recorder: Recorder | None, last_update: int, checkpoint_every: int
-    ) -> None:
-        if recorder is None:
-            self._loop.run(hooks, last_update)
-            return
-        self._loop.read_weights()
-        recorder.start(self)
-        save = functools.partial(recorder.checkpoint, self)
-        self._loop.run(hooks, last_update, recorder.record, save, checkpoint_every)
-        recorder.finish(self)
 
     def evaluate(
         self,
@@ -337,25 +328,22 @@ class PPO:
         """Makes the optimizer, the learner and its first state, once; another optimizer and learner
         where the learning rate is to fall to a later end."""
         if self._loop is None:
-            learner, variables = self._make_learner(total_steps)
+            learner = self._make_learner(total_steps)
             state = learner.initial_state(random.fold_in(self._key, TRAINING))
             statistics = EpisodeRecord.of_config(self.config)
-            self._loop = Loop(learner, state, self.policy, variables, statistics)
+            self._loop = Loop(learner, state, self.policy, learner.variables, statistics)
         elif self.config.anneal_learning_rate and total_steps > self._total_steps:
-            self._loop.go_on_with(*self._make_learner(total_steps))
+            learner = self._make_learner(total_steps)
+            self._loop.go_on_with(learner, learner.variables)
         else:
             return
         self._total_steps = total_steps
 
-    def _make_learner(self, total_steps: int) -> tuple[Learner, dict[str, list[Any]]]:
-        """Returns a learner, and the variables that hold the values of its state."""
-        optimizer = make_optimizer(self.config, total_steps)
-        optimizer.build(self.policy.trainable_variables)
+    def _make_learner(self, total_steps: int) -> Learner:
+        optimizer = make_optimizer(self.config, total_steps, self.policy.trainable_variables)
         self.policy.optimizer = optimizer
         autoreset = envs.AutoReset(self.environment)
-        learner = Learner(autoreset, self.policy, optimizer, self.config, self.env_args)
-        weights = self.policy.trainable_variables
-        return learner, {"trainable": weights, "optimizer": optimizer.variables}
+        return Learner(autoreset, self.policy, optimizer, self.config, self.env_args)
 
     def snapshot(self) -> tuple[int, dict[str, Array], dict[str, Any]]:
         """Returns the whole state of the training: `(update, arrays, metadata)`."""

@@ -11,7 +11,7 @@ from keras_s5rl.ppo import losses
 from keras_s5rl.ppo.ended_episodes import ended_episodes
 from keras_s5rl.ppo.reward_normalization import normalize_rewards
 from keras_s5rl.ppo.rollout import collect_rollout
-from tests.ppo.learner_test import SMALL, TwoTasks, make_learner, to_numpy
+from tests.support.learners import SMALL, TwoTasks, make_learner, to_numpy
 
 pytestmark = [
     pytest.mark.devices,

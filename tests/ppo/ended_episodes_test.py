@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.ppo.ended_episodes import ended_episodes
-from tests.ppo.learner_test import Countdown, make_learner, run_once, to_numpy
+from tests.support.learners import Countdown, make_learner, run_once, to_numpy
 
 pytestmark = pytest.mark.not_on_tensorflow
 

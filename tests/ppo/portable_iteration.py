@@ -51,8 +51,7 @@ def make_learner(case):
     env, memory = CASES[case]
     view = envs.AgentView(envs.make(env))
     policy = make_policy(view, memory, CONFIG, 3, MEMORY_ARGS.get(memory))
-    optimizer = make_optimizer(CONFIG, 100 * CONFIG.steps_per_update)
-    optimizer.build(policy.trainable_variables)
+    optimizer = make_optimizer(CONFIG, 100 * CONFIG.steps_per_update, policy.trainable_variables)
     return learner_module.Learner(envs.AutoReset(view), policy, optimizer, CONFIG)
 
 
