@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -157,3 +158,17 @@ def refuse_quantization(layer: Any, mode: Any) -> NoReturn:
         "stays as it is. Its products are computed in the dtype of its policy; "
         f"`dtype='mixed_bfloat16'` is the small one. Received: mode={mode!r}"
     )
+
+
+def warn_of_rounded_states(layer_name: str, states: Sequence[Tensor]) -> None:
+    """Warns where states of a layer are in half precision: something around it has rounded them."""
+    dtypes = {keras.backend.standardize_dtype(value.dtype) for value in states}
+    for dtype in dtypes & {"float16", "bfloat16"}:
+        warnings.warn(
+            f"`initial_state` of layer {layer_name!r} should be float32: an enclosing model or "
+            "wrapper has rounded it, as Keras' autocast does with the arguments of subclassed "
+            "models and of `Bidirectional`. Pass `autocast=False` to that model's "
+            "`super().__init__`, or to `Bidirectional`. "
+            f"Received: initial_state.dtype={dtype}",
+            stacklevel=4,
+        )

@@ -6,13 +6,7 @@ from typing import Any, Self, Unpack
 import keras
 from keras import ops
 
-from keras_s5rl.layers.checks import (
-    check_booleans,
-    check_choice,
-    check_features,
-    check_number,
-    check_positive_integers,
-)
+from keras_s5rl.layers.checks import check_features
 from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.layers.discretization import DISCRETIZATIONS
 from keras_s5rl.layers.flax_import import layer_from_flax
@@ -24,8 +18,9 @@ from keras_s5rl.layers.initializers import (
     Normal,
     derive_seeds,
 )
+from keras_s5rl.layers.s5_arguments import PLAIN_ARGUMENTS, check_s5_arguments
 from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, scale
+from keras_s5rl.ops import linear_recurrence_time_major, scale
 from keras_s5rl.ops.planes import multiply, planes_to_real, readout_kernel, real_to_planes
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
@@ -158,24 +153,6 @@ class S5(DerivingLayer, SequenceLayer):
             seed=seed,
             **kwargs,
         )
-        check_positive_integers(state_size=state_size, num_blocks=num_blocks)
-        check_booleans(
-            conjugate_symmetry=conjugate_symmetry,
-            clip_eigenvalues=clip_eigenvalues,
-            bidirectional=bidirectional,
-        )
-        check_choice("discretization", discretization, DISCRETIZATIONS)
-        check_choice("c_init", c_init, HippoOutputMatrix.distributions)
-        check_implementation(implementation)
-        unit = num_blocks * (2 if conjugate_symmetry else 1)
-        if state_size % unit:
-            raise ValueError(
-                "`state_size` should be a multiple of `num_blocks`, of twice that with "
-                f"`conjugate_symmetry`, {unit}. Received: state_size={state_size}, {num_blocks=}"
-            )
-        check_number("dt_min", dt_min, "a positive step size", lambda step: step > 0)
-        check_number("dt_max", dt_max, f"not below `dt_min`, {dt_min}", lambda step: step >= dt_min)
-        check_number("step_rescale", step_rescale, "positive", lambda factor: factor > 0)
         self.state_size = state_size
         self.num_blocks = num_blocks
         self.discretization = discretization
@@ -187,6 +164,7 @@ class S5(DerivingLayer, SequenceLayer):
         self.bidirectional = bidirectional
         self.step_rescale = step_rescale
         self.implementation = implementation
+        check_s5_arguments(**{name: getattr(self, name) for name in PLAIN_ARGUMENTS})
         self.b_regularizer = keras.regularizers.get(b_regularizer)
         self.c_regularizer = keras.regularizers.get(c_regularizer)
         self.d_regularizer = keras.regularizers.get(d_regularizer)
@@ -351,26 +329,13 @@ class S5(DerivingLayer, SequenceLayer):
             )
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "state_size": self.state_size,
-            "num_blocks": self.num_blocks,
-            "discretization": self.discretization,
-            "c_init": self.c_init,
-            "dt_min": self.dt_min,
-            "dt_max": self.dt_max,
-            "conjugate_symmetry": self.conjugate_symmetry,
-            "clip_eigenvalues": self.clip_eigenvalues,
-            "bidirectional": self.bidirectional,
-            "step_rescale": self.step_rescale,
-            "implementation": self.implementation,
-            "b_regularizer": keras.regularizers.serialize(self.b_regularizer),
-            "c_regularizer": keras.regularizers.serialize(self.c_regularizer),
-            "d_regularizer": keras.regularizers.serialize(self.d_regularizer),
-            "b_constraint": keras.constraints.serialize(self.b_constraint),
-            "c_constraint": keras.constraints.serialize(self.c_constraint),
-            "d_constraint": keras.constraints.serialize(self.d_constraint),
-        }
+        config = super().get_config() | {name: getattr(self, name) for name in PLAIN_ARGUMENTS}
+        for name in ("b", "c", "d"):
+            regularizer = getattr(self, f"{name}_regularizer")
+            constraint = getattr(self, f"{name}_constraint")
+            config[f"{name}_regularizer"] = keras.regularizers.serialize(regularizer)
+            config[f"{name}_constraint"] = keras.constraints.serialize(constraint)
+        return config
 
     @classmethod
     def from_flax(cls, params: Mapping[str, Any], **kwargs: Any) -> Self:

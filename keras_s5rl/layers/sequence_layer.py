@@ -1,7 +1,6 @@
 """What every memory of the package shares: one call signature, resets, states, masks."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -18,6 +17,7 @@ from keras_s5rl.layers.checks import (
     check_seed,
     check_shape,
     refuse_quantization,
+    warn_of_rounded_states,
 )
 from keras_s5rl.layers.derived_weights import DerivedWeights, hand_on
 from keras_s5rl.layers.held_outputs import hold_outputs
@@ -273,16 +273,7 @@ class SequenceLayer(CarriedStates):
         self._check_states(states, batch_size)
         for value in states:
             check_real("initial_state", value)
-        dtypes = {keras.backend.standardize_dtype(value.dtype) for value in states}
-        for dtype in dtypes & {"float16", "bfloat16"}:
-            warnings.warn(
-                f"`initial_state` of layer {self.name!r} should be float32: an enclosing model or "
-                "wrapper has rounded it, as Keras' autocast does with the arguments of subclassed "
-                "models and of `Bidirectional`. Pass `autocast=False` to that model's "
-                "`super().__init__`, or to `Bidirectional`. "
-                f"Received: initial_state.dtype={dtype}",
-                stacklevel=3,
-            )
+        warn_of_rounded_states(self.name, states)
         return [ops.cast(value, "float32") for value in states]
 
     def _check_states(self, states: Sequence[Tensor], batch_size: int | None) -> None:

@@ -69,8 +69,8 @@ class EpisodeRecord(UpdateRecord):
     environments together, and averages the means of the environments. An update's own episodes
     would be a biased sample: the lucky ones that end early are over before the others, and more of
     them fit in an update. The latest episodes of one environment are a fair one: how long the
-    episode under way is does not depend on those that ended before it. Therefore, too, nothing is
-    said before every environment has ended an episode.
+    episode under way is does not depend on those that ended before it. For the same reason
+    there is no mean before every environment has ended an episode.
 
     Args:
         steps_per_update: Positive integer, environment steps of an update.

@@ -180,8 +180,8 @@ class Recorder:
                 )
 
     def close(self) -> None:
-        """Closes the logs and gives the lock back. What they hold no disk took is lost, which the
-        write before has said."""
+        """Closes the logs and gives the lock back. What they hold that no disk took is lost; the
+        write before has raised an error that says so."""
         for log in (self._metrics, self._tensorboard):
             if log is not None:
                 with contextlib.suppress(OSError):
