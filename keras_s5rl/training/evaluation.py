@@ -11,7 +11,6 @@ from keras import ops
 from keras_s5rl import backend, random
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.autoreset import select_envs
-from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.models.weights import detached_values, values_in_place
 from keras_s5rl.ppo.host_memory import check_memory, memory_errors_named
 from keras_s5rl.typing import Array, Tensor, Tensors
@@ -81,15 +80,14 @@ def compile_play(
         carry = (state, policy.get_initial_state(num_episodes), active, zeros, zeros)
         keys = random.split(key, environment.max_episode_steps)
         with values_in_place(policy.variables, weights):
-            derived = DerivedWeights(policy)
-            carry, records = backend.scan(lambda c, k: step(c, k, sample, derived), carry, keys)
+            carry, records = backend.scan(lambda c, k: step(c, k, sample), carry, keys)
         return carry[3], carry[4], records
 
-    def step(carry: Any, key: Tensor, sample: Tensor, derived: DerivedWeights) -> Any:
+    def step(carry: Any, key: Tensor, sample: Tensor) -> Any:
         state, memory, active, returns, lengths = carry
         policy_key, step_key = ops.unstack(random.split(key), 2)
         reset = ops.equal(lengths, 0)
-        parameters, _, memory = policy.step(environment.observation(state), reset, memory, derived)
+        parameters, _, memory = policy.step(environment.observation(state), reset, memory)
         action = backend.cond(
             sample,
             lambda: policy.distribution.sample(parameters, policy_key),

@@ -64,6 +64,7 @@ def test_the_time_of_a_step_is_its_share_of_a_call_of_several(monkeypatch):
     assert times == pytest.approx([100.0, 200.0, 500.0])
 
 
+@pytest.mark.slow
 def test_a_program_of_steps_takes_that_many():
     layer = stacks.make_stepper("s5", 8, context=5)
     layer.build((None, None, 8))

@@ -138,6 +138,7 @@ class Coin(Environment):
 COINS = AutoReset(Coin())
 
 
+@pytest.mark.slow
 def test_episodes_are_distinct_and_short_ones_are_not_favoured_in_compiled_code():
     _, rows = compiled_roll(COINS, 400)(COINS.initial(random.key(1), 256))
     words = rows["env"]["word"][rows["is_first"]]

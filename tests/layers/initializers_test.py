@@ -24,6 +24,7 @@ def draw(initializer, shape):
     return keras.ops.convert_to_numpy(initializer(shape, dtype="float32"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("initializer, shape", CASES)
 def test_a_config_and_a_seed_give_the_same_weights_again(initializer, shape):
     config = keras.saving.serialize_keras_object(initializer)

@@ -27,6 +27,7 @@ def close(found, expected):
         np.testing.assert_allclose(to_numpy(a), to_numpy(b), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_symbolic_resets_state_and_a_mask_from_upstream_arrive():
     layer = S5(state_size=8, return_state=True)
     inputs, resets = keras.Input((TIME, FEATURES)), keras.Input((TIME,), dtype="bool")
@@ -91,6 +92,7 @@ def test_a_sequence_without_steps_has_no_last_output():
     np.testing.assert_array_equal(to_numpy(state), STATE)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras' Variable and numpy 2
 def test_a_stateful_model_goes_on_over_predict_until_it_is_reset_or_loaded(tmp_path):
     layer = S5Stack(2, 4, state_size=8, stateful=True)

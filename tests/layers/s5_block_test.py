@@ -55,6 +55,7 @@ def test_the_block_follows_its_equations(activation, norm):
     np.testing.assert_allclose(to_numpy(block(INPUTS)), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dropout_acts_in_training_alone():
     block = S5Block(dropout=0.5, state_size=8)
     without = to_numpy(block(INPUTS))

@@ -225,6 +225,7 @@ def test_regularizers_and_constraints_see_the_pairs_and_act_in_training():
     assert isinstance(again.b_constraint, keras.constraints.MaxNorm)
 
 
+@pytest.mark.slow
 def test_only_the_products_follow_a_mixed_policy():
     steps = 2000
     layer = S5(state_size=2, return_state=True, dtype="mixed_bfloat16")

@@ -20,7 +20,7 @@ def case(length, context_length, seed=0):
     return queries, keys, values, episodes
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("length, context_length", [(50, 8), (16, 5), (7, 1)])
 def test_chunks_give_what_all_steps_at_once_give(length, context_length, monkeypatch):
     queries, keys, values, episodes = case(length, context_length)

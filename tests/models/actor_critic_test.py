@@ -76,7 +76,7 @@ def test_steps_equal_the_sequence(memory):
     assert tuple(parameters.shape) == (BATCH, TIME, 3) and tuple(value.shape) == (BATCH, TIME)
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_one_sequence_with_resets_equals_its_pieces_run_apart(memory):
     policy = make_policy(memory)
@@ -150,6 +150,7 @@ def test_load_policy_says_what_is_wrong_with_a_path(tmp_path):
         load_policy(tmp_path / "m.keras")
 
 
+@pytest.mark.slow
 def test_the_mode_is_the_likeliest_action_and_draws_need_a_key():
     policy = make_policy()
     observations, resets = sequence()

@@ -64,6 +64,7 @@ def test_every_memory_of_the_package_is_built_from_its_defaults(memory):
     assert layer.name == "memory"
 
 
+@pytest.mark.slow
 def test_settings_reach_the_layer():
     arguments = {"state_size": 6, "norm": None, "dt_min": 0.01, "clip_eigenvalues": False}
     config = make_memory("s5", arguments, width=8, num_layers=1).get_config()

@@ -85,7 +85,7 @@ class Raises(keras.callbacks.Callback):
         self.updates += 1
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_callback_that_raises_in_a_hook_costs_nothing(hook, whole):
     agent = new_agent()

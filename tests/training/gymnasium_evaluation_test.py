@@ -99,7 +99,7 @@ def cards_played_by_hand(policy, num_episodes, num_copies):
     return returns, num_steps / num_episodes
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_a_vector_env_plays_whole_episodes_shared_out_over_its_copies(mode, cards_policy):
     copies = SyncVectorEnv([Cards] * 4, autoreset_mode=mode, copy=False)
@@ -144,6 +144,7 @@ def test_one_env_plays_one_after_the_other_and_a_callable_makes_copies(cards_pol
     assert len(made) == 3 and all(env.closed for env in made)
 
 
+@pytest.mark.slow
 def test_draws_follow_the_seed_and_stand_beside_the_mode(cards_policy):
     mode = evaluate_gymnasium(cards_policy, Cards, 6, seed=5)
     sampled = evaluate_gymnasium(cards_policy, Cards, 6, deterministic=False, seed=5)

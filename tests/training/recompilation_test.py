@@ -29,6 +29,7 @@ def go_on(agent, num_updates=1, **arguments):
     agent.fit(agent.env_steps + num_updates * STEPS, verbose=False, **arguments)
 
 
+@pytest.mark.slow
 def test_a_second_fit(agent):
     go_on(agent)
     with compilations() as compiled:

@@ -145,6 +145,7 @@ def test_a_step_brings_one_array_to_the_host_and_one_more_where_episodes_ended(m
         assert len(transfers) == 1 + ("final_obs" in infos)
 
 
+@pytest.mark.slow
 def test_every_episode_of_a_real_environment_is_whole_and_its_own():
     vector = gymnasium.make_vec("keras_s5rl/RepeatPreviousEasy-v0", num_envs=5, k=1)
     observations, _ = vector.reset(seed=0)

@@ -113,6 +113,7 @@ def test_every_environment_of_popgym_is_recorded():
     assert {path.stem for path in DATA.glob("*.npz")} == set(NAMES)
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("name", cases(*GAMES))
 def test_games_replay_exactly(name):
     golden, episodes = replay(name)

@@ -116,6 +116,7 @@ def test_the_view_ends_with_the_action_just_taken():
     assert [row[9] for row in observations] == [4, UP, LEFT, DOWN, RIGHT]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="The bits are those of JAX on every backend."
 )

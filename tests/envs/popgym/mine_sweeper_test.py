@@ -21,6 +21,7 @@ needs_random_bits = pytest.mark.skipif(
 BOARD = [1, 5]
 
 
+@pytest.mark.slow
 def test_clear_cells_are_worth_a_share_of_1_and_the_last_one_ends_the_episode():
     shots = [(0, 0), (0, 2), (1, 0), (1, 1)]
     observations, rewards, terminated, truncated = play_one(
@@ -100,6 +101,7 @@ def test_every_set_of_mines_is_equally_likely():
     assert chi_square.statistic(counts, 40_000 / len(subsets)) > limit
 
 
+@pytest.mark.slow
 @needs_random_bits
 @pytest.mark.parametrize(("dims", "num_mines"), [((4, 4), 2), ((8, 8), 10)])
 def test_mines_are_as_likely_in_every_cell_and_pair_of_cells(dims, num_mines):

@@ -9,6 +9,8 @@ from keras_s5rl import envs
 from keras_s5rl.envs.rendering import render
 from tests.envs.rendering.recorded import recorded_states
 
+pytestmark = pytest.mark.slow
+
 SUITS, RANKS = "♠♦♣♥", ["A", "2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K"]
 COLORS = ("black", "red")
 

@@ -74,6 +74,7 @@ def test_every_family_is_tried():
     assert set(CHANGES) == set(FAMILIES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_pictures_are_of_one_size_and_each_step_changes_them(name):
     env, states, actions = states_of(name)
@@ -138,6 +139,7 @@ def test_the_cards_of_the_last_step_are_marked_also_if_they_stay_up():
     assert not np.array_equal(picture(env, pair), picture(env, state))
 
 
+@pytest.mark.slow
 # Those whose pictures grow with the difficulty.
 @pytest.mark.parametrize(
     "name",

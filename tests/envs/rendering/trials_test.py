@@ -126,6 +126,7 @@ def test_trials_and_falls_of_projected_control_are_told(task, word):
         np.testing.assert_allclose(told, sums, rtol=0, atol=0.051)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("best", [1.0, 12.0])
 def test_bars_are_as_high_as_the_returns(best):
     env, states = cart_pole() if best == 1.0 else (contexts()[0], contexts()[1][TASKS[0]][1])
