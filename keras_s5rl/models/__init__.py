@@ -12,6 +12,7 @@ __all__ = [
     "Categorical",
     "DiagonalGaussian",
     "FeedForward",
+    "JointDistribution",
     "MultiCategorical",
     "check_memory",
     "distribution_for",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from keras_s5rl.models.distributions import (
         Categorical,
         DiagonalGaussian,
+        JointDistribution,
         MultiCategorical,
         distribution_for,
     )
@@ -48,7 +50,9 @@ else:
         __name__,
         {
             "actor_critic": "ActorCritic",
-            "distributions": "Categorical DiagonalGaussian MultiCategorical distribution_for",
+            "distributions": (
+                "Categorical DiagonalGaussian JointDistribution MultiCategorical distribution_for"
+            ),
             "feed_forward": "FeedForward",
             "memories": (
                 "check_memory make_memory memory_settings register_memory registered_memories "
