@@ -120,7 +120,7 @@ def test_scores_in_gymnasium():
 
 @pytest.mark.slow
 def test_programs_that_were_not_used_for_long_are_given_up():
-    from keras_s5rl.models.programs import Programs
+    from keras_s5rl.backend.programs import Programs
 
     programs, made = Programs(), []
 
