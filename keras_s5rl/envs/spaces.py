@@ -31,6 +31,16 @@ def check_supported(name: str, space: Any) -> None:
         )
 
 
+def value_bounds(space: Space) -> tuple[Array, Array]:
+    """Returns the lowest and the highest value of each column, two arrays like `null_value`."""
+    if isinstance(space, gymnasium.spaces.Box):
+        return space.low.astype("float32"), space.high.astype("float32")
+    sizes, starts = map(np.array, sizes_and_starts(space))
+    ends = starts + sizes - 1
+    is_one = isinstance(space, gymnasium.spaces.Discrete)
+    return (starts[0], ends[0]) if is_one else (starts, ends)
+
+
 def clip(space: Space, actions: Tensor) -> Tensor:
     """Returns actions clipped to their space where it is a `Box`, discrete ones as they are.
 

@@ -10,7 +10,7 @@ from keras_s5rl.envs.spaces import sizes_and_starts
 from keras_s5rl.typing import Array, Space
 
 
-def batched_values(space: Space, values: Array) -> Any:
+def array_to_batch(space: Space, values: Array) -> Any:
     """Returns the values of all environments, an element of Gymnasium's `batch_space` of `space`.
 
     Args:
@@ -33,6 +33,20 @@ def single_value(space: Space, values: Array, index: int) -> Any:
     if isinstance(space, gymnasium.spaces.Tuple):
         return tuple(values[index].astype("int64"))
     return values[index].astype(space.dtype)
+
+
+def batch_to_array(space: Space, batch: Any) -> Array:
+    """Returns the values of a batch in the format of `Environment`."""
+    if isinstance(space, gymnasium.spaces.Tuple):
+        batch = np.stack(batch, axis=1)
+    is_box = isinstance(space, gymnasium.spaces.Box)
+    return np.asarray(batch, "float32" if is_box else "int32")
+
+
+def single_to_array(space: Space, value: Any) -> Array:
+    """Returns one value, an element of `space`, as an array with leading axis 1."""
+    is_box = isinstance(space, gymnasium.spaces.Box)
+    return np.asarray(value, "float32" if is_box else "int32")[None]
 
 
 def check_actions(space: Space, actions: Any, num_envs: int | None = None) -> Array:

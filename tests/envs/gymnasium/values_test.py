@@ -5,7 +5,7 @@ import pytest
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 from gymnasium.vector.utils import batch_space
 
-from keras_s5rl.envs.gymnasium.values import batched_values, check_actions, single_value
+from keras_s5rl.envs.gymnasium.values import array_to_batch, check_actions, single_value
 
 SPACES = [
     Discrete(5),
@@ -24,8 +24,8 @@ def test_values_go_to_the_format_of_environments_and_come_back(space):
     values = batched.sample()
     array = check_actions(space, values, 6)
     assert array.dtype == ("float32" if isinstance(space, Box) else "int32")
-    assert batched_values(space, array) in batched
-    np.testing.assert_equal(batched_values(space, array), values)
+    assert array_to_batch(space, array) in batched
+    np.testing.assert_equal(array_to_batch(space, array), values)
     for index in range(6):
         value = single_value(space, array, index)
         assert value in space
