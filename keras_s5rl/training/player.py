@@ -16,10 +16,11 @@ from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.gymnasium.values import (
     array_to_batch,
     batch_to_array,
+    legal_actions,
     single_to_array,
     single_value,
 )
-from keras_s5rl.envs.spaces import check_supported, null_value, value_bounds
+from keras_s5rl.envs.spaces import check_supported, null_value
 from keras_s5rl.models.weights import detached_values, values_in_place
 from keras_s5rl.training.arguments import check_count, check_policy
 from keras_s5rl.training.views import view_for
@@ -198,7 +199,7 @@ class Player:
     def _as_action(self, actions: Array) -> Any:
         """Actions as the environment takes them."""
         space = self._action_space
-        legal = np.clip(actions, *value_bounds(space))
+        legal = legal_actions(space, actions)
         return (
             single_value(space, legal, 0) if self.num_envs is None else array_to_batch(space, legal)
         )
