@@ -94,7 +94,7 @@ class GymnasiumVectorEnv(Picklable, VectorEnv):
             **metadata_of(self.env, render_mode),
             "autoreset_mode": self.autoreset_mode,
         }
-        # A space holds a generator, which environments must not share, and which `batch_space` makes.
+        # A space holds a generator, which `batch_space` makes and environments must not share.
         self.single_observation_space = copy.deepcopy(self.env.observation_space)
         self.single_action_space = copy.deepcopy(self.env.action_space)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
