@@ -14,6 +14,7 @@ __all__ = [
     "FeedForward",
     "JointDistribution",
     "MultiCategorical",
+    "Policy",
     "check_memory",
     "distribution_for",
     "load_policy",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         registered_memories,
         resolve_memory_args,
     )
+    from keras_s5rl.models.policy import Policy
     from keras_s5rl.models.saved_policy import load_policy
 else:
     __getattr__, __dir__ = lazy.attach(
@@ -58,6 +60,7 @@ else:
                 "check_memory make_memory memory_settings register_memory registered_memories "
                 "resolve_memory_args"
             ),
+            "policy": "Policy",
             "saved_policy": "load_policy",
         },
         submodules=["settings"],

@@ -1,23 +1,15 @@
 """The policy: encoder, memory, actor and critic."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
 from keras import ops
 
-from keras_s5rl import backend
 from keras_s5rl.layers.dense import Dense, run_side_by_side
-from keras_s5rl.layers.derived_weights import DerivedWeights, hand_on
+from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer, hand_on
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
-from keras_s5rl.models.act_arguments import (
-    check_draw,
-    observation_tensor,
-    reset_tensor,
-    state_tensors,
-)
-from keras_s5rl.models.programs import Programs
-from keras_s5rl.models.weights import values_in_place
+from keras_s5rl.models.policy import Policy
 from keras_s5rl.ops import rowwise
 from keras_s5rl.typing import Shape, Tensor
 
@@ -27,7 +19,7 @@ _CRITIC_GAIN = 1.0
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class ActorCritic(keras.Model):
+class ActorCritic(DerivingLayer, Policy):
     """A recurrent policy and its critic: dense encoder, memory, and two heads of dense layers.
 
     A policy is a Keras model over whole sequences; `step` and `act` run it one step at a time. Both
@@ -86,11 +78,7 @@ class ActorCritic(keras.Model):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        # Without autocast a mixed dtype policy does not round the memory state on its way in (Keras
-        # casts float arguments).
-        super().__init__(autocast=False, **kwargs)
-        self.observation_size = observation_size
-        self.distribution = distribution
+        super().__init__(observation_size, distribution, **kwargs)
         self.memory = memory
         self.encoder_sizes = tuple(encoder_sizes)
         self.head_sizes = tuple(head_sizes)
@@ -105,11 +93,7 @@ class ActorCritic(keras.Model):
             "actor", self.head_sizes, actor_seed, distribution.num_outputs, _ACTOR_GAIN
         )
         self.critic = self._dense_layers("critic", self.head_sizes, critic_seed, 1, _CRITIC_GAIN)
-        state = memory.get_initial_state(1)
-        self._state_is_one_tensor = not isinstance(state, list | tuple)
-        state = [state] if self._state_is_one_tensor else state
-        self._state_shapes = tuple(tuple(tensor.shape[1:]) for tensor in state)
-        self.__dict__["programs"] = Programs()  # past Keras, which would track it
+        self._state_is_one_tensor = not isinstance(memory.get_initial_state(1), list | tuple)
         self.build((None, None, observation_size))
 
     def _dense_layers(
@@ -184,7 +168,7 @@ class ActorCritic(keras.Model):
         state: Sequence[Tensor],
         derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Runs the policy for one step.
+        """Runs the policy for one step, as `Policy.step` does.
 
         Args:
             observation: float32 tensor `(batch, observation_size)`.
@@ -204,63 +188,6 @@ class ActorCritic(keras.Model):
         )
         state = [state] if self._state_is_one_tensor else list(state)
         return *self._decide(features, derived), state
-
-    def act(
-        self,
-        observation: Tensor,
-        reset: Tensor,
-        state: Sequence[Tensor],
-        deterministic: bool = True,
-        key: Tensor | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Chooses actions for one step, in a program that is compiled once for each batch size.
-
-        It uses the weights that the policy has when it is called. Without gradients wanted, call it
-        under `torch.no_grad()` on torch.
-
-        Args:
-            observation: float32 tensor `(batch, observation_size)`.
-            reset: bool tensor `(batch,)`: whether the observation is the first of a new episode.
-            state: Flat list of tensors, batch first; at the start `get_initial_state(batch_size)`.
-            deterministic: Whether to take the mode of the distribution rather than a draw. Defaults
-                to `True`.
-            key: Key of `keras_s5rl.random` for the draw; needed when not deterministic.
-
-        Returns:
-            `(action, state)`: the action in the environment's format, `(batch,)` or `(batch,
-            axes)`, and the new flat list of states.
-
-        Raises:
-            ValueError: If an argument is missing or of another shape, if a reset is neither true
-                nor false, or if a draw is asked for without a key.
-        """
-        observation = observation_tensor(observation, self.observation_size)
-        batch_size = observation.shape[0]
-        reset = reset_tensor(reset, batch_size)
-        state = state_tensors(state, self._state_shapes, batch_size)
-        check_draw(deterministic, key)
-        program = self.programs.get(
-            ("act", deterministic), lambda: self._compile_act(deterministic)
-        )
-        weights = [variable.value for variable in self.variables]
-        return program(weights, observation, reset, state, None if deterministic else key)
-
-    def _compile_act(self, deterministic: bool) -> Callable[..., Any]:
-        def program(
-            weights: list[Tensor],
-            observation: Tensor,
-            reset: Tensor,
-            state: Any,
-            key: Tensor | None,
-        ) -> tuple[Tensor, list[Tensor]]:
-            with values_in_place(self.variables, weights):
-                parameters, _, state = self.step(observation, reset, state)
-                if deterministic:
-                    return self.distribution.mode(parameters), state
-                return self.distribution.sample(parameters, key), state
-
-        backend.use_compilation_cache()
-        return backend.compile(program)
 
     def constrain(self, trainable: Sequence[Tensor]) -> list[Tensor]:
         """Returns values of the trainable variables with the log standard deviations at
@@ -307,8 +234,6 @@ class ActorCritic(keras.Model):
         serialize = keras.saving.serialize_keras_object
         config = super().get_config()
         config.update(
-            observation_size=self.observation_size,
-            distribution=serialize(self.distribution),
             memory=serialize(self.memory),
             encoder_sizes=self.encoder_sizes,
             head_sizes=self.head_sizes,
@@ -321,14 +246,8 @@ class ActorCritic(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        deserialize = keras.saving.deserialize_keras_object
-        return cls(
-            **config
-            | {
-                "distribution": deserialize(config["distribution"]),
-                "memory": deserialize(config["memory"]),
-            }
-        )
+        memory = keras.saving.deserialize_keras_object(config["memory"])
+        return super().from_config(config | {"memory": memory})
 
 
 def _build_layers(layers: Sequence[Any], shape: Shape) -> Shape:

@@ -11,9 +11,9 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from keras import ops
 
 from keras_s5rl import envs
+from keras_s5rl.backend.programs import Programs
 from keras_s5rl.layers import S5Stack
 from keras_s5rl.models import ActorCritic, distribution_for
-from keras_s5rl.models.programs import Programs
 from keras_s5rl.training.gymnasium_evaluation import evaluate_gymnasium
 
 pytestmark = pytest.mark.not_on_tensorflow
