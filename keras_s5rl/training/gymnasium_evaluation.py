@@ -6,13 +6,19 @@ from typing import Any
 import gymnasium
 import keras
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode
 from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs import Environment
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
+from keras_s5rl.envs.gymnasium.making import (
+    OF_COPIES,
+    is_given,
+    make_vector_env,
+    vector_env_name,
+)
 from keras_s5rl.envs.spaces import check_supported, null_value
 from keras_s5rl.models.weights import detached_values, values_in_place
 from keras_s5rl.training.arguments import check_count, check_env_args, check_policy
@@ -20,8 +26,7 @@ from keras_s5rl.training.evaluation import summarize
 from keras_s5rl.training.views import plain_arguments, view_for
 from keras_s5rl.typing import Array, Space, Tensor
 
-_MAX_COPIES = 64
-_OF_COPIES = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
+MAX_COPIES = 64
 
 
 def evaluate_gymnasium(
@@ -80,7 +85,8 @@ def evaluate_gymnasium(
     check_boolean("deterministic", deterministic)
     check_env_args(env_args)
     key = random.key(seed)
-    copies, name = _make_copies(env, num_episodes, env_args)
+    copies = make_vector_env(env, min(num_episodes, MAX_COPIES), env_args)
+    name = env if isinstance(env, str) else vector_env_name(copies)
     try:
         arguments = _arguments(copies)
         check_supported(f"{name}.observation_space", copies.single_observation_space)
@@ -92,7 +98,7 @@ def evaluate_gymnasium(
             for mode in (deterministic, not deterministic)
         )
     finally:
-        if not isinstance(env, gymnasium.Env | VectorEnv):
+        if not is_given(env):
             copies.close()
     return {
         "env": name,
@@ -117,41 +123,6 @@ class _Shown(Environment):
         return state["observation"]
 
 
-def _make_copies(env: Any, num_episodes: int, env_args: dict[str, Any] | None) -> tuple[Any, str]:
-    """Returns a `VectorEnv` and the name of what runs in it."""
-    if env_args and not isinstance(env, str):
-        raise ValueError(
-            "`env_args` are the arguments of an environment that is made by its id; give them to "
-            f"the object yourself. Received: env_args={env_args} with env={env}"
-        )
-    num_copies = min(num_episodes, _MAX_COPIES)
-    if isinstance(env, str):
-        try:
-            return gymnasium.make_vec(env, num_envs=num_copies, **(env_args or {})), env
-        except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
-            raise ValueError(
-                "`env` should be the id of a Gymnasium environment, with the module that registers "
-                "it where that is not Gymnasium, such as 'popgym:popgym-RepeatPreviousEasy-v0', "
-                f"and `env_args` should fit it: {str(error).rstrip('.')}. "
-                f"Received: env={env!r}, env_args={env_args}"
-            ) from error
-    if isinstance(env, VectorEnv):
-        return env, _name_of(env)
-    if isinstance(env, gymnasium.Env):
-        return SyncVectorEnv([lambda: env]), _name_of(env)
-    if callable(env):
-        copies = SyncVectorEnv([env] * num_copies)
-        return copies, _name_of(copies.envs[0])
-    raise ValueError(
-        "`env` should be an id, a callable that makes a gymnasium.Env, an Env or a VectorEnv. "
-        f"Received: env={env!r}"
-    )
-
-
-def _name_of(env: Any) -> str:
-    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-
-
 def _arguments(copies: Any) -> dict[str, Any] | None:
     """All arguments of the environments as plain values, or `None` where nothing tells them."""
     spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
@@ -160,7 +131,7 @@ def _arguments(copies: Any) -> dict[str, Any] | None:
     factory = spec.entry_point
     if isinstance(factory, str):
         factory = gymnasium.envs.registration.load_env_creator(factory)
-    given = {name: value for name, value in spec.kwargs.items() if name not in _OF_COPIES}
+    given = {name: value for name, value in spec.kwargs.items() if name not in OF_COPIES}
     try:
         return plain_arguments(factory, given)
     except (TypeError, ValueError):  # nothing tells what it takes

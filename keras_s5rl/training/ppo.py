@@ -18,6 +18,7 @@ from keras_s5rl.models.programs import Programs
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.ppo.learner import Learner
+from keras_s5rl.ppo.learners import make_learner
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.runs import check_imports, recorded_imports
@@ -31,12 +32,9 @@ from keras_s5rl.training.arguments import (
     check_verbose,
 )
 from keras_s5rl.training.backend_notice import say_backend
-from keras_s5rl.training.checks import (
-    check_activation,
-    check_devices,
-    check_tasks,
-)
+from keras_s5rl.training.checks import check_activation, check_devices, check_tasks
 from keras_s5rl.training.hooks import Hooks
+from keras_s5rl.training.host_views import close_environments
 from keras_s5rl.training.keys import TRAINING
 from keras_s5rl.training.loop import Loop
 from keras_s5rl.training.metrics import EpisodeRecord
@@ -133,7 +131,7 @@ class PPO:
             env: String, a registered environment, or an `Environment`.
             env_args: Dict of keyword arguments of an environment given by its name, or `None`.
         """
-        return agent_view(env, env_args, self.config.observe_previous_action)
+        return agent_view(env, env_args, self.config)
 
     @property
     def update(self) -> int:
@@ -254,6 +252,7 @@ class PPO:
             return self.policy.history
         finally:
             self.policy.stop_training = False
+            close_environments(self.environment)
             if recorder is not None:
                 recorder.close()
 
@@ -342,8 +341,7 @@ class PPO:
     def _make_learner(self, total_steps: int) -> Learner:
         optimizer = make_optimizer(self.config, total_steps, self.policy.trainable_variables)
         self.policy.optimizer = optimizer
-        autoreset = envs.AutoReset(self.environment)
-        return Learner(autoreset, self.policy, optimizer, self.config, self.env_args)
+        return make_learner(self.environment, self.policy, optimizer, self.config, self.env_args)
 
     def snapshot(self) -> tuple[int, dict[str, Array], dict[str, Any]]:
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
