@@ -15,11 +15,12 @@ class AgentView(Environment):
 
         observation = [observation of `env` | previous action | flag]          float32 (num_envs, D)
 
-    Discrete parts are one-hots side by side, `Box` parts raw numbers. The previous action is the
-    one given to the step that led here, not clipped, while `env` gets it clipped to its action
-    space; at the start of an episode it is the null action (class 0, or zeros). The flag is
-    `[0, 1]` at the start of an episode and `[1, 0]` after it, so that the null action can be
-    distinguished from a real action 0.
+    Discrete parts are one-hots side by side, `Box` and `MultiBinary` parts raw numbers, pixels of
+    images too (four bytes each, in a rollout as well). The previous action is the one given to the
+    step that led here, not clipped, while `env` gets it clipped to its action space; at the start
+    of an episode it is the null action (class 0, or zeros). The flag is `[0, 1]` at the start of an
+    episode and `[1, 0]` after it, so that the null action can be distinguished from a real action
+    0.
 
     The state is `{"env": state of env, "previous_action": ..., "is_first": bool (num_envs,)}`.
 
@@ -47,8 +48,9 @@ class AgentView(Environment):
         self.tasks = getattr(env, "tasks", ())
         low, high = spaces.flat_bounds(env.observation_space)
         action_low, action_high = spaces.flat_bounds(env.action_space)
-        if isinstance(env.action_space, gymnasium.spaces.Box):
-            action_low, action_high = np.full_like(action_low, -np.inf), action_high + np.inf
+        is_number = spaces.flat_is_number(env.action_space)
+        action_low = np.where(is_number, -np.inf, action_low)
+        action_high = np.where(is_number, np.inf, action_high)
         if not previous_action:
             action_low = action_high = action_low[:0]
         self.observation_space = gymnasium.spaces.Box(

@@ -18,8 +18,11 @@ class Environment:
     | kind of space | one tensor of all environments |
     | --- | --- |
     | `Discrete` | int32 `(num_envs,)` |
-    | `MultiDiscrete`, `Tuple` of `Discrete` | int32 `(num_envs, k)`, columns in order |
-    | `Box` | float32 `(num_envs, k)` |
+    | `MultiDiscrete`, `MultiBinary`; `Dict` and `Tuple` of discrete ones | int32 `(num_envs, k)` |
+    | `Box`; `Dict` and `Tuple` that hold one, nested ones too | float32 `(num_envs, k)` |
+
+    A value has `k` numbers, those of all entries side by side, in the order of the space's
+    `spaces`, each row by row; pixels of an image are numbers from 0 to 255.
 
     A subclass sets the three attributes and defines `draw_initial`, `initial`, `transition` and
     `observation`. Stepping past the end of an episode is undefined; `keras_s5rl.envs.AutoReset`

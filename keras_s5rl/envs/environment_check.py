@@ -12,9 +12,13 @@ from keras_s5rl import backend, random
 from keras_s5rl.envs import spaces
 from keras_s5rl.envs.arguments import check_positive_integer
 from keras_s5rl.envs.autoreset import select_envs
-from keras_s5rl.envs.gymnasium.values import single_value
+from keras_s5rl.envs.gymnasium.values import (
+    batch_to_array,
+    single_to_array,
+    single_value,
+)
 from keras_s5rl.envs.registry import is_built_in
-from keras_s5rl.typing import Array, Tensor, Tensors
+from keras_s5rl.typing import Array, Space, Tensor, Tensors
 
 _ATTRIBUTES = ("observation_space", "action_space", "max_episode_steps")
 _METHODS = (
@@ -225,7 +229,6 @@ def _play(env: Any, num_envs: int, num_steps: int, seed: int) -> None:
     start, step = backend.compile(methods.start), backend.compile(methods.step)
     space = batch_space(env.action_space, num_envs)
     space.seed(seed)
-    dtype = spaces.null_value(env.action_space).dtype.name
     active = np.zeros(num_envs, bool)
     for index in range(num_steps):
         key = random.fold_in(random.key(seed), index)
@@ -233,9 +236,8 @@ def _play(env: Any, num_envs: int, num_steps: int, seed: int) -> None:
             state, seen = start(key)
             active = np.ones(num_envs, bool)
             _check_values(env, active, **seen)
-        actions = space.sample()
-        actions = np.stack(actions, axis=-1) if isinstance(actions, tuple) else actions
-        after, seen = step(state, key, ops.convert_to_tensor(actions, dtype=dtype))
+        actions = batch_to_array(env.action_space, space.sample())
+        after, seen = step(state, key, ops.convert_to_tensor(actions))
         _check_values(env, active, **seen)
         # Stepping past the end is undefined: an episode that is over stays in its last state.
         state = select_envs(ops.convert_to_tensor(active), after, state)
@@ -257,7 +259,7 @@ def _check_values(
         ops.convert_to_numpy, (observation, discount, reward, terminated)
     )
     space = env.observation_space
-    is_inside = [single_value(space, observation, row) in space for row in range(len(active))]
+    is_inside = [_is_value(space, observation, row) for row in range(len(active))]
     for method, expected, values, is_right in (
         ("observation", f"values of {space}", observation, np.array(is_inside)),
         ("discount", "numbers from 0 to 1", discount, (discount >= 0) & (discount <= 1)),
@@ -270,3 +272,9 @@ def _check_values(
                 f"`{type(env).__name__}.{method}` should return {expected}. Received: "
                 f"{values[wrong[0]]} in environment {wrong[0]}"
             )
+
+
+def _is_value(space: Space, values: Array, row: int) -> bool:
+    """Whether a row of values is one of the space. Integers and bounds are compared as float32."""
+    value = single_value(space, values, row)
+    return value in space and np.array_equal(single_to_array(space, value)[0], values[row])

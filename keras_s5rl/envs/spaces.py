@@ -1,16 +1,19 @@
 """Batched tensors of Gymnasium spaces: flat vectors and null values.
 
-One tensor holds the values of all environments: int32 `(num_envs,)` for `Discrete`, int32
-`(num_envs, k)` for `MultiDiscrete` and for a `Tuple` of `Discrete`, float32 `(num_envs, k)` for
-`Box`.
+One tensor holds the values of all environments: int32 `(num_envs,)` for `Discrete`; int32
+`(num_envs, k)` for `MultiDiscrete`, `MultiBinary` and a `Dict` or `Tuple` of discrete spaces, a
+column for each number, in the order of Gymnasium; float32 `(num_envs, k)` for `Box`, and for a
+`Dict` or `Tuple` that holds one.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 from keras import ops
 
+from keras_s5rl.envs.space_leaves import Leaf, check_leaves, leaves
 from keras_s5rl.typing import Array, Space, Tensor
 
 
@@ -19,39 +22,51 @@ def check_supported(name: str, space: Any) -> None:
 
     Bounds of a `Box` are numbers or infinite, the lower ones not above the upper ones.
     """
-    if not isinstance(space, gymnasium.spaces.Box):
-        try:
-            sizes_and_starts(space)
-        except ValueError as error:
-            raise ValueError(str(error).replace("`space`", f"`{name}`", 1)) from None
-    elif not np.all((space.low <= space.high) & (space.low < np.inf) & (space.high > -np.inf)):
-        raise ValueError(
-            f"`{name}` should have lower bounds that are not above the upper ones, and room for "
-            f"finite numbers between them. Received: low={space.low}, high={space.high}"
-        )
+    try:
+        check_leaves(space)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`space`", f"`{name}`", 1)) from None
+
+
+def value_dtype(space: Space) -> str:
+    """Returns the dtype of the tensor of values: `"float32"` if the space holds a `Box`, else
+    `"int32"`."""
+    return "float32" if any(leaf.is_box for leaf in leaves(space)) else "int32"
+
+
+def value_bounds(space: Space) -> tuple[Array, Array]:
+    """Returns the lowest and the highest value of each column, two arrays like `null_value`."""
+    bounds = []
+    for leaf in leaves(space):
+        if leaf.is_box:
+            bounds.append((_float32(leaf.space.low), _float32(leaf.space.high)))
+        else:
+            sizes, starts = leaf.classes()
+            bounds.append((starts, starts + sizes - 1))
+    low, high = zip(*bounds, strict=True)
+    return _value(space, low), _value(space, high)
 
 
 def clip(space: Space, actions: Tensor) -> Tensor:
-    """Returns actions clipped to their space where it is a `Box`, discrete ones as they are.
+    """Returns actions clipped to their space where it holds a `Box`, discrete ones as they are.
 
     It stands before every `Environment.transition`: an environment never sees a number out of the
     bounds of its action space.
     """
-    if not isinstance(space, gymnasium.spaces.Box):
+    if value_dtype(space) == "int32":
         return actions
-    low, high = space.low.astype("float32"), space.high.astype("float32")
+    low, high = value_bounds(space)
     return ops.clip(ops.cast(actions, "float32"), low, high)
 
 
 def flat_size(space: Space) -> int:
-    """Returns the number of entries of a flattened value: sizes of one-hots, or `k` of a `Box`."""
-    if isinstance(space, gymnasium.spaces.Box):
-        return int(np.prod(space.shape))
-    return int(sum(sizes_and_starts(space)[0]))
+    """Returns the number of entries of a flattened value."""
+    return leaves(space)[-1].flat_stop
 
 
 def flatten(space: Space, values: Tensor) -> Tensor:
-    """Flattens the values of all environments: one-hots side by side, or the numbers of a `Box`.
+    """Flattens the values of all environments: one-hots of `Discrete` and `MultiDiscrete`, the
+    numbers of `MultiBinary` and `Box`, side by side.
 
     Args:
         space: Gymnasium space of one value.
@@ -61,63 +76,90 @@ def flatten(space: Space, values: Tensor) -> Tensor:
         float32 tensor of shape `(num_envs, flat_size(space))`. A value outside a discrete space has
         no 1.
     """
-    if isinstance(space, gymnasium.spaces.Box):
+    parts = leaves(space)
+    if not any(leaf.is_box for leaf in parts):
+        return _indicators(parts, values, "int32")
+    if len(parts) == 1:
         return ops.reshape(ops.cast(values, "float32"), (-1, flat_size(space)))
-    sizes, starts = sizes_and_starts(space)
-    if len(set(zip(sizes, starts, strict=True))) == 1:
-        # Columns alike need no gather, which costs most of the time where there are many.
-        classes = np.arange(starts[0], starts[0] + sizes[0], dtype="int32")
-        one_hots = ops.equal(ops.reshape(values, (-1, len(sizes), 1)), classes)
-        return ops.reshape(ops.cast(one_hots, "float32"), (-1, flat_size(space)))
-    # Entry j of the result compares column `columns[j]` with `classes[j]`: one comparison, however
-    # many one-hots there are.
-    columns = np.repeat(np.arange(len(sizes)), sizes)
-    classes = np.concatenate(
-        [np.arange(start, start + size) for size, start in zip(sizes, starts, strict=True)]
-    ).astype("int32")
-    values = ops.take(ops.reshape(values, (-1, len(sizes))), columns, axis=1)
-    return ops.cast(ops.equal(values, classes), "float32")
+    flat = []
+    for leaf in parts:
+        columns = values[:, leaf.start : leaf.stop]
+        flat.append(columns if leaf.is_box else _indicators([leaf], columns, "float32"))
+    return ops.concatenate(flat, axis=1)
 
 
 def flat_bounds(space: Space) -> tuple[Array, Array]:
     """Returns the lowest and the highest flattened value, two float32 arrays `(flat_size,)`."""
-    if isinstance(space, gymnasium.spaces.Box):
-        return space.low.ravel().astype("float32"), space.high.ravel().astype("float32")
-    size = flat_size(space)
-    return np.zeros(size, "float32"), np.ones(size, "float32")
+    low, high = np.zeros(flat_size(space), "float32"), np.ones(flat_size(space), "float32")
+    for leaf in leaves(space):
+        if leaf.is_box:
+            columns = slice(leaf.flat_start, leaf.flat_stop)
+            low[columns], high[columns] = _float32(leaf.space.low), _float32(leaf.space.high)
+    return low, high
+
+
+def flat_is_number(space: Space) -> Array:
+    """Returns which entries of a flattened value are numbers of a `Box`: bool `(flat_size,)`."""
+    is_number = np.zeros(flat_size(space), bool)
+    for leaf in leaves(space):
+        is_number[leaf.flat_start : leaf.flat_stop] = leaf.is_box
+    return is_number
 
 
 def null_value(space: Space) -> Array:
     """Returns the value that stands for "no action yet": 0 where it is legal, else the lowest one.
 
     Returns:
-        int32 array of shape `()` or `(k,)`, or float32 array of shape `(k,)` for a `Box`.
+        int32 array of shape `()` or `(k,)`, or float32 array of shape `(k,)`.
     """
-    if isinstance(space, gymnasium.spaces.Box):
-        zero_is_legal = (space.low <= 0) & (space.high >= 0)
-        return np.where(zero_is_legal, 0.0, space.low).astype("float32")
-    null = [
-        0 if start <= 0 < start + size else start
-        for size, start in zip(*sizes_and_starts(space), strict=True)
-    ]
-    return np.array(null[0] if isinstance(space, gymnasium.spaces.Discrete) else null, "int32")
+    low, high = value_bounds(space)
+    return np.where((low <= 0) & (high >= 0), 0, low).astype(low.dtype)
 
 
 def sizes_and_starts(space: Space) -> tuple[list[int], list[int]]:
-    """Returns two lists: the number of classes of each column of a discrete space, and the first.
+    """Returns two lists: the number of classes of each column of a discrete space, and the lowest.
 
     Raises:
-        ValueError: If `space` is neither `Discrete`, `MultiDiscrete` nor a `Tuple` of `Discrete`.
+        ValueError: If `space` holds a `Box`.
     """
-    if isinstance(space, gymnasium.spaces.Discrete):
-        return [int(space.n)], [int(space.start)]
-    if isinstance(space, gymnasium.spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        return space.nvec.tolist(), space.start.tolist()
-    if isinstance(space, gymnasium.spaces.Tuple) and all(
-        isinstance(part, gymnasium.spaces.Discrete) for part in space.spaces
-    ):
-        return [int(part.n) for part in space.spaces], [int(part.start) for part in space.spaces]
-    raise ValueError(
-        "`space` should be Discrete, MultiDiscrete with one axis, a Tuple of Discrete, or Box. "
-        f"Describe observations and actions by one of these. Received: space={space}"
-    )
+    parts = leaves(space)
+    if any(leaf.is_box for leaf in parts):
+        raise ValueError(f"`space` should hold no Box. Received: space={space}")
+    sizes, starts = zip(*(leaf.classes() for leaf in parts), strict=True)
+    return np.concatenate(sizes).tolist(), np.concatenate(starts).tolist()
+
+
+def _indicators(parts: Sequence[Leaf], values: Tensor, dtype: str) -> Tensor:
+    """Numbers that are 1 where a column has a class: of all classes, or of the class 1 alone."""
+    sizes, starts = [], []
+    for leaf in parts:
+        if isinstance(leaf.space, gymnasium.spaces.MultiBinary):
+            counts, lowest = (np.ones(leaf.stop - leaf.start, int),) * 2
+        else:
+            counts, lowest = leaf.classes()
+        sizes += counts.tolist()
+        starts += lowest.tolist()
+    if len(set(zip(sizes, starts, strict=True))) == 1:
+        # Columns alike need no gather, which costs most of the time where there are many.
+        classes = np.arange(starts[0], starts[0] + sizes[0], dtype=dtype)
+        one_hots = ops.equal(ops.reshape(values, (-1, len(sizes), 1)), classes)
+        return ops.reshape(ops.cast(one_hots, "float32"), (-1, sum(sizes)))
+    # Entry j of the result compares column `columns[j]` with `classes[j]`: one comparison, however
+    # many one-hots there are.
+    columns = np.repeat(np.arange(len(sizes)), sizes)
+    classes = np.concatenate(
+        [np.arange(start, start + size) for size, start in zip(sizes, starts, strict=True)]
+    ).astype(dtype)
+    values = ops.take(ops.reshape(values, (-1, len(sizes))), columns, axis=1)
+    return ops.cast(ops.equal(values, classes), "float32")
+
+
+def _value(space: Space, columns: Sequence[Array]) -> Array:
+    """One value of the space from the columns of its leaves."""
+    value = np.concatenate([np.ravel(part) for part in columns]).astype(value_dtype(space))
+    return value[0] if isinstance(space, gymnasium.spaces.Discrete) else value
+
+
+def _float32(bounds: Array) -> Array:
+    with np.errstate(over="ignore"):  # bounds that float32 has no number for are infinite
+        return bounds.ravel().astype("float32")

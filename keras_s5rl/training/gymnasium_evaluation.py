@@ -19,6 +19,7 @@ from keras_s5rl.envs.gymnasium.making import (
     make_vector_env,
     vector_env_name,
 )
+from keras_s5rl.envs.gymnasium.values import batch_to_array, legal_actions
 from keras_s5rl.envs.spaces import check_supported, null_value
 from keras_s5rl.models.weights import detached_values, values_in_place
 from keras_s5rl.training.arguments import check_count, check_env_args, check_policy
@@ -163,7 +164,7 @@ def _actor(policy: Any, view: AgentView, deterministic: bool, key: Tensor) -> Ca
         observations: Any, previous_action: Any, is_first: Array, memory: Any, step: Any
     ) -> Any:
         state = {
-            "env": {"observation": _as_array(view.env.observation_space, observations)},
+            "env": {"observation": batch_to_array(view.env.observation_space, observations)},
             "previous_action": previous_action,
             "is_first": is_first,
         }
@@ -191,7 +192,7 @@ def _play(env: Any, act: Callable[..., Any], num_episodes: int, seed: int) -> tu
     observations, _ = env.reset(seed=seed)
     while np.any(episode < num_episodes):
         action, memory = act(observations, previous_action, is_first, memory, step)
-        observations, rewards, terminated, truncated, _ = env.step(_legal(space, action))
+        observations, rewards, terminated, truncated, _ = env.step(legal_actions(space, action))
         step += 1
         counts = ~starting & (episode < num_episodes)
         returns[episode[counts]] += rewards[counts]
@@ -207,17 +208,3 @@ def _play(env: Any, act: Callable[..., Any], num_episodes: int, seed: int) -> tu
         mask = is_first.reshape(-1, *[1] * null_action.ndim)
         previous_action = np.where(mask, null_action, action)
     return returns, lengths
-
-
-def _as_array(space: Space, observations: Any) -> Array:
-    """The observations of a batch as one array, in the format of `Environment`."""
-    if isinstance(space, gymnasium.spaces.Tuple):
-        observations = np.stack(observations, axis=1)
-    is_box = isinstance(space, gymnasium.spaces.Box)
-    return np.asarray(observations, "float32" if is_box else "int32")
-
-
-def _legal(space: Space, action: Array) -> Array:
-    if isinstance(space, gymnasium.spaces.Box):
-        action = np.clip(action, space.low, space.high)
-    return action.astype(space.dtype)

@@ -14,7 +14,7 @@ from keras_s5rl.envs.gymnasium.vector_env import GymnasiumVectorEnv
 from tests.envs.counting import Counting, broken
 
 SPACES = gymnasium.spaces
-MIXED = SPACES.Tuple((SPACES.Box(0, 1, (2,)), SPACES.Discrete(3)))
+MIXED = SPACES.Tuple((SPACES.Box(0, 1, (2,)), SPACES.Text(3)))
 
 
 def outcome(**changes):
@@ -54,8 +54,8 @@ FINDINGS = {
     "limit 1e12": ({"max_episode_steps": 10**12}, "should be at most 10,000,000"),
     "mixed tuple": ({"observation_space": MIXED}, "`Broken.observation_space` should be Discrete"),
     "dict space": (
-        {"observation_space": SPACES.Dict(a=SPACES.Discrete(2))},
-        "`Broken.observation_space` should be Discrete",
+        {"observation_space": SPACES.Dict(a=SPACES.Discrete(2), b=SPACES.MultiBinary(2))},
+        r"`Broken.observation` .*int32 of shape \(3, 3\).* observation=float32 of shape \(3, 1\)",
     ),
     "text": ({"action_space": SPACES.Text(3)}, "`Broken.action_space` should be Discrete"),
     "not a space": ({"action_space": 4}, "`Broken.action_space` should be Discrete"),
@@ -191,6 +191,20 @@ VALUES = {
         },
         r"`Broken.observation` should return values of Discrete\(2\). Received: 2 in env",
     ),
+    "fractions of pixels": (
+        {
+            "observation_space": SPACES.Box(0, 255, (1,), "uint8"),
+            "observation": lambda self, state: Counting.observation(self, state) / 2,
+        },
+        r"`Broken.observation` should return values of Box.* Received: \[0.5\] in environment 0",
+    ),
+    "pixels above 255": (
+        {
+            "observation_space": SPACES.Box(0, 255, (1,), "uint8"),
+            "observation": lambda self, state: 256 * Counting.observation(self, state),
+        },
+        r"`Broken.observation` should return values of Box.* Received: \[256.\] in environment 0",
+    ),
     "infinite reward": (
         {"transition": outcome(reward=lambda value: value * float("inf"))},
         "`Broken.transition` should return finite rewards. Received: inf",
@@ -236,6 +250,11 @@ class HostCalled(Counting):
         AgentView(Counting()),
         broken(action_space=SPACES.Box(-1, 1, (2,))),
         broken(action_space=SPACES.Tuple((SPACES.Discrete(2), SPACES.Discrete(3)))),
+        broken(
+            observation_space=SPACES.Dict(image=SPACES.Box(0, 255, (1, 2, 1), "uint8")),
+            observation=lambda self, state: ops.repeat(Counting.observation(self, state), 2, 1),
+            action_space=SPACES.Dict(a=SPACES.MultiBinary((2, 2)), b=SPACES.Discrete(2, start=3)),
+        ),
     ],
 )
 def test_what_keeps_the_protocol_passes(env):

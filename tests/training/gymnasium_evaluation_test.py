@@ -190,16 +190,14 @@ def test_an_environment_of_other_spaces_is_refused(cards_policy):
 @pytest.mark.parametrize(
     "space",
     [
-        spaces.Tuple((spaces.Box(0, 1, (2,)), spaces.Discrete(2))),
-        spaces.Tuple((spaces.MultiDiscrete([2, 2]), spaces.Discrete(2))),
-        spaces.Dict(a=spaces.Discrete(2)),
-        spaces.MultiBinary(3),
+        spaces.Tuple((spaces.Box(0, 1, (2,)), spaces.Text(3))),
+        spaces.Sequence(spaces.Discrete(2)),
     ],
 )
 @pytest.mark.parametrize("kind", ["observation_space", "action_space"])
 def test_a_space_without_a_format_is_refused_and_not_cast(kind, space, cards_policy):
     env = type("Odd", (Cards,), {kind: space})
-    with pytest.raises(ValueError, match=f"`Odd.{kind}` should be Discrete.* Received: space="):
+    with pytest.raises(ValueError, match=f"`Odd.{kind}` should be Discrete.* Received: "):
         evaluate_gymnasium(cards_policy, env, 3)
 
 

@@ -13,7 +13,7 @@ from keras_s5rl.envs.environment import Environment
 from keras_s5rl.envs.gymnasium.program import Picklable, environment_of, program_for
 from keras_s5rl.envs.gymnasium.rendering import METADATA, frames, metadata_of
 from keras_s5rl.envs.gymnasium.values import (
-    batched_values,
+    array_to_batch,
     check_actions,
     check_reset,
     single_value,
@@ -147,7 +147,7 @@ class GymnasiumVectorEnv(Picklable, VectorEnv):
         return tuple(frames(self.env, env_state, self.render_mode)) or None
 
     def _observations(self, report: dict[str, Any]) -> Any:
-        return batched_values(self.env.observation_space, report["observation"])
+        return array_to_batch(self.env.observation_space, report["observation"])
 
     def _final_observations(self, final: Any, ended: Array) -> Array:
         observations = np.full(self.num_envs, None, dtype=object)
