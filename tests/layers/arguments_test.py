@@ -16,7 +16,7 @@ from keras_s5rl.layers import (
     S5Stack,
     SequenceStack,
 )
-from tests.layers.every_layer import LAYERS
+from tests.layers.every_layer import KINDS, LAYERS
 from tests.support.differentiate import BACKEND, compiled
 
 BATCH, TIME, FEATURES = 2, 4, 3
@@ -112,9 +112,9 @@ CALLS = [
 ]
 
 
-@pytest.fixture(params=LAYERS, ids=str)
+@pytest.fixture(params=KINDS, ids=str)
 def make(request):
-    return LAYERS[request.param]
+    return KINDS[request.param]
 
 
 @pytest.mark.slow_after(1)

@@ -35,3 +35,6 @@ LAYERS = {
         [keras.layers.LSTMCell(4), keras.layers.GRUCell(5)], **k
     ),
 }
+
+# One of each way in which layers are put together, enough for tests of the code that all share.
+KINDS = {name: LAYERS[name] for name in ("S5", "S5Stack", "LSTM", "CausalAttention")}
