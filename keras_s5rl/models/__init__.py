@@ -12,6 +12,7 @@ __all__ = [
     "Categorical",
     "DiagonalGaussian",
     "FeedForward",
+    "JointDistribution",
     "MultiCategorical",
     "Policy",
     "check_memory",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from keras_s5rl.models.distributions import (
         Categorical,
         DiagonalGaussian,
+        JointDistribution,
         MultiCategorical,
         distribution_for,
     )
@@ -50,7 +52,9 @@ else:
         __name__,
         {
             "actor_critic": "ActorCritic",
-            "distributions": "Categorical DiagonalGaussian MultiCategorical distribution_for",
+            "distributions": (
+                "Categorical DiagonalGaussian JointDistribution MultiCategorical distribution_for"
+            ),
             "feed_forward": "FeedForward",
             "memories": (
                 "check_memory make_memory memory_settings register_memory registered_memories "

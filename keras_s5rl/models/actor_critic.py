@@ -138,9 +138,9 @@ class ActorCritic(DerivingLayer, Policy):
         _build_layers(self.actor, shape)
         _build_layers(self.critic, shape)
         self.log_std = None
-        if hasattr(self.distribution, "low"):
+        if self.distribution.num_log_stds:
             self.log_std = self.add_weight(
-                shape=(self.distribution.num_outputs,),
+                shape=(self.distribution.num_log_stds,),
                 initializer=keras.initializers.Constant(self.initial_log_std),
                 dtype="float32",
                 autocast=False,

@@ -80,7 +80,7 @@ def test_predict_goes_on_where_it_ended_in_every_kind_of_model(wrap):
     close(predict(model, FIRST), whole[:, :TIME])
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 def test_every_layer_carries_its_states_through_predict_evaluate_and_fit(make):
     layer = make(stateful=True)
     model = functional(layer)

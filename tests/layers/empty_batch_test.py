@@ -38,7 +38,7 @@ def to_numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", EMPTY)
 def test_outputs_have_the_promised_shape_and_states_stay_as_they_are(make, shape):
     for options in OPTIONS:
@@ -60,7 +60,7 @@ def test_outputs_have_the_promised_shape_and_states_stay_as_they_are(make, shape
                     np.testing.assert_array_equal(to_numpy(state), before)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "compile"), [*((shape, False) for shape in EMPTY), (EMPTY[0], True)]
 )

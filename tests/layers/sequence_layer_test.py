@@ -242,6 +242,7 @@ def test_a_sequence_without_steps_returns_the_state_it_was_given(make):
     close(states, start)
 
 
+@pytest.mark.slow
 def test_states_stay_float32_in_a_model_under_mixed_bfloat16(make):
     keras.utils.set_random_seed(0)
     layer = make(return_state=True, dtype="mixed_bfloat16")

@@ -76,7 +76,7 @@ def test_steps_equal_the_sequence(memory):
     assert tuple(parameters.shape) == (BATCH, TIME, 3) and tuple(value.shape) == (BATCH, TIME)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_one_sequence_with_resets_equals_its_pieces_run_apart(memory):
     policy = make_policy(memory)
