@@ -15,6 +15,7 @@ __all__ = [
     "JointDistribution",
     "MultiCategorical",
     "Policy",
+    "RunningNormalization",
     "check_memory",
     "distribution_for",
     "load_policy",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         resolve_memory_args,
     )
     from keras_s5rl.models.policy import Policy
+    from keras_s5rl.models.running_normalization import RunningNormalization
     from keras_s5rl.models.saved_policy import load_policy
 else:
     __getattr__, __dir__ = lazy.attach(
@@ -61,6 +63,7 @@ else:
                 "resolve_memory_args"
             ),
             "policy": "Policy",
+            "running_normalization": "RunningNormalization",
             "saved_policy": "load_policy",
         },
         submodules=["settings"],

@@ -10,6 +10,7 @@ from keras_s5rl.layers.dense import Dense, run_side_by_side
 from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer, hand_on
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.models.policy import Policy
+from keras_s5rl.models.running_normalization import RunningNormalization
 from keras_s5rl.ops import rowwise
 from keras_s5rl.typing import Shape, Tensor
 
@@ -39,6 +40,8 @@ class ActorCritic(DerivingLayer, Policy):
         min_log_std: Its smallest value. Defaults to `-5.0`.
         seed: Integer or `None`, from which the initial weights of encoder and heads are drawn.
             Defaults to `None`.
+        normalized_features: Sequence of integers, the features of an observation that the encoder
+            sees normalised by their running mean and variance. Defaults to `()`.
 
     Call arguments:
         observations: float32 tensor `(batch, time, observation_size)`.
@@ -76,6 +79,7 @@ class ActorCritic(DerivingLayer, Policy):
         initial_log_std: float = -0.5,
         min_log_std: float = -5.0,
         seed: int | None = None,
+        normalized_features: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(observation_size, distribution, **kwargs)
@@ -86,7 +90,10 @@ class ActorCritic(DerivingLayer, Policy):
         self.initial_log_std = initial_log_std
         self.min_log_std = min_log_std
         self.seed = seed
+        self.normalized_features = tuple(normalized_features)
 
+        if normalized_features:
+            self.normalization = RunningNormalization(normalized_features, name="normalization")
         encoder_seed, actor_seed, critic_seed = derive_seeds(seed, 3)
         self.encoder = self._dense_layers("encoder", self.encoder_sizes, encoder_seed)
         self.actor = self._dense_layers(
@@ -130,6 +137,8 @@ class ActorCritic(DerivingLayer, Policy):
     def build(self, observations_shape: Shape, **unused_shapes: Any) -> None:
         if self.built:
             return
+        if self.normalization is not None:
+            self.normalization.build(tuple(observations_shape))
         shape: Any = _build_layers(self.encoder, tuple(observations_shape))
         if not self.memory.built:  # one that was loaded from a file is built already
             self.memory.build(shape)
@@ -155,7 +164,7 @@ class ActorCritic(DerivingLayer, Policy):
         initial_state: Any = None,
         training: bool | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        features = _run(self.encoder, observations)
+        features = self._encode(observations)
         state = None if not initial_state else self._memory_state(initial_state)
         outputs = self.memory(features, initial_state=state, resets=resets)
         features, *state = outputs if isinstance(outputs, list | tuple) else (outputs,)
@@ -182,7 +191,7 @@ class ActorCritic(DerivingLayer, Policy):
             and the new flat list of states.
         """
         observation = ops.convert_to_tensor(observation, dtype="float32")
-        features = _run(self.encoder, observation, derived)
+        features = self._encode(observation, derived)
         features, state = self.memory.step(
             features, reset, self._memory_state(state), **hand_on(derived, self.memory)
         )
@@ -209,6 +218,11 @@ class ActorCritic(DerivingLayer, Policy):
         for a memory without state."""
         state = self.memory.get_initial_state(batch_size)
         return [state] if self._state_is_one_tensor else list(state)
+
+    def _encode(self, observations: Tensor, derived: DerivedWeights | None = None) -> Tensor:
+        if self.normalization is not None:
+            observations = self.normalization(observations)
+        return _run(self.encoder, observations, derived)
 
     def _memory_state(self, state: Any) -> Any:
         return state[0] if self._state_is_one_tensor else list(state)
@@ -241,6 +255,7 @@ class ActorCritic(DerivingLayer, Policy):
             initial_log_std=self.initial_log_std,
             min_log_std=self.min_log_std,
             seed=self.seed,
+            normalized_features=self.normalized_features,
         )
         return config
 

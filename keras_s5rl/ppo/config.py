@@ -191,6 +191,13 @@ class PPOConfig:
             True, "show the policy its previous action; without, mlp is a memoryless baseline"
         )
     )
+    normalize_observations: bool = _field(
+        settings.flag(
+            False,
+            "show the policy the numbers of observations less their running mean, over their "
+            "running standard deviation",
+        )
+    )
     dtype_policy: str = _field(
         settings.choice(
             "float32",

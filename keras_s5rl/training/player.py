@@ -22,7 +22,7 @@ from keras_s5rl.envs.gymnasium.values import (
     single_value,
 )
 from keras_s5rl.envs.spaces import check_supported, null_value
-from keras_s5rl.models.weights import detached_values, values_in_place
+from keras_s5rl.models.weights import values_in_place
 from keras_s5rl.training.arguments import check_count, check_policy
 from keras_s5rl.training.views import view_for
 from keras_s5rl.typing import Array, Space, Tensor
@@ -108,10 +108,14 @@ class Player:
             )
         check_supported(f"{name}.observation_space", observation_space)
         check_supported(f"{name}.action_space", action_space)
-        self.policy = policy
-        self.deterministic = deterministic
         self.num_envs = num_envs
-        self._view = view_for(policy, _Shown(observation_space, action_space), name)
+        view = view_for(policy, _Shown(observation_space, action_space), name)
+        spaces = str(observation_space), str(action_space)
+        self._program = policy.programs.get(
+            ("player", *spaces, view.previous_action, deterministic),
+            lambda: _compile(policy, view, deterministic),
+        )
+        self._variables = policy.variables
         self._observation_space, self._action_space = observation_space, action_space
         self._starts_a_step_later = mode == AutoresetMode.NEXT_STEP
         self._key, self._num_steps = random.key(seed), 0
@@ -164,21 +168,13 @@ class Player:
             "previous_action": np.where(mask, self._null_action, self._action),
             "is_first": self._is_first,
         }
-        step = np.int32(self._num_steps)
-        state, step = keras.tree.map_structure(ops.convert_to_tensor, (state, step))
-        weights = detached_values(self.policy.variables)
-        action, self._memory = self._program()(weights, self._key, state, self._memory, step)
+        step = np.array(self._num_steps, "int32")
+        weights = [variable.value for variable in self._variables]
+        action, self._memory = self._program(weights, self._key, state, self._memory, step)
         self._action = ops.convert_to_numpy(action)
         self._num_steps += 1
         self._is_first, self._is_over = self._is_over, np.zeros_like(self._is_over)
         return self._as_action(self._action)
-
-    def _program(self) -> Callable[..., Any]:
-        spaces = str(self._observation_space), str(self._action_space)
-        return self.policy.programs.get(
-            ("player", *spaces, self._view.previous_action, self.deterministic),
-            lambda: _compile(self.policy, self._view, self.deterministic),
-        )
 
     def _as_array(self, observations: Any) -> Array:
         """The observations in the format of `Environment`."""
@@ -208,6 +204,9 @@ class Player:
 
 def _compile(policy: Any, view: AgentView, deterministic: bool) -> Callable[..., Any]:
     def program(weights: list[Tensor], key: Tensor, state: Any, memory: Any, step: Any) -> Any:
+        state, step = keras.tree.map_structure(ops.convert_to_tensor, (state, step))
+        # Torch would keep the graph of all steps for the gradients.
+        weights = [ops.stop_gradient(ops.convert_to_tensor(value)) for value in weights]
         with values_in_place(policy.variables, weights):
             return policy.act(
                 view.observation(state),
