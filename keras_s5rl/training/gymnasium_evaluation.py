@@ -10,22 +10,16 @@ from gymnasium.vector import AutoresetMode
 from keras import ops
 
 from keras_s5rl import backend, random
-from keras_s5rl.envs import Environment
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
-from keras_s5rl.envs.gymnasium.making import (
-    OF_COPIES,
-    is_given,
-    make_vector_env,
-    vector_env_name,
-)
-from keras_s5rl.envs.gymnasium.values import batch_to_array, legal_actions
-from keras_s5rl.envs.spaces import check_supported, null_value
+from keras_s5rl.envs.gymnasium.host_environments import HostEnvironments
+from keras_s5rl.envs.gymnasium.making import OF_COPIES
+from keras_s5rl.envs.spaces import null_value
 from keras_s5rl.models.weights import detached_values, values_in_place
 from keras_s5rl.training.arguments import check_count, check_env_args, check_policy
 from keras_s5rl.training.evaluation import summarize
 from keras_s5rl.training.views import plain_arguments, view_for
-from keras_s5rl.typing import Array, Space, Tensor
+from keras_s5rl.typing import Array, Tensor
 
 MAX_COPIES = 64
 
@@ -86,24 +80,20 @@ def evaluate_gymnasium(
     check_boolean("deterministic", deterministic)
     check_env_args(env_args)
     key = random.key(seed)
-    copies = make_vector_env(env, min(num_episodes, MAX_COPIES), env_args)
-    name = env if isinstance(env, str) else vector_env_name(copies)
+    num_envs = 1 if isinstance(env, gymnasium.Env) else min(num_episodes, MAX_COPIES)
+    host = HostEnvironments(env, getattr(env, "num_envs", num_envs), env_args)
+    name = env if isinstance(env, str) else host.name
     try:
-        arguments = _arguments(copies)
-        check_supported(f"{name}.observation_space", copies.single_observation_space)
-        check_supported(f"{name}.action_space", copies.single_action_space)
-        shown = _Shown(copies.single_observation_space, copies.single_action_space)
-        view = view_for(policy, shown, name)
+        view = view_for(policy, host, name)
         played, other = (
-            _play(copies, _actor(policy, view, mode, key), num_episodes, seed)
+            _play(host, _actor(policy, view, mode, key), num_episodes, seed)
             for mode in (deterministic, not deterministic)
         )
     finally:
-        if not is_given(env):
-            copies.close()
+        host.close()
     return {
         "env": name,
-        "env_args": arguments,
+        "env_args": _arguments(host.spec),
         "num_episodes": num_episodes,
         "deterministic": deterministic,
         "seed": seed,
@@ -113,20 +103,8 @@ def evaluate_gymnasium(
     }
 
 
-class _Shown(Environment):
-    """What a Gymnasium environment shows, so that `AgentView` can make of it what policies see."""
-
-    def __init__(self, observation_space: Space, action_space: Space) -> None:
-        self.observation_space = observation_space
-        self.action_space = action_space
-
-    def observation(self, state: Any) -> Tensor:
-        return state["observation"]
-
-
-def _arguments(copies: Any) -> dict[str, Any] | None:
+def _arguments(spec: Any) -> dict[str, Any] | None:
     """All arguments of the environments as plain values, or `None` where nothing tells them."""
-    spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
     if spec is None:
         return None
     factory = spec.entry_point
@@ -140,7 +118,7 @@ def _arguments(copies: Any) -> dict[str, Any] | None:
 
 
 def _actor(policy: Any, view: AgentView, deterministic: bool, key: Tensor) -> Callable[..., Any]:
-    """Returns `act(observations, previous_action, is_first, memory, step) -> action, memory`."""
+    """Returns `act(observation, previous_action, is_first, memory, step) -> action, memory`."""
 
     def program(weights: list[Tensor], key: Tensor, state: Any, memory: Any, step: Any) -> Any:
         with values_in_place(policy.variables, weights):
@@ -161,10 +139,10 @@ def _actor(policy: Any, view: AgentView, deterministic: bool, key: Tensor) -> Ca
     weights = detached_values(policy.variables)
 
     def act(
-        observations: Any, previous_action: Any, is_first: Array, memory: Any, step: Any
+        observation: Array, previous_action: Any, is_first: Array, memory: Any, step: Any
     ) -> Any:
         state = {
-            "env": {"observation": batch_to_array(view.env.observation_space, observations)},
+            "env": {"observation": observation},
             "previous_action": previous_action,
             "is_first": is_first,
         }
@@ -177,34 +155,33 @@ def _actor(policy: Any, view: AgentView, deterministic: bool, key: Tensor) -> Ca
     return act
 
 
-def _play(env: Any, act: Callable[..., Any], num_episodes: int, seed: int) -> tuple[Array, Array]:
-    """Plays episodes in the copies of a `VectorEnv`; returns `returns, lengths`."""
-    mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-    space = env.single_action_space
-    null_action = null_value(space)
+def _play(
+    host: HostEnvironments, act: Callable[..., Any], num_episodes: int, seed: int
+) -> tuple[Array, Array]:
+    """Plays episodes in the copies of an environment; returns `returns, lengths`."""
+    null_action = null_value(host.action_space)
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes)
-    episode = np.arange(env.num_envs)  # which one each copy plays
-    is_first = np.ones(env.num_envs, "bool")
-    starting = np.zeros(env.num_envs, "bool")  # whether the next step starts an episode, no more
-    previous_action = np.stack([null_action] * env.num_envs)
+    episode = np.arange(host.num_envs)  # which one each copy plays
+    is_first = np.ones(host.num_envs, "bool")
+    starting = np.zeros(host.num_envs, "bool")  # whether the next step starts an episode, no more
+    previous_action = np.stack([null_action] * host.num_envs)
     memory, step = None, 0
 
-    observations, _ = env.reset(seed=seed)
+    observation = host.reset(seed + np.arange(host.num_envs), np.int32(0))
     while np.any(episode < num_episodes):
-        action, memory = act(observations, previous_action, is_first, memory, step)
-        observations, rewards, terminated, truncated, _ = env.step(legal_actions(space, action))
+        action, memory = act(observation, previous_action, is_first, memory, step)
+        results = host.step(action)
+        observation = results["observation"]
         step += 1
         counts = ~starting & (episode < num_episodes)
-        returns[episode[counts]] += rewards[counts]
+        returns[episode[counts]] += results["reward"][counts]
         lengths[episode[counts]] += 1
-        over = terminated | truncated
-        episode = np.where(over, episode + env.num_envs, episode)
-        if mode == AutoresetMode.NEXT_STEP:
+        over = results["terminated"] | results["truncated"]
+        episode = np.where(over, episode + host.num_envs, episode)
+        if host.autoreset_mode == AutoresetMode.NEXT_STEP:
             is_first, starting = starting, over
         else:
             is_first = over
-        if mode == AutoresetMode.DISABLED and over.any():
-            observations, _ = env.reset(options={"reset_mask": over})
         mask = is_first.reshape(-1, *[1] * null_action.ndim)
         previous_action = np.where(mask, null_action, action)
     return returns, lengths
