@@ -1,5 +1,6 @@
 """`HostAutoReset`: environments of Gymnasium in a compiled program."""
 
+import keras
 from gymnasium.vector import AutoresetMode
 from keras import ops
 
@@ -85,7 +86,8 @@ class HostAutoReset:
         Returns:
             `state, transition`, as of `AutoReset`, and `valid` (see above) in the transition.
         """
-        like = self.host.results | {"reward": state["episode_return"]}
+        float32 = keras.KerasTensor((self.host.num_envs,), "float32")
+        like = self.host.results | {"reward": float32}
         results = backend.ordered_host_call(self._host_step, like, action)
         reward, terminated, truncated = (
             results[name] for name in ("reward", "terminated", "truncated")
