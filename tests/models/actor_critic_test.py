@@ -11,6 +11,7 @@ from keras_s5rl.models import (
     load_policy,
     make_memory,
 )
+from tests.support.differentiate import compiled
 
 MEMORIES = ["s5", "gru", "lstm", "lru", "mingru", "mlp", "s6"]
 BATCH, TIME, SIZE = 3, 9, 5
@@ -69,9 +70,10 @@ def test_steps_equal_the_sequence(memory):
     policy = make_policy(memory)
     observations, resets = sequence()
     state = random_state(policy)
-    parameters, value, final_state = policy(observations, resets=resets, initial_state=state)
+    step = compiled(policy.step)
+    parameters, value, final_state = compiled(policy.call)(observations, resets, state)
     for t in range(TIME):
-        step_parameters, step_value, state = policy.step(observations[:, t], resets[:, t], state)
+        step_parameters, step_value, state = step(observations[:, t], resets[:, t], state)
         assert_close((step_parameters, step_value), (parameters[:, t], value[:, t]))
     assert_close(state, final_state)
     assert tuple(parameters.shape) == (BATCH, TIME, 3) and tuple(value.shape) == (BATCH, TIME)
