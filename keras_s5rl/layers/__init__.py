@@ -22,6 +22,7 @@ __all__ = [
     "SelectiveSSM",
     "SequenceLayer",
     "SequenceStack",
+    "WithoutResets",
 ]
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from keras_s5rl.layers.selective_ssm import SelectiveSSM
     from keras_s5rl.layers.sequence_layer import SequenceLayer
     from keras_s5rl.layers.sequence_stack import SequenceStack
+    from keras_s5rl.layers.without_resets import WithoutResets
 else:
     __getattr__, __dir__ = lazy.attach(
         __name__,
@@ -57,5 +59,6 @@ else:
             "selective_ssm": "SelectiveSSM",
             "sequence_layer": "SequenceLayer",
             "sequence_stack": "SequenceStack",
+            "without_resets": "WithoutResets",
         },
     )

@@ -3,7 +3,9 @@
 import keras
 
 from keras_s5rl.layers import (
+    GRU,
     LRU,
+    LSTM,
     S5,
     CausalAttention,
     MinGRU,
@@ -32,6 +34,7 @@ LAYERS = {
     "LRU": lambda **k: LRU(4, **k),
     "MinGRU": lambda **k: MinGRU(5, **k),
     "SelectiveSSM": lambda **k: SequenceStack([SelectiveSSM(4, 3)], width=4, **k),
+    "GRU and LSTM": lambda **k: SequenceStack([GRU(4), LSTM(3)], width=None, **k),
     "CausalAttention": lambda **k: CausalAttention(2, 4, num_heads=2, context_length=3, **k),
     "stacked cells": lambda **k: Resettable(
         [keras.layers.LSTMCell(4), keras.layers.GRUCell(5)], **k

@@ -20,6 +20,7 @@ from keras_s5rl.models import (
 )
 from keras_s5rl.models.memories import registry
 
+S5_SETTINGS = ["state_size", "norm", "block_activation", "clip_eigenvalues", "dt_min", "dt_max"]
 BUILT_IN = {
     "attention": ["context_length", "num_heads"],
     "gru": [],
@@ -27,7 +28,8 @@ BUILT_IN = {
     "lstm": [],
     "mingru": ["norm", "block_activation"],
     "mlp": [],
-    "s5": ["state_size", "norm", "block_activation", "clip_eigenvalues", "dt_min", "dt_max"],
+    "s5": S5_SETTINGS,
+    "s5_no_resets": S5_SETTINGS,
     "s6": ["state_size", "dt_rank", "dt_min", "dt_max", "norm", "block_activation"],
 }
 
