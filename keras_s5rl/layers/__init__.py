@@ -14,6 +14,7 @@ __all__ = [
     "S5",
     "AttentionBlock",
     "CausalAttention",
+    "GatedAttentionBlock",
     "MinGRU",
     "ResidualBlock",
     "Resettable",
@@ -28,6 +29,7 @@ __all__ = [
 if TYPE_CHECKING:
     from keras_s5rl.layers.attention_block import AttentionBlock
     from keras_s5rl.layers.causal_attention import CausalAttention
+    from keras_s5rl.layers.gated_attention_block import GatedAttentionBlock
     from keras_s5rl.layers.gru import GRU
     from keras_s5rl.layers.lru import LRU
     from keras_s5rl.layers.lstm import LSTM
@@ -47,6 +49,7 @@ else:
         {
             "attention_block": "AttentionBlock",
             "causal_attention": "CausalAttention",
+            "gated_attention_block": "GatedAttentionBlock",
             "gru": "GRU",
             "lru": "LRU",
             "lstm": "LSTM",

@@ -8,6 +8,7 @@ from keras_s5rl.layers import (
     LSTM,
     S5,
     CausalAttention,
+    GatedAttentionBlock,
     MinGRU,
     Resettable,
     ResidualBlock,
@@ -36,6 +37,7 @@ LAYERS = {
     "SelectiveSSM": lambda **k: SequenceStack([SelectiveSSM(4, 3)], width=4, **k),
     "GRU and LSTM": lambda **k: SequenceStack([GRU(4), LSTM(3)], width=None, **k),
     "CausalAttention": lambda **k: CausalAttention(2, 4, num_heads=2, context_length=3, **k),
+    "GatedAttentionBlock": lambda **k: SequenceStack([GatedAttentionBlock(4, 2, 3)], 4, **k),
     "stacked cells": lambda **k: Resettable(
         [keras.layers.LSTMCell(4), keras.layers.GRUCell(5)], **k
     ),

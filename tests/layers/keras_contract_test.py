@@ -10,6 +10,7 @@ from keras_s5rl.layers import (
     LSTM,
     S5,
     CausalAttention,
+    GatedAttentionBlock,
     MinGRU,
     Resettable,
     ResidualBlock,
@@ -49,6 +50,7 @@ CASES = [
     (SelectiveSSM, {"width": FEATURES, "state_size": 3, "dt_rank": 2}, FEATURES, 5, 0),
     (GRU, {"units": 4, "kernel_initializer": "glorot_uniform"}, 4, 3, 0),
     (LSTM, {"units": 4, "return_state": True}, 4, 3, 0),
+    (GatedAttentionBlock, {"width": 5, "num_heads": 1, "context_length": 3}, FEATURES, 20, 0),
     (ResidualBlock, {"layer": LRU(4), "norm": "post"}, FEATURES, 10, 0),
     (SequenceStack, {"layers": [MinGRU(3)], "width": 4, "normalize_output": True}, 3, 6, 0),
     (

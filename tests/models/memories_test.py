@@ -24,6 +24,7 @@ S5_SETTINGS = ["state_size", "norm", "block_activation", "clip_eigenvalues", "dt
 BUILT_IN = {
     "attention": ["context_length", "num_heads"],
     "gru": [],
+    "gtrxl": ["context_length", "num_heads", "gate_bias"],
     "lru": ["state_size", "norm", "block_activation"],
     "lstm": [],
     "mingru": ["norm", "block_activation"],
