@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from keras_s5rl import lazy
 
 __all__ = [
+    "FFM",
     "GRU",
     "LRU",
     "LSTM",
     "S5",
+    "SHM",
     "AttentionBlock",
     "CausalAttention",
     "GatedAttentionBlock",
@@ -29,6 +31,7 @@ __all__ = [
 if TYPE_CHECKING:
     from keras_s5rl.layers.attention_block import AttentionBlock
     from keras_s5rl.layers.causal_attention import CausalAttention
+    from keras_s5rl.layers.ffm import FFM
     from keras_s5rl.layers.gated_attention_block import GatedAttentionBlock
     from keras_s5rl.layers.gru import GRU
     from keras_s5rl.layers.lru import LRU
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from keras_s5rl.layers.selective_ssm import SelectiveSSM
     from keras_s5rl.layers.sequence_layer import SequenceLayer
     from keras_s5rl.layers.sequence_stack import SequenceStack
+    from keras_s5rl.layers.shm import SHM
     from keras_s5rl.layers.without_resets import WithoutResets
 else:
     __getattr__, __dir__ = lazy.attach(
@@ -49,6 +53,7 @@ else:
         {
             "attention_block": "AttentionBlock",
             "causal_attention": "CausalAttention",
+            "ffm": "FFM",
             "gated_attention_block": "GatedAttentionBlock",
             "gru": "GRU",
             "lru": "LRU",
@@ -62,6 +67,7 @@ else:
             "selective_ssm": "SelectiveSSM",
             "sequence_layer": "SequenceLayer",
             "sequence_stack": "SequenceStack",
+            "shm": "SHM",
             "without_resets": "WithoutResets",
         },
     )

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers import (
+    FFM,
     GRU,
     LRU,
     LSTM,
     S5,
+    SHM,
     AttentionBlock,
     CausalAttention,
     GatedAttentionBlock,
@@ -47,7 +49,9 @@ CONSTRUCTORS = [
     *((LRU, {"r_max": radius}) for radius in (0.0, 1.1, NAN, None)),
     *((LRU, {"max_phase": angle}) for angle in (0, -1, NAN, INF)),
     *((MinGRU, {"units": units}) for units in (0, -1, 4.0, "4", True)),
-    *((layer, {"units": units}) for layer in (GRU, LSTM) for units in (0, 4.0)),
+    *((FFM, {name: 0, "units": 4}) for name in ("memory_size", "context_size", "max_period")),
+    (SHM, {"memory_size": 2.0, "units": 4}),
+    *((layer, {"units": units}) for layer in (GRU, LSTM, FFM, SHM) for units in (0, 4.0)),
     *((SelectiveSSM, {"width": width}) for width in (0, 4.0, None)),
     *((SelectiveSSM, {"state_size": size, "width": 4}) for size in (0, "8", True)),
     *((SelectiveSSM, {"dt_rank": rank, "width": 4}) for rank in (0, 1.5)),
