@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from keras_s5rl import lazy
 
 __all__ = [
+    "FFM",
     "GRU",
     "LRU",
     "LSTM",
     "S5",
+    "SHM",
     "AttentionBlock",
     "CausalAttention",
+    "GatedAttentionBlock",
     "MinGRU",
     "ResidualBlock",
     "Resettable",
@@ -22,11 +25,14 @@ __all__ = [
     "SelectiveSSM",
     "SequenceLayer",
     "SequenceStack",
+    "WithoutResets",
 ]
 
 if TYPE_CHECKING:
     from keras_s5rl.layers.attention_block import AttentionBlock
     from keras_s5rl.layers.causal_attention import CausalAttention
+    from keras_s5rl.layers.ffm import FFM
+    from keras_s5rl.layers.gated_attention_block import GatedAttentionBlock
     from keras_s5rl.layers.gru import GRU
     from keras_s5rl.layers.lru import LRU
     from keras_s5rl.layers.lstm import LSTM
@@ -39,12 +45,16 @@ if TYPE_CHECKING:
     from keras_s5rl.layers.selective_ssm import SelectiveSSM
     from keras_s5rl.layers.sequence_layer import SequenceLayer
     from keras_s5rl.layers.sequence_stack import SequenceStack
+    from keras_s5rl.layers.shm import SHM
+    from keras_s5rl.layers.without_resets import WithoutResets
 else:
     __getattr__, __dir__ = lazy.attach(
         __name__,
         {
             "attention_block": "AttentionBlock",
             "causal_attention": "CausalAttention",
+            "ffm": "FFM",
+            "gated_attention_block": "GatedAttentionBlock",
             "gru": "GRU",
             "lru": "LRU",
             "lstm": "LSTM",
@@ -57,5 +67,7 @@ else:
             "selective_ssm": "SelectiveSSM",
             "sequence_layer": "SequenceLayer",
             "sequence_stack": "SequenceStack",
+            "shm": "SHM",
+            "without_resets": "WithoutResets",
         },
     )

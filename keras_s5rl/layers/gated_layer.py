@@ -6,23 +6,21 @@ from typing import Any, ClassVar, Unpack
 import keras
 from keras import ops
 
+from keras_s5rl import backend
 from keras_s5rl.layers.checks import check_features, check_positive_integers, refuse_step_scale
 from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import product
-from keras_s5rl.ops.gated_recurrence import gated_recurrence
-from keras_s5rl.ops.gates import Gates
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 class GatedLayer(DerivingLayer, SequenceLayer):
     """A base of recurrent layers whose gates see the input and the last output.
 
-    A subclass names the gates, their number, and how to make the bias and to take it apart.
+    A subclass has `num_gates` gates and defines `make_bias`, `biases` and `advance`.
     """
 
-    gates: ClassVar[type[Gates]]
     num_gates: ClassVar[int]
 
     def __init__(
@@ -91,6 +89,20 @@ class GatedLayer(DerivingLayer, SequenceLayer):
         """The bias of the product with the input, and that of the product with the output."""
         raise NotImplementedError(f"`biases` is for {type(self).__name__} to define.")
 
+    def advance(self, inputs: Tensor, recurrent: Tensor, states: list[Tensor]) -> list[Tensor]:
+        """One step.
+
+        Args:
+            inputs: What the input contributes to the gates, side by side,
+                `(batch, num_gates * units)`.
+            recurrent: The same of the last output.
+            states: List of tensors `(batch, units)`, the last output first.
+
+        Returns:
+            The new states.
+        """
+        raise NotImplementedError(f"`advance` is for {type(self).__name__} to define.")
+
     def run(
         self,
         inputs: Tensor,
@@ -107,19 +119,33 @@ class GatedLayer(DerivingLayer, SequenceLayer):
             return ops.zeros((0, ops.shape(inputs)[1], self.units), inputs.dtype), states
         kernel = self.kernel if derived is None else derived.of(self)
         input_bias, recurrent_bias = self.biases()
-        history = gated_recurrence(
-            self.gates,
-            product(inputs, kernel) + input_bias,
-            self.recurrent_kernel,
-            recurrent_bias,
-            states[0] if len(states) == 1 else ops.concatenate(states, axis=-1),
-            resets,
-            mask,
-            reverse,
-        )
-        last = history[0 if reverse else -1]
-        states = ops.split(last, len(states), axis=-1)
-        return ops.cast(history[..., : self.units], self.compute_dtype), states
+        recurrent_kernel = ops.convert_to_tensor(self.recurrent_kernel)
+
+        def advance(states: list[Tensor], x: Any) -> tuple[list[Tensor], Tensor]:
+            if resets is not None:
+                states = [ops.where(x["cut"], 0.0, state) for state in states]
+            recurrent = ops.matmul(states[0], recurrent_kernel)
+            if recurrent_bias is not None:
+                recurrent = recurrent + recurrent_bias
+            new = self.advance(x["inputs"], recurrent, states)
+            if mask is not None:
+                pairs = zip(new, states, strict=True)
+                new = [ops.where(x["valid"], state, old) for state, old in pairs]
+            return new, new[0]
+
+        xs = {"inputs": product(inputs, kernel) + input_bias}
+        if resets is not None:
+            if reverse:
+                resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
+            xs["cut"] = resets[..., None]
+        if mask is not None:
+            xs["valid"] = mask[..., None]
+        if inputs.shape[0] == 1:
+            states, outputs = advance(states, {name: values[0] for name, values in xs.items()})
+            outputs = outputs[None]
+        else:
+            states, outputs = backend.scan(advance, list(states), xs, reverse=reverse)
+        return ops.cast(outputs, self.compute_dtype), states
 
     def derive_weights(self) -> Tensor:
         """The kernel in the dtype that its product is computed in."""

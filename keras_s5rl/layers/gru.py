@@ -6,7 +6,6 @@ import keras
 from keras import ops
 
 from keras_s5rl.layers.gated_layer import GatedLayer
-from keras_s5rl.ops.gates import GRUGates
 from keras_s5rl.typing import Tensor
 
 
@@ -18,8 +17,8 @@ class GRU(GatedLayer):
         g_t = tanh(W_g u_t + b_g + r_t * (R_g h + c_g)),    h = 0 if reset_t else h_{t-1}
         h_t = z_t * h + (1 - z_t) * g_t
 
-    The product with the input is one for all steps, and the loop over time, forth and back, holds
-    the product with the output alone. Weights are those of `keras.layers.GRUCell` with its
+    The product with the input is one for all steps, so that the loop over time holds the product
+    with the output alone. Weights are those of `keras.layers.GRUCell` with its
     defaults, in their order, so that `set_weights` takes over a trained cell. State and loop are
     float32 under every dtype policy; only the product with the input follows the policy.
 
@@ -64,7 +63,6 @@ class GRU(GatedLayer):
       translation", 2014 (here with the reset gate after the product, as in cuDNN).
     """
 
-    gates = GRUGates
     num_gates = 3
 
     @property
@@ -81,3 +79,8 @@ class GRU(GatedLayer):
     def biases(self) -> tuple[Tensor, Tensor | None]:
         bias = ops.convert_to_tensor(self.bias)
         return bias[0], bias[1]
+
+    def advance(self, inputs: Tensor, recurrent: Tensor, states: list[Tensor]) -> list[Tensor]:
+        (u_z, u_r, u_g), (p_z, p_r, p_g) = (ops.split(x, 3, axis=-1) for x in (inputs, recurrent))
+        z, r = ops.sigmoid(u_z + p_z), ops.sigmoid(u_r + p_r)
+        return [z * states[0] + (1 - z) * ops.tanh(u_g + r * p_g)]

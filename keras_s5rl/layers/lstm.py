@@ -8,7 +8,6 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl.layers.gated_layer import GatedLayer
-from keras_s5rl.ops.gates import LSTMGates
 from keras_s5rl.typing import Tensor
 
 
@@ -22,8 +21,8 @@ class LSTM(GatedLayer):
         c_t = f_t * c + i_t * g_t
         h_t = o_t * tanh(c_t)
 
-    The product with the input is one for all steps, and the loop over time, forth and back, holds
-    the product with the output alone. Weights are those of `keras.layers.LSTMCell` with its
+    The product with the input is one for all steps, so that the loop over time holds the product
+    with the output alone. Weights are those of `keras.layers.LSTMCell` with its
     defaults, in their order, so that `set_weights` takes over a trained cell. States and loop are
     float32 under every dtype policy; only the product with the input follows the policy.
 
@@ -66,7 +65,6 @@ class LSTM(GatedLayer):
       forget gate's bias starts at 1).
     """
 
-    gates = LSTMGates
     num_gates = 4
 
     @property
@@ -78,6 +76,11 @@ class LSTM(GatedLayer):
 
     def biases(self) -> tuple[Tensor, Tensor | None]:
         return ops.convert_to_tensor(self.bias), None
+
+    def advance(self, inputs: Tensor, recurrent: Tensor, states: list[Tensor]) -> list[Tensor]:
+        i, f, g, o = ops.split(inputs + recurrent, 4, axis=-1)
+        c = ops.sigmoid(f) * states[1] + ops.sigmoid(i) * ops.tanh(g)
+        return [ops.sigmoid(o) * ops.tanh(c), c]
 
 
 def _one_for_the_forget_gate(shape: Sequence[int], dtype: str | None = None) -> Tensor:

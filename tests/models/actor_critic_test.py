@@ -13,12 +13,15 @@ from keras_s5rl.models import (
 )
 from tests.support.differentiate import compiled
 
-MEMORIES = ["s5", "gru", "lstm", "lru", "mingru", "mlp", "s6"]
+MEMORIES = ["s5", "gru", "lstm", "lru", "mingru", "mlp", "s6", "ffm", "shm"]
 BATCH, TIME, SIZE = 3, 9, 5
 MEMORY_ARGS = {
     "s5": {"state_size": 8},
     "lru": {"state_size": 8},
     "s6": {"state_size": 4},
+    "ffm": {"memory_size": 4, "context_size": 2},
+    "shm": {"matrix_size": 4},
+    "gtrxl": {"context_length": 4, "num_heads": 2},
     "attention": {"context_length": 4, "num_heads": 2},
 }
 
@@ -65,7 +68,7 @@ def assert_close(first, second, tolerance=1e-5):
 
 @pytest.mark.slow
 @pytest.mark.portable
-@pytest.mark.parametrize("memory", [*MEMORIES, "attention"])
+@pytest.mark.parametrize("memory", [*MEMORIES, "attention", "gtrxl"])
 def test_steps_equal_the_sequence(memory):
     policy = make_policy(memory)
     observations, resets = sequence()
