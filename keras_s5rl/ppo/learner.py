@@ -163,7 +163,7 @@ class Learner:
         )
         metrics |= ended_episodes(rollout, self.config.episodes_kept)
         metrics["explained_variance"] = losses.explained_variance(
-            batch["value"], batch["value_target"]
+            batch["value"], batch["value_target"], batch.get("valid")
         )
         metrics["weights"] = sum(ops.sum(ops.abs(values)) for values in trainable)
         return played | {"trainable": trainable, "optimizer": optimizer, "key": key}, metrics
@@ -205,6 +205,7 @@ class Learner:
                 rollout["done"],
                 rollout["task"],
                 self.config.discount,
+                rollout.get("valid"),
             )
         return played, rollout
 
@@ -216,28 +217,32 @@ class Learner:
         Args:
             trainable: List of tensors, one for each trainable variable of the policy.
             batch: Dict of tensors `(batch, time, ...)`: `observation`, `reset`, `action`,
-                `log_prob`, `value`, `advantage` (normalised, if at all), `value_target`; and
-                `memory`, the memory state before the first step, a flat list of tensors
-                `(batch, ...)`; and `statistics` where observations are normalised.
+                `log_prob`, `value`, `advantage` (normalised, if at all), `value_target`, and
+                `valid` where not every step counts; `memory`, the memory state before the first
+                step, a flat list of tensors `(batch, ...)`; and `statistics` where observations are
+                normalised.
 
         Returns:
             `(loss, metrics)`, scalar tensors.
         """
-        config = self.config
+        config, valid = self.config, batch.get("valid")
         with self._weights(trainable, batch.get("statistics", [])):
             parameters, value, _ = self.policy(
                 batch["observation"], resets=batch["reset"], initial_state=batch["memory"]
             )
         distribution = self.policy.distribution
         log_ratio = distribution.log_prob(parameters, batch["action"]) - batch["log_prob"]
-        policy_loss = losses.policy_loss(log_ratio, batch["advantage"], config.clip_epsilon)
+        if valid is not None:
+            log_ratio = ops.where(valid, log_ratio, 0.0)
+        policy_loss = losses.policy_loss(log_ratio, batch["advantage"], config.clip_epsilon, valid)
         value_loss = losses.value_loss(
             value,
             batch["value"],
             batch["value_target"],
             config.value_clip,
+            valid,
         )
-        entropy = ops.mean(distribution.entropy(parameters))
+        entropy = losses.mean(distribution.entropy(parameters), valid)
         loss = policy_loss + config.value_coefficient * value_loss
         if config.entropy_coefficient:
             loss = loss - config.entropy_coefficient * entropy
@@ -245,8 +250,8 @@ class Learner:
             "policy_loss": policy_loss,
             "value_loss": value_loss,
             "entropy": entropy,
-            "approx_kl": losses.approximate_kl(log_ratio),
-            "clip_fraction": losses.clip_fraction(log_ratio, config.clip_epsilon),
+            "approx_kl": losses.approximate_kl(log_ratio, valid),
+            "clip_fraction": losses.clip_fraction(log_ratio, config.clip_epsilon, valid),
         }
 
     def training_batch(self, rollout: dict[str, Tensor], memory: list[Tensor]) -> dict[str, Any]:
@@ -274,8 +279,8 @@ class Learner:
         value_target = advantage + rollout["value"]
         if config.normalize_advantages == "task":
             advantage = losses.normalize_groups(advantage, rollout["task"], self._num_tasks)
-        names = ("observation", "reset", "action", "log_prob", "value")
-        time_major = {name: rollout[name] for name in names}
+        names = ("observation", "reset", "action", "log_prob", "value", "valid")
+        time_major = {name: rollout[name] for name in names if name in rollout}
         time_major |= {"advantage": advantage, "value_target": value_target}
         batch = {name: ops.swapaxes(tensor, 0, 1) for name, tensor in time_major.items()}
         return batch | {"memory": memory}
@@ -302,7 +307,8 @@ class Learner:
         # Normalised before the loop: devices wait for each other once, not in every minibatch.
         advantage = ops.take(batch.pop("advantage"), rows, axis=0)
         if config.normalize_advantages == "minibatch":
-            advantage = losses.normalize(advantage)
+            valid = ops.take(batch["valid"], rows, axis=0) if "valid" in batch else None
+            advantage = losses.normalize(advantage, valid)
 
         def minibatch_step(carry: Any, inputs: Any) -> Any:
             rows, advantage = inputs

@@ -35,9 +35,9 @@ def collect_rollout(
         `(time, num_envs, ...)`: `observation`, `reset`, `action`, `log_prob`, `value`,
         `next_value`, `reward`, `discount`, `done`, and of each step `episode_ended`,
         `episode_return`, `episode_length` (of the episode so far); `task` where the configuration
-        asks for it. `next_value` is the critic after the step in the same episode: at the final
-        observation where a time limit cut the episode, and meaningless (and unused) where
-        `discount` is 0.
+        asks for it, and `valid` where there are steps that belong to no episode. `next_value` is
+        the critic after the step in the same episode: at the final observation where a time limit
+        cut the episode, and meaningless (and unused) where `discount` is 0.
     """
 
     def step(carry: Any, key: Tensor) -> Any:
@@ -68,6 +68,8 @@ def collect_rollout(
             "episode_return": transition["episode_return"],
             "episode_length": transition["episode_length"],
         }
+        if "valid" in transition:
+            outputs["valid"] = transition["valid"]
         if config.needs_tasks:
             outputs["task"] = _tasks(environment.env, before["env"], done)
         if config.treat_truncation_as_termination:

@@ -9,6 +9,7 @@ from keras_s5rl.training.arguments import check_callbacks, check_fit, check_verb
 from keras_s5rl.training.backend_notice import say_backend
 from keras_s5rl.training.checks import check_devices
 from keras_s5rl.training.hooks import Hooks
+from keras_s5rl.training.host_views import close_environments
 from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
 from keras_s5rl.typing import StrPath
@@ -63,5 +64,6 @@ def train_agent(
         return agent.policy.history
     finally:
         agent.policy.stop_training = False
+        close_environments(agent.environment)
         if recorder is not None:
             recorder.close()

@@ -4,17 +4,22 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode
 
 from keras_s5rl.envs.arguments import check_boolean
+from keras_s5rl.envs.gymnasium.making import (
+    OF_COPIES,
+    env_name,
+    is_given,
+    make_vector_env,
+)
 from keras_s5rl.training.arguments import check_count, check_env_args, check_policy
 from keras_s5rl.training.evaluation import summarize
-from keras_s5rl.training.player import Player, name_of
+from keras_s5rl.training.player import Player
 from keras_s5rl.training.views import plain_arguments
 from keras_s5rl.typing import Array
 
-_MAX_COPIES = 64
-_OF_COPIES = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
+MAX_COPIES = 64
 
 
 def evaluate_gymnasium(
@@ -72,7 +77,8 @@ def evaluate_gymnasium(
     check_count("num_episodes", num_episodes)
     check_boolean("deterministic", deterministic)
     check_env_args(env_args)
-    copies, name = _make_copies(env, num_episodes, env_args)
+    copies = make_vector_env(env, min(num_episodes, MAX_COPIES), env_args)
+    name = env if isinstance(env, str) else env_name(copies)
     try:
         arguments = _arguments(copies)
         played, other = (
@@ -80,7 +86,7 @@ def evaluate_gymnasium(
             for mode in (deterministic, not deterministic)
         )
     finally:
-        if not isinstance(env, gymnasium.Env | VectorEnv):
+        if not is_given(env):
             copies.close()
     return {
         "env": name,
@@ -94,37 +100,6 @@ def evaluate_gymnasium(
     }
 
 
-def _make_copies(env: Any, num_episodes: int, env_args: dict[str, Any] | None) -> tuple[Any, str]:
-    """Returns a `VectorEnv` and the name of what runs in it."""
-    if env_args and not isinstance(env, str):
-        raise ValueError(
-            "`env_args` are the arguments of an environment that is made by its id; give them to "
-            f"the object yourself. Received: env_args={env_args} with env={env}"
-        )
-    num_copies = min(num_episodes, _MAX_COPIES)
-    if isinstance(env, str):
-        try:
-            return gymnasium.make_vec(env, num_envs=num_copies, **(env_args or {})), env
-        except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
-            raise ValueError(
-                "`env` should be the id of a Gymnasium environment, with the module that registers "
-                "it where that is not Gymnasium, such as 'popgym:popgym-RepeatPreviousEasy-v0', "
-                f"and `env_args` should fit it: {str(error).rstrip('.')}. "
-                f"Received: env={env!r}, env_args={env_args}"
-            ) from error
-    if isinstance(env, VectorEnv):
-        return env, name_of(env)
-    if isinstance(env, gymnasium.Env):
-        return SyncVectorEnv([lambda: env]), name_of(env)
-    if callable(env):
-        copies = SyncVectorEnv([env] * num_copies)
-        return copies, name_of(copies.envs[0])
-    raise ValueError(
-        "`env` should be an id, a callable that makes a gymnasium.Env, an Env or a VectorEnv. "
-        f"Received: env={env!r}"
-    )
-
-
 def _arguments(copies: Any) -> dict[str, Any] | None:
     """All arguments of the environments as plain values, or `None` where nothing tells them."""
     spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
@@ -133,7 +108,7 @@ def _arguments(copies: Any) -> dict[str, Any] | None:
     factory = spec.entry_point
     if isinstance(factory, str):
         factory = gymnasium.envs.registration.load_env_creator(factory)
-    given = {name: value for name, value in spec.kwargs.items() if name not in _OF_COPIES}
+    given = {name: value for name, value in spec.kwargs.items() if name not in OF_COPIES}
     try:
         return plain_arguments(factory, given)
     except (TypeError, ValueError):  # nothing tells what it takes

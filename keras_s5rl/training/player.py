@@ -13,6 +13,7 @@ from keras_s5rl import backend, random
 from keras_s5rl.envs import Environment
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
+from keras_s5rl.envs.gymnasium.making import env_name
 from keras_s5rl.envs.gymnasium.values import (
     array_to_batch,
     batch_to_array,
@@ -96,14 +97,14 @@ class Player:
         _check_given(env, given, num_envs)
         name, mode = "env", None
         if isinstance(env, VectorEnv):
-            num_envs, name = env.num_envs, name_of(getattr(env, "envs", [env])[0])
+            num_envs, name = env.num_envs, env_name(env)
             observation_space, action_space = env.single_observation_space, env.single_action_space
             mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         elif env is not None:
             observation_space, action_space, name = (
                 env.observation_space,
                 env.action_space,
-                name_of(env),
+                env_name(env),
             )
         check_supported(f"{name}.observation_space", observation_space)
         check_supported(f"{name}.action_space", action_space)
@@ -199,11 +200,6 @@ class Player:
         return (
             single_value(space, legal, 0) if self.num_envs is None else array_to_batch(space, legal)
         )
-
-
-def name_of(env: Any) -> str:
-    """Returns what an environment of Gymnasium is called: its id, or its class."""
-    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
 def _compile(policy: Any, view: AgentView, deterministic: bool) -> Callable[..., Any]:

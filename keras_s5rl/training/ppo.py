@@ -17,6 +17,7 @@ from keras_s5rl.models import registered_memories, resolve_memory_args
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.ppo.learner import Learner
+from keras_s5rl.ppo.learners import make_learner
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.runs import check_imports, recorded_imports
@@ -119,7 +120,7 @@ class PPO:
             env: String, a registered environment, or an `Environment`.
             env_args: Dict of keyword arguments of an environment given by its name, or `None`.
         """
-        return agent_view(env, env_args, self.config.observe_previous_action)
+        return agent_view(env, env_args, self.config)
 
     @property
     def update(self) -> int:
@@ -305,8 +306,7 @@ class PPO:
     def _make_learner(self, total_steps: int) -> Learner:
         optimizer = make_optimizer(self.config, total_steps, self.policy.trainable_variables)
         self.policy.optimizer = optimizer
-        autoreset = envs.AutoReset(self.environment)
-        return Learner(autoreset, self.policy, optimizer, self.config, self.env_args)
+        return make_learner(self.environment, self.policy, optimizer, self.config, self.env_args)
 
     def snapshot(self) -> tuple[int, dict[str, Array], dict[str, Any]]:
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
