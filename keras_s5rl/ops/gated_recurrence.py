@@ -1,7 +1,7 @@
 """Recurrences of gated cells, whose loop holds nothing but the product with the state."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
