@@ -7,10 +7,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_s5rl import backend
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.models import Policy
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.training.checks import check_spaces
+from keras_s5rl.typing import Tensor
 
 _BATCH, _TIME, _RESET = 2, 3, 1  # of the sequence that it is tried on, and where that has a reset
 
@@ -33,16 +35,14 @@ def check_given_policy(policy: Any, view: AgentView, config: PPOConfig, name: st
             f"an object and not its class. Received: policy={policy!r}"
         )
     check_spaces(policy, view, name)
-    generator = np.random.default_rng(0)
     shape = (_BATCH, _TIME, policy.observation_size)
-    observations = ops.convert_to_tensor(generator.normal(size=shape).astype("float32"))
-    resets = np.zeros(shape[:2], "bool")
-    resets[:, _RESET] = True
-    resets = ops.convert_to_tensor(resets)
-    initial = policy.get_initial_state(_BATCH)
-    _check_state(policy, "get_initial_state", initial, initial)
-    outputs = policy(observations, resets=resets, initial_state=initial)
-    _check_outputs(policy, "call", outputs, shape[:2], initial)
+    if not policy.built:  # in symbols: computed one operation at a time it takes seconds
+        policy(keras.KerasTensor(shape))
+    observations = np.random.default_rng(0).normal(size=shape).astype("float32")
+    whole, *others = backend.compile(lambda x: _try(policy, x))(observations)
+    _check_equal(policy, "return from `step` what `call` returns for a sequence", whole, others[0])
+    expected = "clear its memory where `resets` is true, and start as `get_initial_state` says"
+    _check_equal(policy, expected, whole, others[1])
     if not policy.trainable_variables:
         raise _error(policy, "have trainable weights", "none")
     if (policy.normalization is not None) != config.normalize_observations:
@@ -52,21 +52,28 @@ def check_given_policy(policy: Any, view: AgentView, config: PPOConfig, name: st
             f"normalize_observations={config.normalize_observations} with "
             f"normalization={policy.normalization}"
         )
+
+
+def _try(policy: Policy, observations: Tensor) -> Any:
+    """Action parameters and values of a sequence with a reset: as a whole, in steps, in pieces."""
+    observations = ops.convert_to_tensor(observations)
+    resets = ops.tile(ops.equal(ops.arange(_TIME), _RESET)[None], (_BATCH, 1))
+    initial = policy.get_initial_state(_BATCH)
+    _check_state(policy, "get_initial_state", initial, initial)
+    whole = policy(observations, resets=resets, initial_state=initial)
+    _check_outputs(policy, "call", whole, (_BATCH, _TIME), initial)
     state, steps = initial, []
     for t in range(_TIME):
         step = policy.step(observations[:, t], resets[:, t], state)
-        _check_outputs(policy, "step", step, shape[:1], initial)
+        _check_outputs(policy, "step", step, (_BATCH,), initial)
         *decided, state = step
         steps.append(decided)
-    stepped = [ops.stack(values, axis=1) for values in zip(*steps, strict=True)]
-    _check_equal(policy, "return from `step` what `call` returns for a sequence", outputs, stepped)
-    pieces = [
-        policy(observations[:, part], resets=None, initial_state=None)
-        for part in (slice(None, _RESET), slice(_RESET, None))
-    ]
-    joined = [ops.concatenate([a[i] for a in pieces], axis=1) for i in range(2)]
-    expected = "clear its memory where `resets` is true, and start as `get_initial_state` says"
-    _check_equal(policy, expected, outputs, joined)
+    pieces = [policy(observations[:, :_RESET])[:2], policy(observations[:, _RESET:])[:2]]
+    return (
+        whole[:2],
+        [ops.stack(values, axis=1) for values in zip(*steps, strict=True)],
+        [ops.concatenate(values, axis=1) for values in zip(*pieces, strict=True)],
+    )
 
 
 def recorded_policy(policy: Policy) -> dict[str, Any] | None:
@@ -162,7 +169,7 @@ def _check_state(policy: Any, method: str, state: Any, initial: Any) -> None:
 
 
 def _check_equal(policy: Any, expected: str, outputs: Any, others: Any) -> None:
-    for one, other in zip(outputs[:2], others, strict=True):
+    for one, other in zip(outputs, others, strict=True):
         one, other = map(ops.convert_to_numpy, (one, other))
         difference = float(np.abs(one - other).max())
         if not difference <= 1e-3 * max(1.0, float(np.abs(one).max())):

@@ -77,7 +77,7 @@ def make(policy_class=Registered, size=SIZE, **arguments):
     return policy_class(size, Categorical(4), **arguments)
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("mistake", "expected"),
     [
