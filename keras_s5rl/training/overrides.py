@@ -37,9 +37,9 @@ def changed_settings(
         overridable = ("total_steps", *overridable)
     changed = {}
     for name, value in settings.items():
-        if name in free or _plain(config[name]) == _plain(value):
+        recorded, value = _plain(config.get(name)), _plain(value)
+        if name in free or recorded == value:
             continue
-        recorded, value = _plain(config[name]), _plain(value)
         if not (override and name in overridable):
             way = " Start a new run for another value."
             if name in overridable:

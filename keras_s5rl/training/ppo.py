@@ -13,7 +13,7 @@ from keras_s5rl.backend.programs import Programs
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.registry import is_registered
-from keras_s5rl.models import registered_memories, resolve_memory_args
+from keras_s5rl.models import Policy, registered_memories, resolve_memory_args
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.ppo.learner import Learner
@@ -25,6 +25,7 @@ from keras_s5rl.training.agent_evaluation import evaluate_agent
 from keras_s5rl.training.agent_training import train_agent
 from keras_s5rl.training.arguments import check_config, check_env_args, check_path
 from keras_s5rl.training.checks import check_activation, check_tasks
+from keras_s5rl.training.given_policy import check_given_policy, policy_of, recorded_policy
 from keras_s5rl.training.keys import TRAINING
 from keras_s5rl.training.loop import Loop
 from keras_s5rl.training.metrics import EpisodeRecord
@@ -51,9 +52,13 @@ class PPO:
         imports: List of strings, the modules that registered the environment or the memory. A run's
             config.json lists them, and the commands then say that they are needed. Defaults to
             `()`.
+        policy: `keras_s5rl.models.Policy` to train instead of one with `memory`, which then does
+            not count, nor do the settings of the network. Its observations are those of `view`. A
+            run of it is resumed with such a policy given, or, where its class is registered with
+            Keras, made again. Or `None`. Defaults to `None`.
 
     Attributes:
-        policy: `keras_s5rl.models.ActorCritic`. However a `fit` ends (by an exception too), its
+        policy: `keras_s5rl.models.Policy`. However a `fit` ends (by an exception too), its
             weights, its optimizer and `update` belong together, and the next one goes on from
             there.
         update: Updates so far.
@@ -85,14 +90,16 @@ class PPO:
         seed: int = 0,
         memory_args: dict[str, Any] | None = None,
         imports: Sequence[str] = (),
+        policy: Policy | None = None,
     ) -> None:
         check_env_args(env_args)
         check_config(config)
-        self.memory_args = resolve_memory_args(memory, memory_args)
+        self._policy_is_given = policy is not None
+        self.memory_args = {} if self._policy_is_given else resolve_memory_args(memory, memory_args)
         self.imports = recorded_imports({"imports": list(imports)})
         self.env = name_of(env)
         self.env_args = dict(env_args or {})
-        self.memory = memory
+        self.memory = type(policy).__name__ if self._policy_is_given else memory
         self.config = PPOConfig() if config is None else config
         self.seed = seed
         self._key = random.key(seed)
@@ -102,10 +109,11 @@ class PPO:
         with memory_errors_named({"env_args": env_args}):
             self.environment = self.view(env, self.env_args)
         check_tasks(self.config, self.environment, self.env)
-        names = ("width", "num_layers", "encoder_sizes", "head_sizes")
-        sizes = {name: getattr(self.config, name) for name in names}
-        with memory_errors_named({**sizes, "memory_args": self.memory_args}):
-            self.policy = make_policy(self.environment, memory, self.config, seed, self.memory_args)
+        if policy is not None:
+            check_given_policy(policy, self.environment, self.config, self.env)
+            self.policy = policy
+        else:
+            self.policy = self._make_policy()
         self.policy.stop_training = False
         self.programs = Programs()
         self._total_steps = 0  # of the longest training so far
@@ -121,6 +129,14 @@ class PPO:
             env_args: Dict of keyword arguments of an environment given by its name, or `None`.
         """
         return agent_view(env, env_args, self.config)
+
+    def _make_policy(self) -> Policy:
+        names = ("width", "num_layers", "encoder_sizes", "head_sizes")
+        sizes = {name: getattr(self.config, name) for name in names}
+        with memory_errors_named({**sizes, "memory_args": self.memory_args}):
+            return make_policy(
+                self.environment, self.memory, self.config, self.seed, self.memory_args
+            )
 
     @property
     def update(self) -> int:
@@ -153,6 +169,7 @@ class PPO:
             "num_seeds": 1,
             "imports": self.imports,
             **dataclasses.asdict(self.config),
+            **({"policy": recorded_policy(self.policy)} if self._policy_is_given else {}),
         }
 
     def fit(
@@ -253,7 +270,12 @@ class PPO:
         return evaluate_agent(self, num_episodes, deterministic, env, env_args, seed)
 
     @classmethod
-    def load(cls, run_dir: StrPath, accept_edited_config: bool = False) -> Self:
+    def load(
+        cls,
+        run_dir: StrPath,
+        accept_edited_config: bool = False,
+        policy: Policy | None = None,
+    ) -> Self:
         """Returns the agent of a run, as its newest readable checkpoint holds it, whatever backend
         wrote that.
 
@@ -261,6 +283,8 @@ class PPO:
             run_dir: Folder of the run. It may be training.
             accept_edited_config: Whether to take a config.json that was edited. Defaults to
                 `False`.
+            policy: Where the run was given its policy, one like it, which then has the weights; or
+                `None`, to make it again. Defaults to `None`.
 
         Raises:
             ValueError: If `run_dir` holds no run, its config.json was edited, no checkpoint can be
@@ -270,7 +294,8 @@ class PPO:
         check_path("run_dir", run_dir, required=True)
         check_boolean("accept_edited_config", accept_edited_config)
         settings, restore = Recorder.read(run_dir, accept_edited_config)
-        if not (is_registered(settings["env"]) and settings["memory"] in registered_memories()):
+        known = "policy" in settings or settings["memory"] in registered_memories()
+        if not (is_registered(settings["env"]) and known):
             check_imports(settings, sys.modules)
         agent = cls(
             settings["env"],
@@ -280,6 +305,7 @@ class PPO:
             settings["seed"],
             settings["memory_args"],
             settings["imports"],
+            policy_of(settings, policy),
         )
         restore(agent.prepare(settings["total_steps"]).restore)
         return agent
