@@ -98,6 +98,26 @@ def flat_bounds(space: Space) -> tuple[Array, Array]:
     return low, high
 
 
+def mask_columns(space: Space) -> tuple[int, int] | None:
+    """Returns the columns `(start, stop)` of the entry `"action_mask"` in a flattened observation,
+    or `None` where the space is no `Dict` with this entry.
+
+    Raises:
+        ValueError: If the entry is neither `MultiBinary` nor `Box`, nor made of these.
+    """
+    if not isinstance(space, gymnasium.spaces.Dict) or "action_mask" not in space.spaces:
+        return None
+    parts = [leaf for leaf in leaves(space) if leaf.path[0] == "action_mask"]
+    for leaf in parts:
+        if not (leaf.is_box or isinstance(leaf.space, gymnasium.spaces.MultiBinary)):
+            raise ValueError(
+                "`action_mask`, an entry of the observations, should have a number for each choice "
+                "of the action, 0 for those that are illegal: describe it by MultiBinary. "
+                f"Received: action_mask={space['action_mask']}"
+            )
+    return parts[0].flat_start, parts[-1].flat_stop
+
+
 def flat_is_number(space: Space) -> Array:
     """Returns which entries of a flattened value are numbers of a `Box`: bool `(flat_size,)`."""
     is_number = np.zeros(flat_size(space), bool)

@@ -48,6 +48,7 @@ def make_policy(
         initial_log_std=config.initial_log_std,
         min_log_std=config.min_log_std,
         seed=policy_seed,
+        action_mask=environment.action_mask,
         dtype=config.dtype_policy,
         name="policy",
     )
