@@ -6,6 +6,7 @@ column for each number, in the order of Gymnasium; float32 `(num_envs, k)` for `
 `Dict` or `Tuple` that holds one.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,6 +125,25 @@ def flat_is_number(space: Space) -> Array:
     for leaf in leaves(space):
         is_number[leaf.flat_start : leaf.flat_stop] = leaf.is_box
     return is_number
+
+
+def flat_entries(space: Space) -> list[dict[str, Any]]:
+    """Returns what a flattened value holds, one after the other: dicts of plain values.
+
+    Each has a `shape` and a `scale`, the factor that brings pixels into `[0, 1]`. A `Box` is an
+    entry, and so are the discrete leaves between two of them.
+    """
+    entries: list[dict[str, Any]] = []
+    for is_box, group in itertools.groupby(leaves(space), lambda leaf: leaf.is_box):
+        if not is_box:
+            size = sum(leaf.flat_stop - leaf.flat_start for leaf in group)
+            entries.append({"shape": [size], "scale": 1.0})
+            continue
+        for leaf in group:
+            is_pixels = leaf.space.dtype == np.uint8
+            scale = 1.0 / max(float(leaf.space.high.max()), 1.0) if is_pixels else 1.0
+            entries.append({"shape": list(leaf.space.shape) or [1], "scale": scale})
+    return entries
 
 
 def null_value(space: Space) -> Array:

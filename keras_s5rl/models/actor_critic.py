@@ -17,9 +17,15 @@ from keras_s5rl.models.act_arguments import (
     state_tensors,
 )
 from keras_s5rl.models.action_mask import check_action_mask
-from keras_s5rl.models.dense_layers import build_layers, dense_layers, run_layers
+from keras_s5rl.models.dense_layers import (
+    build_encoder,
+    build_layers,
+    dense_layers,
+    run_layers,
+)
 from keras_s5rl.models.programs import Programs
 from keras_s5rl.models.weights import values_in_place
+from keras_s5rl.ops import rowwise
 from keras_s5rl.typing import Shape, Tensor
 
 _ACTOR_GAIN = 0.01  # the first policy is close to uniform
@@ -50,6 +56,9 @@ class ActorCritic(keras.Model):
         action_mask: `(start, stop)`, the columns of an observation that say for each logit of a
             discrete action whether that is legal (0: no): illegal ones are not taken. Where none of
             the choices of a number is legal, all are. `None` for no mask. Defaults to `None`.
+        encoder: Keras layer from `(batch, observation_size)` to `(batch, features)`, which stands
+            before the dense layers, such as `keras_s5rl.models.EntriesEncoder`; of sequences it
+            gets the steps as rows. `None` for none. Defaults to `None`.
 
     Call arguments:
         observations: float32 tensor `(batch, time, observation_size)`.
@@ -88,6 +97,7 @@ class ActorCritic(keras.Model):
         min_log_std: float = -5.0,
         seed: int | None = None,
         action_mask: Sequence[int] | None = None,
+        encoder: Any = None,
         **kwargs: Any,
     ) -> None:
         # Without autocast a mixed dtype policy does not round the memory state on its way in (Keras
@@ -105,6 +115,7 @@ class ActorCritic(keras.Model):
         self.action_mask = check_action_mask(action_mask, observation_size, distribution)
 
         encoder_seed, actor_seed, critic_seed = derive_seeds(seed, 3)
+        self.observation_encoder = encoder
         like = self.activation, self.dtype_policy
         self.encoder = dense_layers("encoder", self.encoder_sizes, *like, encoder_seed)
         self.actor = dense_layers(
@@ -121,7 +132,11 @@ class ActorCritic(keras.Model):
     def build(self, observations_shape: Shape, **unused_shapes: Any) -> None:
         if self.built:
             return
-        shape: Any = build_layers(self.encoder, tuple(observations_shape))
+        shape: Any = tuple(observations_shape)
+        if self.observation_encoder is not None:
+            size = build_encoder(self.observation_encoder, self.observation_size)
+            shape = (*shape[:-1], size)
+        shape = build_layers(self.encoder, shape)
         if not self.memory.built:  # one that was loaded from a file is built already
             self.memory.build(shape)
         output = self.memory.compute_output_shape(shape)
@@ -146,7 +161,7 @@ class ActorCritic(keras.Model):
         initial_state: Any = None,
         training: bool | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        features = run_layers(self.encoder, observations)
+        features = self._encode(observations)
         state = None if not initial_state else self._memory_state(initial_state)
         outputs = self.memory(features, initial_state=state, resets=resets)
         features, *state = outputs if isinstance(outputs, list | tuple) else (outputs,)
@@ -173,7 +188,7 @@ class ActorCritic(keras.Model):
             and the new flat list of states.
         """
         observation = ops.convert_to_tensor(observation, dtype="float32")
-        features = run_layers(self.encoder, observation, derived)
+        features = self._encode(observation, derived)
         features, state = self.memory.step(
             features, reset, self._memory_state(state), **hand_on(derived, self.memory)
         )
@@ -258,6 +273,13 @@ class ActorCritic(keras.Model):
         state = self.memory.get_initial_state(batch_size)
         return [state] if self._state_is_one_tensor else list(state)
 
+    def _encode(self, observations: Tensor, derived: DerivedWeights | None = None) -> Tensor:
+        encoder = self.observation_encoder
+        if encoder is not None:
+            handed_on = hand_on(derived, encoder)
+            observations = rowwise(lambda rows: encoder(rows, **handed_on), observations)
+        return run_layers(self.encoder, observations, derived)
+
     def _memory_state(self, state: Any) -> Any:
         return state[0] if self._state_is_one_tensor else list(state)
 
@@ -296,6 +318,7 @@ class ActorCritic(keras.Model):
             min_log_std=self.min_log_std,
             seed=self.seed,
             action_mask=self.action_mask,
+            encoder=serialize(self.observation_encoder),
         )
         return config
 
@@ -307,5 +330,6 @@ class ActorCritic(keras.Model):
             | {
                 "distribution": deserialize(config["distribution"]),
                 "memory": deserialize(config["memory"]),
+                "encoder": deserialize(config.get("encoder")),
             }
         )

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
+
 from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
@@ -54,6 +56,27 @@ def dense_layers(
             )
         )
     return layers
+
+
+def build_encoder(encoder: Any, observation_size: int) -> int:
+    """Builds the layer before the dense ones; returns its features.
+
+    Raises:
+        ValueError: If it takes no rows of observations, or does not return rows of features.
+    """
+    problem = ""
+    try:
+        outputs = encoder(keras.KerasTensor((None, observation_size), "float32"))
+    except (TypeError, ValueError) as error:
+        outputs, problem = None, f" ({' '.join(str(error).split())[:200]})"
+    shape = tuple(getattr(outputs, "shape", ()))
+    if len(shape) != 2 or shape[0] is not None or shape[1] is None:
+        received = "" if problem else f", with outputs of shape {shape}"
+        raise ValueError(
+            f"`encoder` should be a Keras layer from `(batch, {observation_size})` to `(batch, "
+            f"features)`{problem}. Received: encoder={encoder!r}{received}"
+        )
+    return shape[1]
 
 
 def build_layers(layers: Sequence[Any], shape: Shape) -> Shape:

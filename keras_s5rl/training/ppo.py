@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -12,15 +11,15 @@ import keras
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
-from keras_s5rl.envs.registry import is_registered
-from keras_s5rl.models import registered_memories, resolve_memory_args
+from keras_s5rl.models import resolve_memory_args
+from keras_s5rl.models.encoders import encoder_setting
 from keras_s5rl.models.programs import Programs
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.optimizer import make_optimizer
-from keras_s5rl.ppo.policy import make_policy
-from keras_s5rl.runs import check_imports, recorded_imports
+from keras_s5rl.ppo.policy import default_encoder, make_policy
+from keras_s5rl.runs import recorded_imports
 from keras_s5rl.training.agent_evaluation import evaluate_agent
 from keras_s5rl.training.arguments import (
     check_callbacks,
@@ -31,11 +30,7 @@ from keras_s5rl.training.arguments import (
     check_verbose,
 )
 from keras_s5rl.training.backend_notice import say_backend
-from keras_s5rl.training.checks import (
-    check_activation,
-    check_devices,
-    check_tasks,
-)
+from keras_s5rl.training.checks import check_activation, check_devices, check_known, check_tasks
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.keys import TRAINING
 from keras_s5rl.training.loop import Loop
@@ -61,9 +56,11 @@ class PPO:
         memory_args: Dict of settings that are the memory's own, such as `{"state_size": 128}`, or
             `None` for their defaults; `keras_s5rl.models.memory_settings` lists them. Defaults to
             `None`.
-        imports: List of strings, the modules that registered the environment or the memory. A run's
-            config.json lists them, and the commands then say that they are needed. Defaults to
-            `()`.
+        imports: List of strings, the modules that registered environment, memory and encoder. A run
+            lists them, and the commands then say that they are needed. Defaults to `()`.
+        encoder: `"entries"` (convolutions for images, a dense layer for other entries), `"dense"`
+            (one over all), another registered name, or a Keras layer for `ActorCritic`. `None` for
+            entries where there is an image or several boxes, else dense. Defaults to `None`.
 
     Attributes:
         policy: `keras_s5rl.models.ActorCritic`. However a `fit` ends (by an exception too), its
@@ -98,6 +95,7 @@ class PPO:
         seed: int = 0,
         memory_args: dict[str, Any] | None = None,
         imports: Sequence[str] = (),
+        encoder: Any = None,
     ) -> None:
         check_env_args(env_args)
         check_config(config)
@@ -115,10 +113,11 @@ class PPO:
         with memory_errors_named({"env_args": env_args}):
             self.environment = self.view(env, self.env_args)
         check_tasks(self.config, self.environment, self.env)
-        names = ("width", "num_layers", "encoder_sizes", "head_sizes")
-        sizes = {name: getattr(self.config, name) for name in names}
-        with memory_errors_named({**sizes, "memory_args": self.memory_args}):
-            self.policy = make_policy(self.environment, memory, self.config, seed, self.memory_args)
+        encoder = default_encoder(self.environment) if encoder is None else encoder
+        self.policy = make_policy(
+            self.environment, memory, self.config, seed, self.memory_args, encoder
+        )
+        self.encoder = encoder_setting(encoder)
         self.policy.stop_training = False
         self.programs = Programs()
         self._total_steps = 0  # of the longest training so far
@@ -161,6 +160,7 @@ class PPO:
             "env_args": self.env_args,
             "memory": self.memory,
             "memory_args": self.memory_args,
+            "encoder": self.encoder,
             "backend": keras.backend.backend(),
             "seed": self.seed,
             "num_seeds": 1,
@@ -309,8 +309,7 @@ class PPO:
         check_path("run_dir", run_dir, required=True)
         check_boolean("accept_edited_config", accept_edited_config)
         settings, restore = Recorder.read(run_dir, accept_edited_config)
-        if not (is_registered(settings["env"]) and settings["memory"] in registered_memories()):
-            check_imports(settings, sys.modules)
+        check_known(settings)
         agent = cls(
             settings["env"],
             settings["env_args"],
@@ -319,6 +318,7 @@ class PPO:
             settings["seed"],
             settings["memory_args"],
             settings["imports"],
+            settings["encoder"],
         )
         agent._prepare(settings["total_steps"])
         restore(agent._loop.restore)

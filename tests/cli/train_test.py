@@ -43,7 +43,7 @@ def test_config_json_holds_every_setting(trained):
     }
     schedule = [config[name] for name in ("total_steps", "checkpoint_every", "log_every")]
     assert schedule == [NUM_UPDATES * STEPS, 7, 20]
-    assert config["format_version"] == 3 and config["backend"] == "jax"
+    assert config["format_version"] == 4 and config["backend"] == "jax"
     assert config["width"] == 16 and config["encoder_sizes"] == [16]
     assert {"jax", "keras"} <= set(config["versions"]) and config["device"] == "cpu"
     assert {"cpu", "python"} <= set(config["machine"])

@@ -45,7 +45,7 @@ def test_a_run_of_before_goes_on_bit_for_bit(earlier, tmp_path):
     assert metrics_of(earlier) == metrics_of(tmp_path / "whole")
     assert newest_arrays(earlier) == newest_arrays(tmp_path / "whole")
     config = json.loads((earlier / "config.json").read_text())
-    assert config["format_version"] == 3 and config["memory_args"] == ARGUMENTS
+    assert config["format_version"] == 4 and config["memory_args"] == ARGUMENTS
     assert config["value_clip"] == 0.2 and not config.keys() & {*OTHERS, "clip_value_loss"}
 
 

@@ -222,4 +222,4 @@ def test_a_run_of_format_version_1_is_read_and_resumed(folder, started):
     path.write_text(json.dumps(config | {"format_version": 1, "log_every": 7}))
     assert Recorder.read(folder)[0]["log_every"] == 7
     assert resumed(folder) == 3
-    assert json.loads(path.read_text())["format_version"] == 3
+    assert json.loads(path.read_text())["format_version"] == 4
