@@ -27,6 +27,8 @@ these names runs on each of them.
   optimizer, as a pure function.
 - `host_call(function, like, *arguments)`: a function of numpy arrays, called on the host from
   compiled code.
+- `ordered_host_call(function, like, *arguments)`: the same for a function with effects, such as the
+  step of a simulator: each call happens once, in the order of the program.
 - `check_not_orphaned()`: raises in the child of a fork in which the backend would hang.
 - `wait_until_ready(structure)`: blocks until the tensors of a structure are computed.
 - `device_name()`: the device in use, in words.
@@ -74,6 +76,7 @@ custom_derivatives = _implementation.custom_derivatives
 value_and_gradients = _implementation.value_and_gradients
 gradient_step = _implementation.gradient_step
 host_call = _implementation.host_call
+ordered_host_call = _implementation.ordered_host_call
 wait_until_ready = _implementation.wait_until_ready
 device_name = _implementation.device_name
 devices = _implementation.devices
@@ -91,6 +94,7 @@ __all__ = [
     "gradient_step",
     "host_call",
     "memory_needed",
+    "ordered_host_call",
     "product",
     "ran_out_of_memory",
     "random",

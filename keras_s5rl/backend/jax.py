@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax._src import xla_bridge
+from jax.experimental import io_callback
 
 from keras_s5rl.backend import jax_devices, jax_random
 from keras_s5rl.backend.jax_compilation_cache import use_compilation_cache as use_compilation_cache
@@ -138,11 +139,36 @@ def host_call(function: Callable[..., Any], like: Any, *arguments: Tensor) -> An
         The results as tensors, in the structure of `like`.
     """
 
-    def call(*arrays: Any) -> Any:
-        return function(*[np.asarray(array) for array in arrays])
+    return jax.pure_callback(
+        _of_numpy(function), _shapes(like), *arguments, vmap_method="sequential"
+    )
 
-    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
-    return jax.pure_callback(call, shapes, *arguments, vmap_method="sequential")
+
+def ordered_host_call(function: Callable[..., Any], like: Any, *arguments: Tensor) -> Any:
+    """Calls a function of numpy arrays that has effects on the host, from compiled code too.
+
+    The call is made exactly once each time that the program comes to it, its results used or not,
+    and all such calls of a program are made in its order. It runs on one device, and not under
+    `vmap`.
+
+    Args:
+        function: Takes numpy arrays and returns the structure of `like`. It must not use JAX, which
+            may be waiting for it.
+        like: Structure of arrays, or of anything with `shape` and `dtype`: those of the results.
+        *arguments: Tensors.
+
+    Returns:
+        The results as tensors, in the structure of `like`.
+    """
+    return io_callback(_of_numpy(function), _shapes(like), *arguments, ordered=True)
+
+
+def _of_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arrays: function(*[np.asarray(array) for array in arrays])
+
+
+def _shapes(like: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
 
 
 def is_running() -> bool:

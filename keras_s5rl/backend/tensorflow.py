@@ -160,6 +160,29 @@ def host_call(function: Callable[..., Any], like: Any, *arguments: Tensor) -> An
     Returns:
         The results as tensors, in the structure of `like`.
     """
+    return _host_call(function, like, arguments, stateful=False)
+
+
+def ordered_host_call(function: Callable[..., Any], like: Any, *arguments: Tensor) -> Any:
+    """Calls a function of numpy arrays that has effects on the host, from compiled code too.
+
+    The call is made exactly once each time that the program comes to it, its results used or not,
+    and all such calls of a program are made in its order.
+
+    Args:
+        function: Takes numpy arrays and returns the structure of `like`.
+        like: Structure of arrays, or of anything with `shape` and `dtype`: those of the results.
+        *arguments: Tensors.
+
+    Returns:
+        The results as tensors, in the structure of `like`.
+    """
+    return _host_call(function, like, arguments, stateful=True)
+
+
+def _host_call(
+    function: Callable[..., Any], like: Any, arguments: Sequence[Tensor], stateful: bool
+) -> Any:
     if _xla_functions:
         raise _HostIsCalledError
     leaves = tf.nest.flatten(like)
@@ -171,7 +194,7 @@ def host_call(function: Callable[..., Any], like: Any, *arguments: Tensor) -> An
         ]
 
     dtypes = [tf.as_dtype(leaf.dtype) for leaf in leaves]
-    results = tf.numpy_function(call, arguments, dtypes, stateful=False)
+    results = tf.numpy_function(call, arguments, dtypes, stateful=stateful)
     # What runs outside TensorFlow has no shapes.
     results = [
         tf.ensure_shape(result, leaf.shape) for result, leaf in zip(results, leaves, strict=True)

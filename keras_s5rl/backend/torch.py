@@ -100,6 +100,12 @@ def host_call(function: Callable[..., Any], like: Any, *arguments: Tensor) -> An
     )
 
 
+def ordered_host_call(function: Callable[..., Any], like: Any, *arguments: Tensor) -> Any:
+    """Calls a function of numpy arrays that has effects on the host: torch runs eagerly, so that
+    every call is made once and in its order, as `host_call` makes it."""
+    return host_call(function, like, *arguments)
+
+
 def value_and_gradients(function: Callable[..., Any], values: Any) -> tuple[Any, Any]:
     """Returns `(value, auxiliary), gradients` of `function(values) -> (value, auxiliary)`.
 

@@ -24,6 +24,7 @@ from keras_s5rl.cli.in_context_table import in_context_table
 from keras_s5rl.cli.outputs import check_output_file, check_output_folder
 from keras_s5rl.cli.run_reports import write_evaluation, write_report
 from keras_s5rl.cli.train import parse_env_args
+from keras_s5rl.envs.gymnasium.making import is_gymnasium
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import (
     RunDirectory,
@@ -139,7 +140,7 @@ def _play(agent: Any, values: FlagValues, env_args: Any) -> dict[str, Any]:
 
         return evaluate_in_context(agent, values.num_episodes, values.deterministic, env_args)
     seed = agent.seed if values.seed is None else values.seed
-    if _is_gymnasium_id(values.env):
+    if is_gymnasium(values.env):
         from keras_s5rl.training import evaluate_gymnasium
 
         play = functools.partial(evaluate_gymnasium, agent.policy, values.env)
@@ -151,10 +152,6 @@ def _play(agent: Any, values: FlagValues, env_args: Any) -> dict[str, Any]:
         env_args=env_args,
         seed=seed,
     )
-
-
-def _is_gymnasium_id(env: Any) -> bool:
-    return env is not None and ":" in env
 
 
 def _check_in_context(values: FlagValues) -> None:
@@ -177,7 +174,7 @@ def _check_recording(values: FlagValues) -> None:
                 f"Received: record_episodes={values.record_episodes}, record=None"
             )
         return
-    if _is_gymnasium_id(values.env):
+    if is_gymnasium(values.env):
         raise UsageError(
             "`record` draws environments of the package; leave it out with an id of Gymnasium. "
             f"Received: record={values.record}, env={values.env}"

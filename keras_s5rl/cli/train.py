@@ -112,6 +112,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     if values.cuda_graphs:
         _capture_loops()
 
+    from keras_s5rl.envs.gymnasium.host_environments import EnvironmentFailedError
     from keras_s5rl.training import PPO, NonFiniteLossError
     from keras_s5rl.training.checks import check_devices
 
@@ -142,7 +143,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
         agent.fit(**schedule, run_dir=run_dir, **resuming)
     except ValueError as error:  # a RunError, or too little memory
         raise UsageError(error) from None
-    except (NonFiniteLossError, WriteError) as error:
+    except (NonFiniteLossError, WriteError, EnvironmentFailedError) as error:
         command.print_error(error)
         return 1
     if signals.received:
@@ -233,7 +234,7 @@ def _new_run_dir(settings: dict[str, Any]) -> str:
     """Makes `runs/<env>_<memory>_seed<seed>`, with a number behind it where that is taken: of
     several trainings that start together each gets a folder of its own."""
     name = "_".join([settings["env"], settings["memory"], f"seed{settings['seed']}"])
-    name = f"runs/{name.replace('/', '-')}"
+    name = f"runs/{name.replace('/', '-').replace(':', '-')}"
     path, number = name, 1
     try:
         os.makedirs("runs", exist_ok=True)

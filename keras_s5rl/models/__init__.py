@@ -15,6 +15,8 @@ __all__ = [
     "FeedForward",
     "JointDistribution",
     "MultiCategorical",
+    "Policy",
+    "RunningNormalization",
     "check_encoder",
     "check_memory",
     "distribution_for",
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
         registered_memories,
         resolve_memory_args,
     )
+    from keras_s5rl.models.policy import Policy
+    from keras_s5rl.models.running_normalization import RunningNormalization
     from keras_s5rl.models.saved_policy import load_policy
 else:
     __getattr__, __dir__ = lazy.attach(
@@ -72,6 +76,8 @@ else:
                 "check_memory make_memory memory_settings register_memory registered_memories "
                 "resolve_memory_args"
             ),
+            "policy": "Policy",
+            "running_normalization": "RunningNormalization",
             "saved_policy": "load_policy",
         },
         submodules=["settings"],

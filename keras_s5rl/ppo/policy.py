@@ -10,7 +10,7 @@ from keras_s5rl.models.image_encoder import image_layout
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
 
-_SIZES = ("width", "num_layers", "encoder_sizes", "head_sizes")  # what a policy's memory grows with
+_SIZES = ("width", "num_layers", "encoder_sizes", "head_sizes")  # what its size depends on
 
 
 def make_policy(
@@ -60,6 +60,7 @@ def make_policy(
             initial_log_std=config.initial_log_std,
             min_log_std=config.min_log_std,
             seed=policy_seed,
+            normalized_features=_numbers(environment) if config.normalize_observations else (),
             action_mask=environment.action_mask,
             encoder=make_encoder(encoder, environment.entries, seed=encoder_seed, **shared),
             dtype=config.dtype_policy,
@@ -77,3 +78,15 @@ def default_encoder(environment: AgentView) -> str:
     ]
     has_image = any(image_layout(shape) is not None for shape in boxes)
     return "entries" if has_image or len(boxes) > 1 else "dense"
+
+
+def _numbers(environment: AgentView) -> list[int]:
+    """The features that are numbers of the environment's observation: no one-hots, flags, actions
+    before, and no pixels, which encoders scale."""
+    observation_space = environment.env.observation_space
+    return [
+        feature
+        for leaf in leaves(observation_space)
+        if leaf.is_box and leaf.space.dtype != "uint8"
+        for feature in range(leaf.flat_start, leaf.flat_stop)
+    ]

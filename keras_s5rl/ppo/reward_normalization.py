@@ -33,6 +33,7 @@ def normalize_rewards(
     done_t: Tensor,
     task_t: Tensor,
     discount: float,
+    valid_t: Tensor | None = None,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Divides rewards by the root mean square of the discounted returns of their task.
 
@@ -50,6 +51,8 @@ def normalize_rewards(
         done_t: bool tensor `(time, num_envs)`, whether the episode ends with step t.
         task_t: int32 tensor `(time, num_envs)`, the task of step t.
         discount: Number from 0 to 1 (gamma).
+        valid_t: bool tensor `(time, num_envs)`, which steps count in the mean; `None` for all.
+            Defaults to `None`.
 
     Returns:
         `(returns, reward_t)`: the dict after the rollout, and the normalised rewards.
@@ -67,10 +70,11 @@ def normalize_rewards(
 
     carried, return_t = backend.scan(step, returns["return"], (reward_t, decay_t))
     member = ops.one_hot(task_t, returns["square"].shape[0], dtype="float32")
+    counted = member if valid_t is None else ops.where(valid_t[..., None], member, 0.0)
     square, weight = backend.devices.sum(
         [
-            ops.sum(member * ops.square(return_t)[..., None], axis=(0, 1)),
-            ops.sum(member, axis=(0, 1)),
+            ops.sum(counted * ops.square(return_t)[..., None], axis=(0, 1)),
+            ops.sum(counted, axis=(0, 1)),
         ]
     )
     square = _DECAY * returns["square"] + (1.0 - _DECAY) * square

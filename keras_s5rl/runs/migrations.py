@@ -32,8 +32,9 @@ _MEMORY_SETTINGS_IN_2 = {
     "attention": ("context_length", "num_heads"),
     "mlp": (),
 }
-# Format 4: new settings, with what runs without them were trained with.
-_NEW_IN_4 = {"encoder": "dense"}
+
+# Format 4: settings that it added, with what runs without them were trained with.
+_NEW_IN_4 = {"encoder": "dense", "normalize_observations": False}
 
 
 def migrate(config: dict[str, Any], version: int) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def _from_2_to_3(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_3_to_4(config: dict[str, Any]) -> dict[str, Any]:
-    """Format 4 has the encoder of observations."""
+    """Format 4 added settings."""
     return {**_NEW_IN_4, **config} if "num_envs" in config else config
 
 

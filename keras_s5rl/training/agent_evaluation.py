@@ -5,10 +5,12 @@ from typing import Any
 
 from keras_s5rl import random
 from keras_s5rl.envs.arguments import check_boolean
+from keras_s5rl.envs.gymnasium.making import is_gymnasium
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.training.arguments import check_count, check_env_args
 from keras_s5rl.training.checks import check_spaces
 from keras_s5rl.training.evaluation import compile_episodes, summarize
+from keras_s5rl.training.gymnasium_agents import evaluate_agent_in_gymnasium
 from keras_s5rl.training.keys import EVALUATION
 from keras_s5rl.training.views import env_key, name_of, resolved_args
 
@@ -26,8 +28,10 @@ def evaluate_agent(
     check_boolean("deterministic", deterministic)
     check_env_args(env_args)
     seed = agent.seed if seed is None else seed
-    key = random.fold_in(random.key(seed), EVALUATION)
     env, arguments = _scored_in(agent, env, env_args)
+    if is_gymnasium(env):
+        return evaluate_agent_in_gymnasium(agent, env, arguments, num_episodes, deterministic, seed)
+    key = random.fold_in(random.key(seed), EVALUATION)
     play = agent.programs.get(
         ("episodes", env_key(env, arguments), num_episodes),
         lambda: _compile(agent, env, arguments, num_episodes),

@@ -103,7 +103,8 @@ def check_fit(
     if run_dir is not None and unnamed is not None:
         raise ValueError(
             "`run_dir` needs an environment that can be made again by its name: register it with "
-            f"`keras_s5rl.envs.register_env`. Received: env={unnamed}"
+            "`keras_s5rl.envs.register_env`, or with `gymnasium.register` and name it "
+            f"'gymnasium:module:id'. Received: env={unnamed}"
         )
     for name, value in resuming.items():
         check_boolean(name, value)

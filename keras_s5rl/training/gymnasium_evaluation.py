@@ -1,28 +1,25 @@
 """Scores of a policy in environments of Gymnasium: the reference's own, or anybody's."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium
-import keras
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
-from keras import ops
+from gymnasium.vector import AutoresetMode
 
-from keras_s5rl import backend, random
-from keras_s5rl.envs import Environment
-from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
-from keras_s5rl.envs.gymnasium.values import batch_to_array, legal_actions
-from keras_s5rl.envs.spaces import check_supported, null_value
-from keras_s5rl.models.weights import detached_values, values_in_place
+from keras_s5rl.envs.gymnasium.making import (
+    OF_COPIES,
+    env_name,
+    is_given,
+    make_vector_env,
+)
 from keras_s5rl.training.arguments import check_count, check_env_args, check_policy
 from keras_s5rl.training.evaluation import summarize
-from keras_s5rl.training.views import plain_arguments, view_for
-from keras_s5rl.typing import Array, Space, Tensor
+from keras_s5rl.training.player import Player
+from keras_s5rl.training.views import plain_arguments
+from keras_s5rl.typing import Array
 
-_MAX_COPIES = 64
-_OF_COPIES = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
+MAX_COPIES = 64
 
 
 def evaluate_gymnasium(
@@ -80,20 +77,16 @@ def evaluate_gymnasium(
     check_count("num_episodes", num_episodes)
     check_boolean("deterministic", deterministic)
     check_env_args(env_args)
-    key = random.key(seed)
-    copies, name = _make_copies(env, num_episodes, env_args)
+    copies = make_vector_env(env, min(num_episodes, MAX_COPIES), env_args)
+    name = env if isinstance(env, str) else env_name(copies)
     try:
         arguments = _arguments(copies)
-        check_supported(f"{name}.observation_space", copies.single_observation_space)
-        check_supported(f"{name}.action_space", copies.single_action_space)
-        shown = _Shown(copies.single_observation_space, copies.single_action_space)
-        view = view_for(policy, shown, name)
         played, other = (
-            _play(copies, _actor(policy, view, mode, key), num_episodes, seed)
+            _play(copies, Player(policy, copies, mode, seed), num_episodes, seed)
             for mode in (deterministic, not deterministic)
         )
     finally:
-        if not isinstance(env, gymnasium.Env | VectorEnv):
+        if not is_given(env):
             copies.close()
     return {
         "env": name,
@@ -107,52 +100,6 @@ def evaluate_gymnasium(
     }
 
 
-class _Shown(Environment):
-    """What a Gymnasium environment shows, so that `AgentView` can make of it what policies see."""
-
-    def __init__(self, observation_space: Space, action_space: Space) -> None:
-        self.observation_space = observation_space
-        self.action_space = action_space
-
-    def observation(self, state: Any) -> Tensor:
-        return state["observation"]
-
-
-def _make_copies(env: Any, num_episodes: int, env_args: dict[str, Any] | None) -> tuple[Any, str]:
-    """Returns a `VectorEnv` and the name of what runs in it."""
-    if env_args and not isinstance(env, str):
-        raise ValueError(
-            "`env_args` are the arguments of an environment that is made by its id; give them to "
-            f"the object yourself. Received: env_args={env_args} with env={env}"
-        )
-    num_copies = min(num_episodes, _MAX_COPIES)
-    if isinstance(env, str):
-        try:
-            return gymnasium.make_vec(env, num_envs=num_copies, **(env_args or {})), env
-        except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
-            raise ValueError(
-                "`env` should be the id of a Gymnasium environment, with the module that registers "
-                "it where that is not Gymnasium, such as 'popgym:popgym-RepeatPreviousEasy-v0', "
-                f"and `env_args` should fit it: {str(error).rstrip('.')}. "
-                f"Received: env={env!r}, env_args={env_args}"
-            ) from error
-    if isinstance(env, VectorEnv):
-        return env, _name_of(env)
-    if isinstance(env, gymnasium.Env):
-        return SyncVectorEnv([lambda: env]), _name_of(env)
-    if callable(env):
-        copies = SyncVectorEnv([env] * num_copies)
-        return copies, _name_of(copies.envs[0])
-    raise ValueError(
-        "`env` should be an id, a callable that makes a gymnasium.Env, an Env or a VectorEnv. "
-        f"Received: env={env!r}"
-    )
-
-
-def _name_of(env: Any) -> str:
-    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-
-
 def _arguments(copies: Any) -> dict[str, Any] | None:
     """All arguments of the environments as plain values, or `None` where nothing tells them."""
     spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
@@ -161,79 +108,29 @@ def _arguments(copies: Any) -> dict[str, Any] | None:
     factory = spec.entry_point
     if isinstance(factory, str):
         factory = gymnasium.envs.registration.load_env_creator(factory)
-    given = {name: value for name, value in spec.kwargs.items() if name not in _OF_COPIES}
+    given = {name: value for name, value in spec.kwargs.items() if name not in OF_COPIES}
     try:
         return plain_arguments(factory, given)
     except (TypeError, ValueError):  # nothing tells what it takes
         return plain_arguments(lambda **arguments: None, given)
 
 
-def _actor(policy: Any, view: AgentView, deterministic: bool, key: Tensor) -> Callable[..., Any]:
-    """Returns `act(observations, previous_action, is_first, memory, step) -> action, memory`."""
-
-    def program(weights: list[Tensor], key: Tensor, state: Any, memory: Any, step: Any) -> Any:
-        with values_in_place(policy.variables, weights):
-            return policy.act(
-                view.observation(state),
-                state["is_first"],
-                memory,
-                deterministic,
-                None if deterministic else random.fold_in(key, step),
-            )
-
-    def compile_program() -> Callable[..., Any]:
-        backend.use_compilation_cache()
-        return backend.compile(program)
-
-    shown = str(view.env.observation_space), str(view.env.action_space), view.previous_action
-    compiled = policy.programs.get(("gymnasium", *shown, deterministic), compile_program)
-    weights = detached_values(policy.variables)
-
-    def act(
-        observations: Any, previous_action: Any, is_first: Array, memory: Any, step: Any
-    ) -> Any:
-        state = {
-            "env": {"observation": batch_to_array(view.env.observation_space, observations)},
-            "previous_action": previous_action,
-            "is_first": is_first,
-        }
-        state, step = keras.tree.map_structure(ops.convert_to_tensor, (state, np.int32(step)))
-        if memory is None:
-            memory = policy.get_initial_state(len(is_first))
-        action, memory = compiled(weights, key, state, memory, step)
-        return ops.convert_to_numpy(action), memory
-
-    return act
-
-
-def _play(env: Any, act: Callable[..., Any], num_episodes: int, seed: int) -> tuple[Array, Array]:
+def _play(env: Any, player: Player, num_episodes: int, seed: int) -> tuple[Array, Array]:
     """Plays episodes in the copies of a `VectorEnv`; returns `returns, lengths`."""
     mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-    space = env.single_action_space
-    null_action = null_value(space)
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes)
     episode = np.arange(env.num_envs)  # which one each copy plays
-    is_first = np.ones(env.num_envs, "bool")
     starting = np.zeros(env.num_envs, "bool")  # whether the next step starts an episode, no more
-    previous_action = np.stack([null_action] * env.num_envs)
-    memory, step = None, 0
-
     observations, _ = env.reset(seed=seed)
     while np.any(episode < num_episodes):
-        action, memory = act(observations, previous_action, is_first, memory, step)
-        observations, rewards, terminated, truncated, _ = env.step(legal_actions(space, action))
-        step += 1
+        observations, rewards, terminated, truncated, _ = env.step(player.act(observations))
         counts = ~starting & (episode < num_episodes)
         returns[episode[counts]] += rewards[counts]
         lengths[episode[counts]] += 1
         over = terminated | truncated
         episode = np.where(over, episode + env.num_envs, episode)
-        if mode == AutoresetMode.NEXT_STEP:
-            is_first, starting = starting, over
-        else:
-            is_first = over
+        starting = over & (mode == AutoresetMode.NEXT_STEP)
         if mode == AutoresetMode.DISABLED and over.any():
             observations, _ = env.reset(options={"reset_mask": over})
-        mask = is_first.reshape(-1, *[1] * null_action.ndim)
-        previous_action = np.where(mask, null_action, action)
+        player.reset(over)
     return returns, lengths

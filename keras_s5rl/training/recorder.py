@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from keras_s5rl import backend
+from keras_s5rl.envs.gymnasium.making import is_gymnasium
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import (
     Checkpoints,
@@ -96,6 +97,7 @@ class Recorder:
                 restored = newest_state(run, config)
                 _warn_of_another_backend(config, settings)
                 _warn_of_other_versions(config)
+                _warn_of_new_episodes(config)
                 config |= {name: settings[name] for name in _RENEWED_SETTINGS}
                 config["device"] = backend.device_name()
                 config["imports"] = list(
@@ -244,6 +246,14 @@ def _warn_of_another_backend(config: dict[str, Any], settings: dict[str, Any]) -
         console.write(
             f"warning: the backend has changed ({config['backend']} -> {settings['backend']}); the "
             "run goes on, but not bit for bit as it would have"
+        )
+
+
+def _warn_of_new_episodes(config: dict[str, Any]) -> None:
+    if is_gymnasium(config["env"]):
+        console.write(
+            "warning: checkpoints do not hold the state of environments of Gymnasium; the run goes "
+            "on with new episodes"
         )
 
 

@@ -5,27 +5,34 @@ import json
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
+import gymnasium
+from gymnasium.vector import VectorEnv
+
 from keras_s5rl import envs
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.environment_check import check_unless_built_in
+from keras_s5rl.envs.gymnasium.making import env_name, is_gymnasium
 from keras_s5rl.envs.registry import resolve
+from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.training.checks import check_spaces
+from keras_s5rl.training.host_views import host_view
 
 
-def agent_view(
-    env: Any, env_args: dict[str, Any] | None = None, previous_action: bool = True
-) -> AgentView:
+def agent_view(env: Any, env_args: dict[str, Any] | None, config: PPOConfig) -> AgentView:
     """Returns `keras_s5rl.envs.AgentView` of an environment.
 
     Args:
-        env: String, a registered environment, or an `Environment`.
+        env: String, a registered environment, or an `Environment`; or environments of Gymnasium, of
+            which `config.num_envs` are made.
         env_args: Dict of keyword arguments of an environment given by its name, or `None`.
-        previous_action: Whether the agent sees its previous action. Defaults to `True`.
+        config: `PPOConfig`, which says whether the agent sees its previous action.
 
     Raises:
         ValueError: If the environment is not known or is none, see
             `keras_s5rl.envs.check_environment`, or is an object and there are `env_args`.
     """
+    if is_gymnasium(env):
+        return host_view(env, env_args, config)
     if isinstance(env, str):
         env = envs.make(env, **(env_args or {}))
     elif env_args:
@@ -34,7 +41,7 @@ def agent_view(
             f"the object yourself. Received: env_args={env_args} with env={name_of(env)}"
         )
     check_unless_built_in(env)
-    return envs.AgentView(env, previous_action)
+    return envs.AgentView(env, config.observe_previous_action)
 
 
 def view_for(policy: Any, env: Any, name: str) -> AgentView:
@@ -58,6 +65,10 @@ def view_for(policy: Any, env: Any, name: str) -> AgentView:
 
 def name_of(env: Any) -> str:
     """Returns what an environment is called: its registered name, or that of its class."""
+    if isinstance(env, gymnasium.Env | VectorEnv):
+        return env_name(env)
+    if callable(env) and hasattr(env, "__name__"):
+        return env.__name__
     return env if isinstance(env, str) else type(env).__name__
 
 

@@ -206,6 +206,7 @@ def test_gaussian_log_prob_and_entropy_are_those_of_independent_normals():
     np.testing.assert_allclose(numpy(distribution.mode(parameters)), mean[None], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_draws_have_the_frequencies_of_the_distribution():
     n = 40_000
     actions = numpy(Categorical(5).sample(ops.repeat(LOGITS, n, 0), random.key(0)))
@@ -238,6 +239,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
 def test_a_gaussian_is_finite_whatever_the_bounds(bounds):
     low, high = np.array([bounds, (-2.0, 2.0)], "float32").T

@@ -11,9 +11,9 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from keras import ops
 
 from keras_s5rl import envs
+from keras_s5rl.backend.programs import Programs
 from keras_s5rl.layers import S5Stack
 from keras_s5rl.models import ActorCritic, distribution_for
-from keras_s5rl.models.programs import Programs
 from keras_s5rl.training.gymnasium_evaluation import evaluate_gymnasium
 
 pytestmark = pytest.mark.not_on_tensorflow
@@ -111,7 +111,7 @@ def test_a_vector_env_plays_whole_episodes_shared_out_over_its_copies(mode, card
     names = "env env_args num_episodes deterministic seed"
     numbers = "return_mean return_std return_ci95 length_mean other_mode returns"
     assert list(report) == [*names.split(), *numbers.split()]
-    assert report["env"] == "SyncVectorEnv" and report["seed"] == 5
+    assert report["env"] == "Cards" and report["seed"] == 5
     assert report["return_mean"] == pytest.approx(np.mean(expected))
 
 
