@@ -39,6 +39,14 @@ def define_flags(values: FlagValues) -> None:
     command.define_import_flag(values)
     command.define_backend_flag(values)
     flags.DEFINE_string("memory", "s5", "memory of the agent", flag_values=values)
+    flags.DEFINE_string(
+        "encoder",
+        None,
+        "encoder of the observations: dense, entries (convolutions for images, a dense layer for "
+        "each other entry), or one of your own; by default entries where there is an image or "
+        "several boxes, else dense",
+        flag_values=values,
+    )
     define_integer("seed", 0, "seed of everything random; from 0 to 2**32 - 1", values)
     command.define_count_flag(values, "num_seeds", 1, "seeds trained side by side")
     command.define_count_flag(values, "total_steps", 500_000, "environment steps of the whole run")
@@ -102,7 +110,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     config = config_from_flags(values, recorded)
     settings = {
         name: _flag_or_recorded(name, values, recorded)
-        for name in ("env", "memory", "seed", *_SCHEDULE)
+        for name in ("env", "memory", "encoder", "seed", *_SCHEDULE)
     }
     env_args = parse_env_args(values.env_args)
     if recorded and values.env_args is None:
@@ -128,6 +136,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
             settings["seed"],
             memory_args,
             values["import"].value,
+            settings["encoder"],
             policy_of(recorded) if is_given else None,
         )
     except (ValueError, NotImplementedError) as error:

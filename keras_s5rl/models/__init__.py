@@ -11,17 +11,22 @@ __all__ = [
     "ActorCritic",
     "Categorical",
     "DiagonalGaussian",
+    "EntriesEncoder",
     "FeedForward",
     "JointDistribution",
     "MultiCategorical",
     "Policy",
     "RunningNormalization",
+    "check_encoder",
     "check_memory",
     "distribution_for",
     "load_policy",
+    "make_encoder",
     "make_memory",
     "memory_settings",
+    "register_encoder",
     "register_memory",
+    "registered_encoders",
     "registered_memories",
     "resolve_memory_args",
     "settings",
@@ -37,6 +42,13 @@ if TYPE_CHECKING:
         MultiCategorical,
         distribution_for,
     )
+    from keras_s5rl.models.encoders import (
+        check_encoder,
+        make_encoder,
+        register_encoder,
+        registered_encoders,
+    )
+    from keras_s5rl.models.entries_encoder import EntriesEncoder
     from keras_s5rl.models.feed_forward import FeedForward
     from keras_s5rl.models.memories import (
         check_memory,
@@ -57,6 +69,8 @@ else:
             "distributions": (
                 "Categorical DiagonalGaussian JointDistribution MultiCategorical distribution_for"
             ),
+            "encoders": "check_encoder make_encoder register_encoder registered_encoders",
+            "entries_encoder": "EntriesEncoder",
             "feed_forward": "FeedForward",
             "memories": (
                 "check_memory make_memory memory_settings register_memory registered_memories "

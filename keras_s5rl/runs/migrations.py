@@ -34,7 +34,7 @@ _MEMORY_SETTINGS_IN_2 = {
 }
 
 # Format 4: settings that it added, with what runs without them were trained with.
-_NEW_IN_4 = {"normalize_observations": False}
+_NEW_IN_4 = {"encoder": "dense", "normalize_observations": False}
 
 
 def migrate(config: dict[str, Any], version: int) -> dict[str, Any]:
