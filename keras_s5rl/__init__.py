@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 __all__ = [
     "PPO",
     "PPOConfig",
+    "Player",
     "__version__",
     "backend",
     "cli",
@@ -34,11 +35,17 @@ if TYPE_CHECKING:
     from keras_s5rl import backend, cli, envs, layers, models, ops, ppo, random, runs, training
     from keras_s5rl.models.saved_policy import load_policy
     from keras_s5rl.ppo.config import PPOConfig
+    from keras_s5rl.training.player import Player
     from keras_s5rl.training.ppo import PPO
 else:
     __getattr__, __dir__ = lazy.attach(
         __name__,
-        {"models.saved_policy": "load_policy", "ppo.config": "PPOConfig", "training.ppo": "PPO"},
+        {
+            "models.saved_policy": "load_policy",
+            "ppo.config": "PPOConfig",
+            "training.player": "Player",
+            "training.ppo": "PPO",
+        },
         submodules=[
             "backend",
             "cli",

@@ -9,11 +9,13 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "keras_s5rl"
 BACKENDS = {"jax", "tensorflow", "torch"}
-# They compile whole trainings, or layers of attention.
+# They compile whole trainings, environments or layers.
 SLOW = [
     *("training.ppo", "training.recording", "training.in_context", "training.gymnasium_evaluation"),
     *("ppo.learner", "envs.control.engine", "models.actor_critic", "layers.causal_attention"),
     *("layers.attention_block", "layers.windowed_attention", "layers.resettable"),
+    *("layers.residual_block", "layers.derived_weights", "layers.lru", "layers.min_gru"),
+    *("envs.autoreset", "envs.environment", "envs.environment_check", "envs.gymnasium.vector_env"),
 ]
 MODULES = [
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")

@@ -93,6 +93,7 @@ def test_every_registered_class_is_found_in_the_sources():
     assert set(found) == registered and len(found) == len(registered) > 20
 
 
+@pytest.mark.slow
 def test_looking_for_keras_does_not_import_it():
     code = (
         "import sys, importlib.util, keras_s5rl; spec = importlib.util.find_spec('keras'); "

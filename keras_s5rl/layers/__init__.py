@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from keras_s5rl import lazy
 
 __all__ = [
+    "GRU",
     "LRU",
+    "LSTM",
     "S5",
     "AttentionBlock",
     "CausalAttention",
@@ -17,6 +19,7 @@ __all__ = [
     "Resettable",
     "S5Block",
     "S5Stack",
+    "SelectiveSSM",
     "SequenceLayer",
     "SequenceStack",
 ]
@@ -24,13 +27,16 @@ __all__ = [
 if TYPE_CHECKING:
     from keras_s5rl.layers.attention_block import AttentionBlock
     from keras_s5rl.layers.causal_attention import CausalAttention
+    from keras_s5rl.layers.gru import GRU
     from keras_s5rl.layers.lru import LRU
+    from keras_s5rl.layers.lstm import LSTM
     from keras_s5rl.layers.min_gru import MinGRU
     from keras_s5rl.layers.resettable import Resettable
     from keras_s5rl.layers.residual_block import ResidualBlock
     from keras_s5rl.layers.s5 import S5
     from keras_s5rl.layers.s5_block import S5Block
     from keras_s5rl.layers.s5_stack import S5Stack
+    from keras_s5rl.layers.selective_ssm import SelectiveSSM
     from keras_s5rl.layers.sequence_layer import SequenceLayer
     from keras_s5rl.layers.sequence_stack import SequenceStack
 else:
@@ -39,13 +45,16 @@ else:
         {
             "attention_block": "AttentionBlock",
             "causal_attention": "CausalAttention",
+            "gru": "GRU",
             "lru": "LRU",
+            "lstm": "LSTM",
             "min_gru": "MinGRU",
             "resettable": "Resettable",
             "residual_block": "ResidualBlock",
             "s5": "S5",
             "s5_block": "S5Block",
             "s5_stack": "S5Stack",
+            "selective_ssm": "SelectiveSSM",
             "sequence_layer": "SequenceLayer",
             "sequence_stack": "SequenceStack",
         },

@@ -143,6 +143,26 @@ class LogUniform(NumpyInitializer):
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
+class SoftplusStep(LogUniform):
+    """Biases whose `softplus` is a step size drawn as by `LogUniform`.
+
+    Args:
+        minval: Positive float, the smallest step size. Defaults to `1e-3`.
+        maxval: Positive float, the largest. Defaults to `1e-1`.
+        seed: Integer or `None`. Defaults to `None`.
+
+    Example:
+
+    >>> from keras_s5rl.layers.initializers import SoftplusStep
+    >>> tuple(SoftplusStep(seed=0)((3,)).shape)
+    (3,)
+    """
+
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Array:
+        return np.log(np.expm1(np.exp(super().draw(generator, shape))))
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
 class HippoEigenvalues(keras.initializers.Initializer):
     """Real or imaginary parts of the eigenvalues of the HiPPO-LegS matrix's normal part.
 

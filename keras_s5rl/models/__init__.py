@@ -12,7 +12,10 @@ __all__ = [
     "Categorical",
     "DiagonalGaussian",
     "FeedForward",
+    "JointDistribution",
     "MultiCategorical",
+    "Policy",
+    "RunningNormalization",
     "check_memory",
     "distribution_for",
     "load_policy",
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from keras_s5rl.models.distributions import (
         Categorical,
         DiagonalGaussian,
+        JointDistribution,
         MultiCategorical,
         distribution_for,
     )
@@ -42,18 +46,24 @@ if TYPE_CHECKING:
         registered_memories,
         resolve_memory_args,
     )
+    from keras_s5rl.models.policy import Policy
+    from keras_s5rl.models.running_normalization import RunningNormalization
     from keras_s5rl.models.saved_policy import load_policy
 else:
     __getattr__, __dir__ = lazy.attach(
         __name__,
         {
             "actor_critic": "ActorCritic",
-            "distributions": "Categorical DiagonalGaussian MultiCategorical distribution_for",
+            "distributions": (
+                "Categorical DiagonalGaussian JointDistribution MultiCategorical distribution_for"
+            ),
             "feed_forward": "FeedForward",
             "memories": (
                 "check_memory make_memory memory_settings register_memory registered_memories "
                 "resolve_memory_args"
             ),
+            "policy": "Policy",
+            "running_normalization": "RunningNormalization",
             "saved_policy": "load_policy",
         },
         submodules=["settings"],

@@ -1,23 +1,16 @@
 """The policy: encoder, memory, actor and critic."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
 from keras import ops
 
-from keras_s5rl import backend
 from keras_s5rl.layers.dense import Dense, run_side_by_side
-from keras_s5rl.layers.derived_weights import DerivedWeights, hand_on
+from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer, hand_on
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
-from keras_s5rl.models.act_arguments import (
-    check_draw,
-    observation_tensor,
-    reset_tensor,
-    state_tensors,
-)
-from keras_s5rl.models.programs import Programs
-from keras_s5rl.models.weights import values_in_place
+from keras_s5rl.models.policy import Policy
+from keras_s5rl.models.running_normalization import RunningNormalization
 from keras_s5rl.ops import rowwise
 from keras_s5rl.typing import Shape, Tensor
 
@@ -27,7 +20,7 @@ _CRITIC_GAIN = 1.0
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class ActorCritic(keras.Model):
+class ActorCritic(DerivingLayer, Policy):
     """A recurrent policy and its critic: dense encoder, memory, and two heads of dense layers.
 
     A policy is a Keras model over whole sequences; `step` and `act` run it one step at a time. Both
@@ -47,6 +40,8 @@ class ActorCritic(keras.Model):
         min_log_std: Its smallest value. Defaults to `-5.0`.
         seed: Integer or `None`, from which the initial weights of encoder and heads are drawn.
             Defaults to `None`.
+        normalized_features: Sequence of integers, the features of an observation that the encoder
+            sees normalised by their running mean and variance. Defaults to `()`.
 
     Call arguments:
         observations: float32 tensor `(batch, time, observation_size)`.
@@ -84,13 +79,10 @@ class ActorCritic(keras.Model):
         initial_log_std: float = -0.5,
         min_log_std: float = -5.0,
         seed: int | None = None,
+        normalized_features: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
-        # Without autocast a mixed dtype policy does not round the memory state on its way in (Keras
-        # casts float arguments).
-        super().__init__(autocast=False, **kwargs)
-        self.observation_size = observation_size
-        self.distribution = distribution
+        super().__init__(observation_size, distribution, **kwargs)
         self.memory = memory
         self.encoder_sizes = tuple(encoder_sizes)
         self.head_sizes = tuple(head_sizes)
@@ -98,18 +90,17 @@ class ActorCritic(keras.Model):
         self.initial_log_std = initial_log_std
         self.min_log_std = min_log_std
         self.seed = seed
+        self.normalized_features = tuple(normalized_features)
 
+        if normalized_features:
+            self.normalization = RunningNormalization(normalized_features, name="normalization")
         encoder_seed, actor_seed, critic_seed = derive_seeds(seed, 3)
         self.encoder = self._dense_layers("encoder", self.encoder_sizes, encoder_seed)
         self.actor = self._dense_layers(
             "actor", self.head_sizes, actor_seed, distribution.num_outputs, _ACTOR_GAIN
         )
         self.critic = self._dense_layers("critic", self.head_sizes, critic_seed, 1, _CRITIC_GAIN)
-        state = memory.get_initial_state(1)
-        self._state_is_one_tensor = not isinstance(state, list | tuple)
-        state = [state] if self._state_is_one_tensor else state
-        self._state_shapes = tuple(tuple(tensor.shape[1:]) for tensor in state)
-        self.__dict__["programs"] = Programs()  # past Keras, which would track it
+        self._state_is_one_tensor = not isinstance(memory.get_initial_state(1), list | tuple)
         self.build((None, None, observation_size))
 
     def _dense_layers(
@@ -146,6 +137,8 @@ class ActorCritic(keras.Model):
     def build(self, observations_shape: Shape, **unused_shapes: Any) -> None:
         if self.built:
             return
+        if self.normalization is not None:
+            self.normalization.build(tuple(observations_shape))
         shape: Any = _build_layers(self.encoder, tuple(observations_shape))
         if not self.memory.built:  # one that was loaded from a file is built already
             self.memory.build(shape)
@@ -154,9 +147,9 @@ class ActorCritic(keras.Model):
         _build_layers(self.actor, shape)
         _build_layers(self.critic, shape)
         self.log_std = None
-        if hasattr(self.distribution, "low"):
+        if self.distribution.num_log_stds:
             self.log_std = self.add_weight(
-                shape=(self.distribution.num_outputs,),
+                shape=(self.distribution.num_log_stds,),
                 initializer=keras.initializers.Constant(self.initial_log_std),
                 dtype="float32",
                 autocast=False,
@@ -171,7 +164,7 @@ class ActorCritic(keras.Model):
         initial_state: Any = None,
         training: bool | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        features = _run(self.encoder, observations)
+        features = self._encode(observations)
         state = None if not initial_state else self._memory_state(initial_state)
         outputs = self.memory(features, initial_state=state, resets=resets)
         features, *state = outputs if isinstance(outputs, list | tuple) else (outputs,)
@@ -184,7 +177,7 @@ class ActorCritic(keras.Model):
         state: Sequence[Tensor],
         derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Runs the policy for one step.
+        """Runs the policy for one step, as `Policy.step` does.
 
         Args:
             observation: float32 tensor `(batch, observation_size)`.
@@ -198,69 +191,12 @@ class ActorCritic(keras.Model):
             and the new flat list of states.
         """
         observation = ops.convert_to_tensor(observation, dtype="float32")
-        features = _run(self.encoder, observation, derived)
+        features = self._encode(observation, derived)
         features, state = self.memory.step(
             features, reset, self._memory_state(state), **hand_on(derived, self.memory)
         )
         state = [state] if self._state_is_one_tensor else list(state)
         return *self._decide(features, derived), state
-
-    def act(
-        self,
-        observation: Tensor,
-        reset: Tensor,
-        state: Sequence[Tensor],
-        deterministic: bool = True,
-        key: Tensor | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Chooses actions for one step, in a program that is compiled once for each batch size.
-
-        It uses the weights that the policy has when it is called. Without gradients wanted, call it
-        under `torch.no_grad()` on torch.
-
-        Args:
-            observation: float32 tensor `(batch, observation_size)`.
-            reset: bool tensor `(batch,)`: whether the observation is the first of a new episode.
-            state: Flat list of tensors, batch first; at the start `get_initial_state(batch_size)`.
-            deterministic: Whether to take the mode of the distribution rather than a draw. Defaults
-                to `True`.
-            key: Key of `keras_s5rl.random` for the draw; needed when not deterministic.
-
-        Returns:
-            `(action, state)`: the action in the environment's format, `(batch,)` or `(batch,
-            axes)`, and the new flat list of states.
-
-        Raises:
-            ValueError: If an argument is missing or of another shape, if a reset is neither true
-                nor false, or if a draw is asked for without a key.
-        """
-        observation = observation_tensor(observation, self.observation_size)
-        batch_size = observation.shape[0]
-        reset = reset_tensor(reset, batch_size)
-        state = state_tensors(state, self._state_shapes, batch_size)
-        check_draw(deterministic, key)
-        program = self.programs.get(
-            ("act", deterministic), lambda: self._compile_act(deterministic)
-        )
-        weights = [variable.value for variable in self.variables]
-        return program(weights, observation, reset, state, None if deterministic else key)
-
-    def _compile_act(self, deterministic: bool) -> Callable[..., Any]:
-        def program(
-            weights: list[Tensor],
-            observation: Tensor,
-            reset: Tensor,
-            state: Any,
-            key: Tensor | None,
-        ) -> tuple[Tensor, list[Tensor]]:
-            with values_in_place(self.variables, weights):
-                parameters, _, state = self.step(observation, reset, state)
-                if deterministic:
-                    return self.distribution.mode(parameters), state
-                return self.distribution.sample(parameters, key), state
-
-        backend.use_compilation_cache()
-        return backend.compile(program)
 
     def constrain(self, trainable: Sequence[Tensor]) -> list[Tensor]:
         """Returns values of the trainable variables with the log standard deviations at
@@ -282,6 +218,11 @@ class ActorCritic(keras.Model):
         for a memory without state."""
         state = self.memory.get_initial_state(batch_size)
         return [state] if self._state_is_one_tensor else list(state)
+
+    def _encode(self, observations: Tensor, derived: DerivedWeights | None = None) -> Tensor:
+        if self.normalization is not None:
+            observations = self.normalization(observations)
+        return _run(self.encoder, observations, derived)
 
     def _memory_state(self, state: Any) -> Any:
         return state[0] if self._state_is_one_tensor else list(state)
@@ -307,8 +248,6 @@ class ActorCritic(keras.Model):
         serialize = keras.saving.serialize_keras_object
         config = super().get_config()
         config.update(
-            observation_size=self.observation_size,
-            distribution=serialize(self.distribution),
             memory=serialize(self.memory),
             encoder_sizes=self.encoder_sizes,
             head_sizes=self.head_sizes,
@@ -316,19 +255,14 @@ class ActorCritic(keras.Model):
             initial_log_std=self.initial_log_std,
             min_log_std=self.min_log_std,
             seed=self.seed,
+            normalized_features=self.normalized_features,
         )
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        deserialize = keras.saving.deserialize_keras_object
-        return cls(
-            **config
-            | {
-                "distribution": deserialize(config["distribution"]),
-                "memory": deserialize(config["memory"]),
-            }
-        )
+        memory = keras.saving.deserialize_keras_object(config["memory"])
+        return super().from_config(config | {"memory": memory})
 
 
 def _build_layers(layers: Sequence[Any], shape: Shape) -> Shape:

@@ -4,18 +4,18 @@ import os
 
 import keras
 
-from keras_s5rl.models.actor_critic import ActorCritic
+from keras_s5rl.models.policy import Policy
 from keras_s5rl.typing import StrPath
 
 
-def load_policy(path: StrPath) -> ActorCritic:
+def load_policy(path: StrPath) -> Policy:
     """Loads a policy that was saved with `policy.save(path)`, on any backend.
 
     Args:
         path: Path of a `.keras` file, such as the `policy.keras` of a run directory.
 
     Returns:
-        An `ActorCritic`.
+        An `ActorCritic`, or a `Policy` of the class that was saved.
 
     Raises:
         ValueError: If there is no such file, or if it holds another model.
@@ -33,7 +33,7 @@ def load_policy(path: StrPath) -> ActorCritic:
             "`path` should hold a policy saved with `policy.save(path)`, a whole .keras file; this "
             f"one cannot be read ({type(error).__name__}: {reason}). Received: path={str(path)!r}"
         ) from error
-    if not isinstance(model, ActorCritic):
+    if not isinstance(model, Policy):
         raise ValueError(
             f"`path` should hold a keras_s5rl policy; it holds a {type(model).__name__}. "
             f"Received: path={str(path)!r}"

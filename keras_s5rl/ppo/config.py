@@ -1,10 +1,12 @@
 """The settings of PPO and of its network; needs the standard library only."""
 
 import dataclasses
+import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from keras_s5rl.models import settings
+from keras_s5rl.models.memories import memories_with
 from keras_s5rl.models.settings import Setting
 
 
@@ -72,6 +74,7 @@ class PPOConfig:
     Raises:
         ValueError: If a setting is out of its range, if sizes do not divide, or if settings
             multiply or contradict each other.
+        TypeError: If there is no such setting.
 
     Example:
 
@@ -188,6 +191,13 @@ class PPOConfig:
             True, "show the policy its previous action; without, mlp is a memoryless baseline"
         )
     )
+    normalize_observations: bool = _field(
+        settings.flag(
+            False,
+            "show the policy the numbers of observations less their running mean, over their "
+            "running standard deviation",
+        )
+    )
     dtype_policy: str = _field(
         settings.choice(
             "float32",
@@ -195,6 +205,13 @@ class PPOConfig:
             DTYPE_POLICIES,
         )
     )
+
+    def __new__(cls, *args: Any, **values: Any) -> Self:
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                raise TypeError(_why_unknown(name, values[name], known))
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -298,6 +315,18 @@ class PPOConfig:
     def gradient_steps(self, total_steps: int) -> int:
         """Optimizer steps in `total_steps` environment steps."""
         return self.num_updates(total_steps) * self.num_epochs * self.num_minibatches
+
+
+def _why_unknown(name: str, value: Any, known: list[str]) -> str:
+    memories = memories_with(name)
+    if memories:
+        return (
+            f"`{name}` is a setting of the memories {', '.join(memories)}, not of `PPOConfig`: "
+            f"give it as `PPO(memory_args={{{name!r}: {value!r}}})`. Received: {name}={value!r}"
+        )
+    near = difflib.get_close_matches(name, known)
+    hint = f"; did you mean `{near[0]}`?" if near else f": it has {', '.join(known)}."
+    return f"`PPOConfig` has no setting `{name}`{hint} Received: {name}={value!r}"
 
 
 class _RecordedConfig(PPOConfig):

@@ -15,7 +15,9 @@ def mean(values: Tensor, valid: Tensor | None = None) -> Tensor:
     """The mean of the values that are valid, a float32 scalar."""
     if valid is None:
         return ops.mean(values)
-    return ops.sum(ops.where(valid, values, 0.0)) / ops.maximum(ops.sum(ops.cast(valid, "float32")), 1.0)
+    return ops.sum(ops.where(valid, values, 0.0)) / ops.maximum(
+        ops.sum(ops.cast(valid, "float32")), 1.0
+    )
 
 
 def policy_loss(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras_s5rl.envs.agent_view import AgentView
+from keras_s5rl.envs.space_leaves import leaves
 from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.models import ActorCritic, distribution_for, make_memory
 from keras_s5rl.ppo.config import PPOConfig
@@ -48,6 +49,19 @@ def make_policy(
         initial_log_std=config.initial_log_std,
         min_log_std=config.min_log_std,
         seed=policy_seed,
+        normalized_features=_numbers(environment) if config.normalize_observations else (),
         dtype=config.dtype_policy,
         name="policy",
     )
+
+
+def _numbers(environment: AgentView) -> list[int]:
+    """The features that are numbers of the environment's observation: no one-hots, flags, actions
+    before, and no pixels, which encoders scale."""
+    observation_space = environment.env.observation_space
+    return [
+        feature
+        for leaf in leaves(observation_space)
+        if leaf.is_box and leaf.space.dtype != "uint8"
+        for feature in range(leaf.flat_start, leaf.flat_stop)
+    ]

@@ -6,15 +6,15 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs.autoreset import AutoReset
-from keras_s5rl.layers.derived_weights import DerivedWeights
-from keras_s5rl.models import ActorCritic
+from keras_s5rl.layers.derived_weights import DerivedWeights, hand_on
+from keras_s5rl.models import Policy
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.typing import Tensor, Tensors
 
 
 def collect_rollout(
     environment: AutoReset,
-    policy: ActorCritic,
+    policy: Policy,
     environment_state: Tensors,
     memory: list[Tensor],
     key: Tensor,
@@ -24,7 +24,7 @@ def collect_rollout(
 
     Args:
         environment: `keras_s5rl.envs.AutoReset`.
-        policy: `keras_s5rl.models.ActorCritic`.
+        policy: `keras_s5rl.models.Policy`.
         environment_state: The state of `environment`.
         memory: Flat list of tensors `(num_envs, ...)`, the policy's memory.
         key: Key of `keras_s5rl.random`.
@@ -35,16 +35,16 @@ def collect_rollout(
         `(time, num_envs, ...)`: `observation`, `reset`, `action`, `log_prob`, `value`,
         `next_value`, `reward`, `discount`, `done`, and of each step `episode_ended`,
         `episode_return`, `episode_length` (of the episode so far); `task` where the configuration
-        asks for it, and `valid` where there are steps that belong to no episode. `next_value` is the critic after the step in the same episode: at the final
-        observation where a time limit cut the episode, and meaningless (and unused) where
-        `discount` is 0.
+        asks for it, and `valid` where there are steps that belong to no episode. `next_value` is
+        the critic after the step in the same episode: at the final observation where a time limit
+        cut the episode, and meaningless (and unused) where `discount` is 0.
     """
 
     def step(carry: Any, key: Tensor) -> Any:
         environment_state, memory = carry
         observation = environment.observation(environment_state)
         reset = environment_state["is_first"]
-        parameters, value, memory = policy.step(observation, reset, memory, derived)
+        parameters, value, memory = policy.step(observation, reset, memory, **derived)
         action = policy.distribution.sample(parameters, key)
         before = environment_state
         environment_state, transition = environment.step(environment_state, action)
@@ -77,7 +77,7 @@ def collect_rollout(
         return (environment_state, memory), outputs
 
     keys = random.split(key, config.num_steps)
-    derived = DerivedWeights(policy)
+    derived = hand_on(DerivedWeights(policy), policy)
     carry, rollout = backend.scan(step, (environment_state, memory), keys)
     environment_state, memory = carry
 
@@ -97,18 +97,18 @@ def _tasks(env: Any, state: Tensors, done: Tensor) -> Tensor:
 
 
 def _final_value(
-    policy: ActorCritic,
+    policy: Policy,
     final_observation: Tensor,
     memory: list[Tensor],
     cut: Tensor,
     value: Tensor,
-    derived: DerivedWeights,
+    derived: dict[str, Any],
 ) -> Tensor:
     """The critic at the final observations, worked out only in steps in which a time limit cut
     an episode."""
 
     def evaluate() -> Tensor:
-        _, final_value, _ = policy.step(final_observation, ops.zeros_like(cut), memory, derived)
+        _, final_value, _ = policy.step(final_observation, ops.zeros_like(cut), memory, **derived)
         return final_value
 
     return backend.cond(ops.any(cut), evaluate, lambda: ops.zeros_like(value))

@@ -30,9 +30,7 @@ def evaluate_agent(
     seed = agent.seed if seed is None else seed
     env, arguments = _scored_in(agent, env, env_args)
     if is_gymnasium(env):
-        return evaluate_agent_in_gymnasium(
-            agent, env, arguments, num_episodes, deterministic, seed
-        )
+        return evaluate_agent_in_gymnasium(agent, env, arguments, num_episodes, deterministic, seed)
     key = random.fold_in(random.key(seed), EVALUATION)
     play = agent.programs.get(
         ("episodes", env_key(env, arguments), num_episodes),

@@ -47,13 +47,12 @@ def check_spaces(policy: Any, view: AgentView, name: str) -> None:
         name: String, what the environment is called.
     """
     size, distribution = view.observation_space.shape[0], distribution_for(view.action_space)
-    actions = _describe(policy.distribution)
-    if (size, _describe(distribution)) != (policy.observation_size, actions):
+    if (size, repr(distribution)) != (policy.observation_size, repr(policy.distribution)):
         raise ValueError(
             "`env` should have the spaces that the policy was made for: observations of "
             f"{policy.observation_size} numbers, those of the agent's view among them, and actions "
-            f"{actions}. Received: env={name} with {size} numbers from "
-            f"{view.env.observation_space}, and actions {_describe(distribution)}"
+            f"{policy.distribution}. Received: env={name} with {size} numbers from "
+            f"{view.env.observation_space}, and actions {distribution}"
         )
 
 
@@ -65,11 +64,6 @@ def check_tasks(config: PPOConfig, view: AgentView, name: str) -> None:
             "environment that draws its episodes from several tasks, such as projected_control. "
             f"Received: normalize_advantages='task' with env={name}"
         )
-
-
-def _describe(distribution: Any) -> str:
-    arguments = (f"{name}={value}" for name, value in distribution.get_config().items())
-    return f"{type(distribution).__name__}({', '.join(arguments)})"
 
 
 def check_finite(values: dict[str, Any], update: int) -> None:

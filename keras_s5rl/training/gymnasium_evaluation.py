@@ -1,25 +1,23 @@
 """Scores of a policy in environments of Gymnasium: the reference's own, or anybody's."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium
-import keras
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from keras import ops
 
-from keras_s5rl import backend, random
-from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
-from keras_s5rl.envs.gymnasium.host_environments import HostEnvironments
-from keras_s5rl.envs.gymnasium.making import OF_COPIES
-from keras_s5rl.envs.spaces import null_value
-from keras_s5rl.models.weights import detached_values, values_in_place
+from keras_s5rl.envs.gymnasium.making import (
+    OF_COPIES,
+    env_name,
+    is_given,
+    make_vector_env,
+)
 from keras_s5rl.training.arguments import check_count, check_env_args, check_policy
 from keras_s5rl.training.evaluation import summarize
-from keras_s5rl.training.views import plain_arguments, view_for
-from keras_s5rl.typing import Array, Tensor
+from keras_s5rl.training.player import Player
+from keras_s5rl.training.views import plain_arguments
+from keras_s5rl.typing import Array
 
 MAX_COPIES = 64
 
@@ -79,21 +77,20 @@ def evaluate_gymnasium(
     check_count("num_episodes", num_episodes)
     check_boolean("deterministic", deterministic)
     check_env_args(env_args)
-    key = random.key(seed)
-    num_envs = 1 if isinstance(env, gymnasium.Env) else min(num_episodes, MAX_COPIES)
-    host = HostEnvironments(env, getattr(env, "num_envs", num_envs), env_args)
-    name = env if isinstance(env, str) else host.name
+    copies = make_vector_env(env, min(num_episodes, MAX_COPIES), env_args)
+    name = env if isinstance(env, str) else env_name(copies)
     try:
-        view = view_for(policy, host, name)
+        arguments = _arguments(copies)
         played, other = (
-            _play(host, _actor(policy, view, mode, key), num_episodes, seed)
+            _play(copies, Player(policy, copies, mode, seed), num_episodes, seed)
             for mode in (deterministic, not deterministic)
         )
     finally:
-        host.close()
+        if not is_given(env):
+            copies.close()
     return {
         "env": name,
-        "env_args": _arguments(host.spec),
+        "env_args": arguments,
         "num_episodes": num_episodes,
         "deterministic": deterministic,
         "seed": seed,
@@ -103,8 +100,9 @@ def evaluate_gymnasium(
     }
 
 
-def _arguments(spec: Any) -> dict[str, Any] | None:
+def _arguments(copies: Any) -> dict[str, Any] | None:
     """All arguments of the environments as plain values, or `None` where nothing tells them."""
+    spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
     if spec is None:
         return None
     factory = spec.entry_point
@@ -117,71 +115,22 @@ def _arguments(spec: Any) -> dict[str, Any] | None:
         return plain_arguments(lambda **arguments: None, given)
 
 
-def _actor(policy: Any, view: AgentView, deterministic: bool, key: Tensor) -> Callable[..., Any]:
-    """Returns `act(observation, previous_action, is_first, memory, step) -> action, memory`."""
-
-    def program(weights: list[Tensor], key: Tensor, state: Any, memory: Any, step: Any) -> Any:
-        with values_in_place(policy.variables, weights):
-            return policy.act(
-                view.observation(state),
-                state["is_first"],
-                memory,
-                deterministic,
-                None if deterministic else random.fold_in(key, step),
-            )
-
-    def compile_program() -> Callable[..., Any]:
-        backend.use_compilation_cache()
-        return backend.compile(program)
-
-    shown = str(view.env.observation_space), str(view.env.action_space), view.previous_action
-    compiled = policy.programs.get(("gymnasium", *shown, deterministic), compile_program)
-    weights = detached_values(policy.variables)
-
-    def act(
-        observation: Array, previous_action: Any, is_first: Array, memory: Any, step: Any
-    ) -> Any:
-        state = {
-            "env": {"observation": observation},
-            "previous_action": previous_action,
-            "is_first": is_first,
-        }
-        state, step = keras.tree.map_structure(ops.convert_to_tensor, (state, np.int32(step)))
-        if memory is None:
-            memory = policy.get_initial_state(len(is_first))
-        action, memory = compiled(weights, key, state, memory, step)
-        return ops.convert_to_numpy(action), memory
-
-    return act
-
-
-def _play(
-    host: HostEnvironments, act: Callable[..., Any], num_episodes: int, seed: int
-) -> tuple[Array, Array]:
-    """Plays episodes in the copies of an environment; returns `returns, lengths`."""
-    null_action = null_value(host.action_space)
+def _play(env: Any, player: Player, num_episodes: int, seed: int) -> tuple[Array, Array]:
+    """Plays episodes in the copies of a `VectorEnv`; returns `returns, lengths`."""
+    mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes)
-    episode = np.arange(host.num_envs)  # which one each copy plays
-    is_first = np.ones(host.num_envs, "bool")
-    starting = np.zeros(host.num_envs, "bool")  # whether the next step starts an episode, no more
-    previous_action = np.stack([null_action] * host.num_envs)
-    memory, step = None, 0
-
-    observation = host.reset(seed + np.arange(host.num_envs), np.int32(0))
+    episode = np.arange(env.num_envs)  # which one each copy plays
+    starting = np.zeros(env.num_envs, "bool")  # whether the next step starts an episode, no more
+    observations, _ = env.reset(seed=seed)
     while np.any(episode < num_episodes):
-        action, memory = act(observation, previous_action, is_first, memory, step)
-        results = host.step(action)
-        observation = results["observation"]
-        step += 1
+        observations, rewards, terminated, truncated, _ = env.step(player.act(observations))
         counts = ~starting & (episode < num_episodes)
-        returns[episode[counts]] += results["reward"][counts]
+        returns[episode[counts]] += rewards[counts]
         lengths[episode[counts]] += 1
-        over = results["terminated"] | results["truncated"]
-        episode = np.where(over, episode + host.num_envs, episode)
-        if host.autoreset_mode == AutoresetMode.NEXT_STEP:
-            is_first, starting = starting, over
-        else:
-            is_first = over
-        mask = is_first.reshape(-1, *[1] * null_action.ndim)
-        previous_action = np.where(mask, null_action, action)
+        over = terminated | truncated
+        episode = np.where(over, episode + env.num_envs, episode)
+        starting = over & (mode == AutoresetMode.NEXT_STEP)
+        if mode == AutoresetMode.DISABLED and over.any():
+            observations, _ = env.reset(options={"reset_mask": over})
+        player.reset(over)
     return returns, lengths

@@ -1,7 +1,6 @@
 """`PPO`: the agent."""
 
 import dataclasses
-import functools
 import math
 import sys
 from collections.abc import Sequence
@@ -10,11 +9,11 @@ from typing import Any, Self
 import keras
 
 from keras_s5rl import backend, envs, random
+from keras_s5rl.backend.programs import Programs
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.registry import is_registered
 from keras_s5rl.models import registered_memories, resolve_memory_args
-from keras_s5rl.models.programs import Programs
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.ppo.learner import Learner
@@ -23,22 +22,12 @@ from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.runs import check_imports, recorded_imports
 from keras_s5rl.training.agent_evaluation import evaluate_agent
-from keras_s5rl.training.arguments import (
-    check_callbacks,
-    check_config,
-    check_env_args,
-    check_fit,
-    check_path,
-    check_verbose,
-)
-from keras_s5rl.training.backend_notice import say_backend
-from keras_s5rl.training.checks import check_activation, check_devices, check_tasks
-from keras_s5rl.training.hooks import Hooks
-from keras_s5rl.training.host_views import close_environments
+from keras_s5rl.training.agent_training import train_agent
+from keras_s5rl.training.arguments import check_config, check_env_args, check_path
+from keras_s5rl.training.checks import check_activation, check_tasks
 from keras_s5rl.training.keys import TRAINING
 from keras_s5rl.training.loop import Loop
 from keras_s5rl.training.metrics import EpisodeRecord
-from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
 from keras_s5rl.training.views import agent_view, name_of
 from keras_s5rl.typing import Array, StrPath
@@ -216,45 +205,18 @@ class PPO:
             NonFiniteLossError: If a loss becomes infinite or not a number. The last checkpoint
                 stays in place, and the policy is that of the update before.
         """
-        schedule = {"checkpoint_every": checkpoint_every, "log_every": log_every}
-        resuming = {"override": override, "accept_edited_config": accept_edited_config}
-        unnamed = None if self.is_named else self.env
-        check_fit({"total_steps": total_steps, **schedule}, run_dir, resume, resuming, unnamed)
-        check_callbacks(callbacks)
-        check_verbose(verbose)
-        check_devices(self.config)
-        if verbose:
-            say_backend()
-        recorder = None
-        if run_dir is not None:
-            settings = {**self.settings(), "total_steps": total_steps, **schedule}
-            if resume:
-                recorder = Recorder.resume(run_dir, settings, **resuming)
-            else:
-                recorder = Recorder.create(run_dir, settings)
-        try:
-            self._prepare(total_steps)
-            if recorder is not None and resume:
-                recorder.restore(self._loop.restore)
-            progress = None
-            if verbose:
-                progress = Progress(total_steps, self.env_steps, compiles=self._loop.will_compile)
-            last_update = self.config.num_updates(total_steps)
-            hooks = Hooks(self.policy, callbacks, progress, log_every, last_update)
-            if recorder is None:
-                self._loop.run(hooks, last_update)
-            else:
-                self._loop.read_weights()
-                recorder.start(self)
-                save = functools.partial(recorder.checkpoint, self)
-                self._loop.run(hooks, last_update, recorder.record, save, checkpoint_every)
-                recorder.finish(self)
-            return self.policy.history
-        finally:
-            self.policy.stop_training = False
-            close_environments(self.environment)
-            if recorder is not None:
-                recorder.close()
+        return train_agent(
+            self,
+            total_steps,
+            run_dir,
+            resume,
+            checkpoint_every,
+            log_every,
+            callbacks,
+            verbose,
+            override,
+            accept_edited_config,
+        )
 
     def evaluate(
         self,
@@ -319,13 +281,15 @@ class PPO:
             settings["memory_args"],
             settings["imports"],
         )
-        agent._prepare(settings["total_steps"])
-        restore(agent._loop.restore)
+        restore(agent.prepare(settings["total_steps"]).restore)
         return agent
 
-    def _prepare(self, total_steps: int) -> None:
-        """Makes the optimizer, the learner and its first state, once; another optimizer and learner
-        where the learning rate is to fall to a later end."""
+    def prepare(self, total_steps: int) -> Loop:
+        """Returns the loop that trains to an end, in environment steps.
+
+        It makes the optimizer, the learner and its first state once, and another optimizer and
+        learner where the learning rate is to fall to a later end.
+        """
         if self._loop is None:
             learner = self._make_learner(total_steps)
             state = learner.initial_state(random.fold_in(self._key, TRAINING))
@@ -335,8 +299,9 @@ class PPO:
             learner = self._make_learner(total_steps)
             self._loop.go_on_with(learner, learner.variables)
         else:
-            return
+            return self._loop
         self._total_steps = total_steps
+        return self._loop
 
     def _make_learner(self, total_steps: int) -> Learner:
         optimizer = make_optimizer(self.config, total_steps, self.policy.trainable_variables)

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from keras_s5rl import envs, random
+from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.environment_check import check_unless_built_in
 from keras_s5rl.envs.rendering import render, renderer_for
 from keras_s5rl.runs.animations import write_gif
 from keras_s5rl.training.arguments import check_count
 from keras_s5rl.training.keys import RECORDING
-from keras_s5rl.training.trajectories import Trajectory, play_trajectories
-from keras_s5rl.training.views import view_for
+from keras_s5rl.training.trajectories import Trajectory, compile_trajectories
+from keras_s5rl.training.views import env_key, view_for
 from keras_s5rl.typing import Array, StrPath
 
 _LONGEST = 60.0  # seconds of an animation: the steps of a longer one are shown faster
@@ -61,11 +62,15 @@ def record_episodes(
     'episode_0.gif'
     """
     check_count("num_episodes", num_episodes)
-    env = envs.make(env) if isinstance(env, str) else env
-    check_unless_built_in(env)
-    view = view_for(policy, env, type(env).__name__)
-    key = random.fold_in(random.key(seed), RECORDING)
-    trajectories = play_trajectories(view, policy, num_episodes, key, deterministic)
+    check_boolean("deterministic", deterministic)
+    made = envs.make(env) if isinstance(env, str) else env
+    check_unless_built_in(made)
+    view = view_for(policy, made, type(made).__name__)
+    play = policy.programs.get(
+        ("trajectories", env_key(env, {}), view.previous_action, num_episodes),
+        lambda: compile_trajectories(view, policy, num_episodes),
+    )
+    trajectories = play(random.fold_in(random.key(seed), RECORDING), deterministic)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     recorded = []

@@ -1,6 +1,7 @@
 """Episodes of a policy step by step, to be looked at."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -30,59 +31,71 @@ class Trajectory:
     rewards: list[float] = dataclasses.field(default_factory=list)
 
 
-def play_trajectories(
-    environment: AgentView, policy: Any, num_episodes: int, key: Tensor, deterministic: bool = True
-) -> list[Trajectory]:
-    """Plays one episode in each of `num_episodes` copies of an environment, and keeps all of it.
+def compile_trajectories(
+    environment: AgentView, policy: Any, num_episodes: int
+) -> Callable[..., list[Trajectory]]:
+    """Returns a function that plays one episode in each of `num_episodes` copies of an environment,
+    and keeps all of it.
 
-    From one key these are the very episodes of `compile_episodes`.
+    Only the first call of the function in a mode compiles.
 
     Args:
         environment: `keras_s5rl.envs.AgentView`.
-        policy: `keras_s5rl.models.ActorCritic`.
+        policy: `keras_s5rl.models.Policy`; it plays with the weights that it has when the function
+            is called.
         num_episodes: Positive integer.
-        key: Key of `keras_s5rl.random`.
-        deterministic: Whether to play the mode of the policy rather than draws from it. Defaults to
-            `True`.
 
     Returns:
-        List of `num_episodes` `Trajectory`.
+        Function `(key, deterministic=True)` of a key of `keras_s5rl.random`, and of whether to play
+        the mode of the policy rather than draws from it. It returns a list of `num_episodes`
+        `Trajectory`: from one key the very episodes of `compile_episodes`.
     """
 
+    @backend.compile
     def start(key: Tensor) -> Any:
         return environment.initial(environment.draw_initial(key, num_episodes))
 
-    def step(weights: list[Tensor], state: Any, memory: Any, active: Tensor, key: Tensor) -> Any:
-        policy_key, step_key = ops.unstack(random.split(key), 2)
-        with values_in_place(policy.variables, weights):
+    def steps(deterministic: bool) -> Callable[..., Any]:
+        @backend.compile
+        def step(weights: Any, state: Any, memory: Any, active: Tensor, key: Tensor) -> Any:
+            policy_key, step_key = ops.unstack(random.split(key), 2)
             observation, is_first = environment.observation(state), state["is_first"]
-            action, memory = policy.act(observation, is_first, memory, deterministic, policy_key)
-        draws = environment.draw_step(step_key, num_episodes)
-        next_state, reward, terminated, truncated = environment.transition(state, action, draws)
-        # Stepping past the end is undefined: an episode that is over stays in its last state.
-        state = select_envs(active, next_state, state)
-        active = ops.logical_and(active, ops.logical_not(ops.logical_or(terminated, truncated)))
-        return state, memory, active, action, reward
+            with values_in_place(policy.variables, weights):
+                action, memory = policy.act(
+                    observation, is_first, memory, deterministic, policy_key
+                )
+            draws = environment.draw_step(step_key, num_episodes)
+            next_state, reward, terminated, truncated = environment.transition(state, action, draws)
+            # Stepping past the end is undefined: an episode that is over stays in its last state.
+            state = select_envs(active, next_state, state)
+            active = ops.logical_and(active, ops.logical_not(ops.logical_or(terminated, truncated)))
+            return state, memory, active, action, reward
 
-    compiled_step = backend.compile(step)
-    weights = detached_values(policy.variables)
-    initial_key, steps_key = ops.unstack(random.split(key), 2)
-    state, memory = backend.compile(start)(initial_key), policy.get_initial_state(num_episodes)
-    active = ops.ones((num_episodes,), dtype="bool")
-    trajectories = [Trajectory([env_state]) for env_state in _unstack(state["env"], num_episodes)]
-    keys = random.split(steps_key, environment.max_episode_steps)
-    for key in ops.unstack(keys, environment.max_episode_steps):
-        (playing,) = np.nonzero(ops.convert_to_numpy(active))
-        if len(playing) == 0:
-            break
-        state, memory, active, action, reward = compiled_step(weights, state, memory, active, key)
-        env_states = _unstack(state["env"], num_episodes)
-        actions, rewards = ops.convert_to_numpy(action), ops.convert_to_numpy(reward)
-        for index in playing:
-            trajectories[index].states.append(env_states[index])
-            trajectories[index].actions.append(actions[index])
-            trajectories[index].rewards.append(float(rewards[index]))
-    return trajectories
+        return step
+
+    step_of_mode = {mode: steps(mode) for mode in (True, False)}
+
+    def play(key: Tensor, deterministic: bool = True) -> list[Trajectory]:
+        step, weights = step_of_mode[deterministic], detached_values(policy.variables)
+        initial_key, steps_key = ops.unstack(random.split(key), 2)
+        state, memory = start(initial_key), policy.get_initial_state(num_episodes)
+        active = ops.ones((num_episodes,), dtype="bool")
+        trajectories = [Trajectory([part]) for part in _unstack(state["env"], num_episodes)]
+        keys = random.split(steps_key, environment.max_episode_steps)
+        for step_key in ops.unstack(keys, environment.max_episode_steps):
+            (playing,) = np.nonzero(ops.convert_to_numpy(active))
+            if len(playing) == 0:
+                break
+            state, memory, active, action, reward = step(weights, state, memory, active, step_key)
+            env_states = _unstack(state["env"], num_episodes)
+            actions, rewards = ops.convert_to_numpy(action), ops.convert_to_numpy(reward)
+            for index in playing:
+                trajectories[index].states.append(env_states[index])
+                trajectories[index].actions.append(actions[index])
+                trajectories[index].rewards.append(float(rewards[index]))
+        return trajectories
+
+    return play
 
 
 def _unstack(state: Any, num_episodes: int) -> list[Any]:

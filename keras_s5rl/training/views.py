@@ -11,7 +11,7 @@ from gymnasium.vector import VectorEnv
 from keras_s5rl import envs
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.environment_check import check_unless_built_in
-from keras_s5rl.envs.gymnasium.making import is_gymnasium, vector_env_name
+from keras_s5rl.envs.gymnasium.making import env_name, is_gymnasium
 from keras_s5rl.envs.registry import resolve
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.training.checks import check_spaces
@@ -66,7 +66,7 @@ def view_for(policy: Any, env: Any, name: str) -> AgentView:
 def name_of(env: Any) -> str:
     """Returns what an environment is called: its registered name, or that of its class."""
     if isinstance(env, gymnasium.Env | VectorEnv):
-        return vector_env_name(env)
+        return env_name(env)
     if callable(env) and hasattr(env, "__name__"):
         return env.__name__
     return env if isinstance(env, str) else type(env).__name__

@@ -75,7 +75,7 @@ def states_and_gradients(case, upstream, plan=CHUNKS, reverse=False):
     return jax.device_get(program(plan, reverse)(floats, case, upstream.astype("float32")))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "plan, varying, planes, reverse",
     [(CHUNKS, *flags) for flags in itertools.product((False, True), (2, 1), (False, True))]

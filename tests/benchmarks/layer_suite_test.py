@@ -31,6 +31,7 @@ def test_a_case_reports_every_number_of_the_table(kind, few_calls):
     assert times == sorted(times)
 
 
+@pytest.mark.slow
 def test_operations_are_those_of_the_products_with_weights(few_calls):
     result = layer_suite.measure("gru", time=6, batch=2, width=8, repeats=1)
     operations = 6 * (2 * 6) * 4 * (2 * 3 * 8 * 8)  # two kernels for three gates

@@ -194,6 +194,7 @@ def test_every_field_of_the_configuration_is_a_flag_with_its_default(capsys, mon
     assert train.config_from_flags(values) == PPOConfig()
 
 
+@pytest.mark.slow
 def test_a_launch_script_ends_with_the_status_and_no_traceback(run, empty_folder):
     status, stdout, stderr = run("train", "--env=Nowhere", cwd=empty_folder)
     assert (status, stdout, stderr.count("\n")) == (2, "", 1)

@@ -59,6 +59,7 @@ def test_episodes_are_those_of_jax(name):
                 assert expected.sum() > 3 + 6
 
 
+@pytest.mark.slow
 def test_compiled_steps_equal_eager_ones(monkeypatch):
     autoreset, state, action, compiled = episodes("PositionOnlyCartPoleEasy")
     make_cond_eager(monkeypatch)

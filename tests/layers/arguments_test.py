@@ -14,9 +14,10 @@ from keras_s5rl.layers import (
     ResidualBlock,
     S5Block,
     S5Stack,
+    SelectiveSSM,
     SequenceStack,
 )
-from tests.layers.every_layer import LAYERS
+from tests.layers.every_layer import KINDS, LAYERS
 from tests.support.differentiate import BACKEND, compiled
 
 BATCH, TIME, FEATURES = 2, 4, 3
@@ -43,6 +44,11 @@ CONSTRUCTORS = [
     *((LRU, {"r_max": radius}) for radius in (0.0, 1.1, NAN, None)),
     *((LRU, {"max_phase": angle}) for angle in (0, -1, NAN, INF)),
     *((MinGRU, {"units": units}) for units in (0, -1, 4.0, "4", True)),
+    *((SelectiveSSM, {"width": width}) for width in (0, 4.0, None)),
+    *((SelectiveSSM, {"state_size": size, "width": 4}) for size in (0, "8", True)),
+    *((SelectiveSSM, {"dt_rank": rank, "width": 4}) for rank in (0, 1.5)),
+    (SelectiveSSM, {"dt_min": 0, "width": 4}),
+    (SelectiveSSM, {"dt_max": 1e-4, "width": 4}),
     *((S5Block, {"dropout": rate, "state_size": 4}) for rate in (1.0, -0.1, NAN, "0.1", True)),
     (S5Block, {"activation": "relu"}),
     (S5Block, {"norm": "batch"}),
@@ -112,9 +118,9 @@ CALLS = [
 ]
 
 
-@pytest.fixture(params=LAYERS, ids=str)
+@pytest.fixture(params=KINDS, ids=str)
 def make(request):
-    return LAYERS[request.param]
+    return KINDS[request.param]
 
 
 @pytest.mark.slow_after(1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers import S5, S5Stack
-from tests.layers.every_layer import LAYERS
+from tests.layers.every_layer import KINDS, LAYERS
 
 pytestmark = pytest.mark.not_on_tensorflow
 
@@ -14,9 +14,9 @@ INPUTS = np.random.default_rng(0).normal(size=(BATCH, 2 * TIME, FEATURES)).astyp
 FIRST, SECOND = INPUTS[:, :TIME], INPUTS[:, TIME:]
 
 
-@pytest.fixture(params=LAYERS, ids=str)
+@pytest.fixture(params=KINDS, ids=str)
 def make(request):
-    return LAYERS[request.param]
+    return KINDS[request.param]
 
 
 @pytest.fixture(params=("S5", "S5Stack", "CausalAttention", "stacked cells"))
@@ -80,7 +80,7 @@ def test_predict_goes_on_where_it_ended_in_every_kind_of_model(wrap):
     close(predict(model, FIRST), whole[:, :TIME])
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 def test_every_layer_carries_its_states_through_predict_evaluate_and_fit(make):
     layer = make(stateful=True)
     model = functional(layer)

@@ -63,7 +63,7 @@ def test_it_is_encoder_blocks_and_a_last_norm():
     assert layer.state_shapes == [(2, 6), (2, 6), (2,)] * 2
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("context_length", (1, 3, 20))
 def test_steps_give_what_the_sequence_gives(context_length):
     layer = make(context_length=context_length)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.layers.every_layer import LAYERS
+from tests.layers.every_layer import KINDS
 from tests.support.differentiate import compiled, gradients
 
 pytestmark = pytest.mark.not_on_tensorflow
@@ -19,9 +19,9 @@ OPTIONS = (
 )
 
 
-@pytest.fixture(params=LAYERS, ids=str)
+@pytest.fixture(params=KINDS, ids=str)
 def make(request):
-    return LAYERS[request.param]
+    return KINDS[request.param]
 
 
 def arguments_of(layer, batch, time, generator):
@@ -38,7 +38,7 @@ def to_numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", EMPTY)
 def test_outputs_have_the_promised_shape_and_states_stay_as_they_are(make, shape):
     for options in OPTIONS:
@@ -60,7 +60,7 @@ def test_outputs_have_the_promised_shape_and_states_stay_as_they_are(make, shape
                     np.testing.assert_array_equal(to_numpy(state), before)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "compile"), [*((shape, False) for shape in EMPTY), (EMPTY[0], True)]
 )

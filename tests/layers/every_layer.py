@@ -11,6 +11,7 @@ from keras_s5rl.layers import (
     ResidualBlock,
     S5Block,
     S5Stack,
+    SelectiveSSM,
     SequenceStack,
 )
 
@@ -30,8 +31,12 @@ LAYERS = {
     ),
     "LRU": lambda **k: LRU(4, **k),
     "MinGRU": lambda **k: MinGRU(5, **k),
+    "SelectiveSSM": lambda **k: SequenceStack([SelectiveSSM(4, 3)], width=4, **k),
     "CausalAttention": lambda **k: CausalAttention(2, 4, num_heads=2, context_length=3, **k),
     "stacked cells": lambda **k: Resettable(
         [keras.layers.LSTMCell(4), keras.layers.GRUCell(5)], **k
     ),
 }
+
+# One of each way in which layers are put together, enough for tests of the code that all share.
+KINDS = {name: LAYERS[name] for name in ("S5", "S5Stack", "LSTM", "CausalAttention")}

@@ -13,6 +13,7 @@ from keras_s5rl.layers import (
     ResidualBlock,
     S5Block,
     S5Stack,
+    SelectiveSSM,
     SequenceStack,
 )
 
@@ -43,6 +44,7 @@ CASES = [
     (keras.layers.Bidirectional, {"layer": S5(state_size=4)}, 2 * FEATURES, 12, 0),
     (LRU, {"state_size": 4}, FEATURES, 6, 0),
     (MinGRU, {"units": 4}, 4, 2, 0),
+    (SelectiveSSM, {"width": FEATURES, "state_size": 3, "dt_rank": 2}, FEATURES, 5, 0),
     (ResidualBlock, {"layer": LRU(4), "norm": "post"}, FEATURES, 10, 0),
     (SequenceStack, {"layers": [MinGRU(3)], "width": 4, "normalize_output": True}, 3, 6, 0),
     (

@@ -15,7 +15,7 @@ def to_numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", ({"norm": "pre"}, {"activation": "half_glu2", "norm": "post"})
 )

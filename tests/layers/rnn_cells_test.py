@@ -112,7 +112,7 @@ def close(found, expected):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 def test_outputs_states_and_gradients_are_those_of_keras_rnn(cell):
     layer = Resettable(cell, return_state=True)
     for options in ({}, {"go_backwards": True}, {"return_sequences": False}):

@@ -13,7 +13,7 @@ def to_numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", (None, "pre", "post"))
 def test_the_stack_is_encoder_blocks_and_a_last_norm_where_pre_normed(norm):
     stack = S5Stack(3, 4, norm=norm, state_size=8)

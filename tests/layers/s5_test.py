@@ -124,6 +124,7 @@ def test_step_scale_lengthens_each_step_of_time(arguments):
     close(ones, to_numpy(layer(**given)))
 
 
+@pytest.mark.slow
 def test_bidirectional_reads_the_states_of_both_directions_with_resets_and_a_mask():
     layer = S5(state_size=8, bidirectional=True, return_state=True, zero_output_for_mask=True)
     given = case()
@@ -201,6 +202,7 @@ def test_one_seed_gives_one_set_of_weights_and_distinct_draws():
     assert (build(3)[2] != build(4)[2]).all()
 
 
+@pytest.mark.slow
 def test_regularizers_and_constraints_see_the_pairs_and_act_in_training():
     arguments = {
         "b_regularizer": keras.regularizers.L2(0.5),

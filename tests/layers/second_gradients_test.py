@@ -9,7 +9,7 @@ from tests.layers.every_layer import LAYERS
 from tests.support.differentiate import COMPILE, second_differences, second_gradients
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_second_gradients_of_weights_and_inputs_are_those_of_differences(name):
     keras.utils.set_random_seed(0)

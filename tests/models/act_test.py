@@ -14,7 +14,7 @@ from tests.models.actor_critic_test import BATCH, make_policy, random_state, seq
 OBSERVATIONS, RESETS = sequence()
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", ["s5", "gru", "mlp"])
 def test_it_does_what_a_step_and_the_distribution_do_with_the_weights_of_now(memory):
     policy, key = make_policy(memory), random.key(3)

@@ -12,11 +12,12 @@ from keras_s5rl.models import (
     make_memory,
 )
 
-MEMORIES = ["s5", "gru", "lstm", "lru", "mingru", "mlp"]
+MEMORIES = ["s5", "gru", "lstm", "lru", "mingru", "mlp", "s6"]
 BATCH, TIME, SIZE = 3, 9, 5
 MEMORY_ARGS = {
     "s5": {"state_size": 8},
     "lru": {"state_size": 8},
+    "s6": {"state_size": 4},
     "attention": {"context_length": 4, "num_heads": 2},
 }
 
@@ -76,7 +77,7 @@ def test_steps_equal_the_sequence(memory):
     assert tuple(parameters.shape) == (BATCH, TIME, 3) and tuple(value.shape) == (BATCH, TIME)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_one_sequence_with_resets_equals_its_pieces_run_apart(memory):
     policy = make_policy(memory)

@@ -1,9 +1,14 @@
+import json
+
 import gymnasium
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.envs.gymnasium.values import single_to_array, single_value
+from keras_s5rl.envs.spaces import value_bounds
 from keras_s5rl.models import (
     Categorical,
     DiagonalGaussian,
@@ -11,6 +16,7 @@ from keras_s5rl.models import (
     distribution_for,
 )
 
+BOX = gymnasium.spaces.Box(-1, 3, (2,))
 LOGITS = np.array([[0.5, -1.0, 2.0, 0.0, 1.0]], "float32")
 
 
@@ -32,18 +38,128 @@ def test_the_distribution_follows_the_action_space():
     assert isinstance(box, DiagonalGaussian) and box.num_outputs == 3
 
 
+NESTED = gymnasium.spaces.Dict(
+    {
+        "a": gymnasium.spaces.Tuple((BOX, gymnasium.spaces.Box(-1, 1, ()))),
+        "b": gymnasium.spaces.MultiDiscrete([[3, 2]], start=[[1, -1]]),
+        "c": gymnasium.spaces.Discrete(2, start=5),
+        "d": BOX,
+        "e": gymnasium.spaces.MultiBinary((1, 2)),
+    }
+)
+
+
+def test_discrete_spaces_side_by_side_are_one_distribution_of_their_numbers():
+    spaces = gymnasium.spaces
+    for space, sizes, starts in (
+        (
+            spaces.MultiDiscrete([[3, 2], [2, 4]], start=[[1, 0], [-1, 2]]),
+            [3, 2, 2, 4],
+            [1, 0, -1, 2],
+        ),
+        (spaces.MultiBinary((2, 2)), [2, 2, 2, 2], [0, 0, 0, 0]),
+        (spaces.Tuple((spaces.Discrete(3, start=2), spaces.MultiBinary(1))), [3, 2], [2, 0]),
+        (spaces.Dict(a=spaces.Tuple((spaces.Discrete(3),))), [3], [0]),
+    ):
+        distribution = distribution_for(space)
+        assert isinstance(distribution, MultiCategorical)
+        assert (distribution.num_actions, distribution.starts) == (sizes, starts)
+    assert distribution_for(spaces.Discrete(3, start=1)).start == 1
+
+
+def test_boxes_of_any_shape_are_gaussians_of_their_numbers():
+    low = np.arange(4, dtype="float32").reshape(2, 2)
+    distribution = distribution_for(gymnasium.spaces.Box(low, low + 1))
+    assert (distribution.low, distribution.high) == ([0, 1, 2, 3], [1, 2, 3, 4])
+    assert distribution_for(gymnasium.spaces.Box(-np.inf, np.inf, ())).num_log_stds == 1
+
+
+def test_a_nested_space_has_its_parts_in_order():
+    joint = distribution_for(NESTED)
+    first, classes, second, binary = joint.parts
+    assert (first.num_outputs, second.num_outputs) == (3, 2)
+    assert (classes.num_actions, classes.starts) == ([3, 2, 2], [1, -1, 5])
+    assert binary.num_actions == [2, 2]
+    assert (joint.num_outputs, joint.num_log_stds, joint.num_parameters) == (16, 5, 21)
+
+
 @pytest.mark.parametrize(
-    "space",
+    ("space", "expected"),
     [
-        gymnasium.spaces.Discrete(3, start=1),
-        gymnasium.spaces.Box(0, 1, (2, 2)),
-        gymnasium.spaces.Box(0, 3, (2,), "int32"),
-        gymnasium.spaces.MultiBinary(3),
+        (gymnasium.spaces.Box(0, 3, (2,), "int32"), "`action_space` should be a Box of floats"),
+        (gymnasium.spaces.Box(0, 1, (2,), bool), "describe integers by Discrete"),
+        (gymnasium.spaces.Text(3), "`action_space` should be Discrete"),
+        (
+            gymnasium.spaces.Dict(a=BOX, b=gymnasium.spaces.Tuple((gymnasium.spaces.Text(3),))),
+            r"`action_space\['b'\]\[0\]` should be Discrete",
+        ),
+        (gymnasium.spaces.Tuple(()), "should have at least one entry"),
+        (None, "`action_space` should be"),
     ],
 )
-def test_other_action_spaces_are_refused(space):
-    with pytest.raises(ValueError, match="`action_space` should be.*Received: action_space="):
+def test_other_action_spaces_are_refused(space, expected):
+    with pytest.raises(ValueError, match=f"{expected}.*Received: action_space"):
         distribution_for(space)
+
+
+def test_actions_are_counted_from_their_starts():
+    shifted, plain = Categorical(5, start=-2), Categorical(5)
+    logits, key = np.repeat(LOGITS, 50, 0), random.key(4)
+    actions = numpy(shifted.sample(logits, key))
+    np.testing.assert_array_equal(actions, numpy(plain.sample(logits, key)) - 2)
+    assert actions.dtype == "int32" and numpy(shifted.mode(LOGITS)).tolist() == [0]
+    np.testing.assert_array_equal(
+        numpy(shifted.log_prob(logits, actions)), numpy(plain.log_prob(logits, actions + 2))
+    )
+
+
+@pytest.mark.slow
+def test_a_joint_distribution_is_the_product_of_its_parts():
+    joint = distribution_for(NESTED)
+    draw = np.random.default_rng(0)
+    outputs = draw.normal(size=(7, 16)).astype("float32")
+    log_std = draw.normal(size=5).astype("float32")
+    parameters = joint.parameters(outputs, log_std)
+    actions = numpy(joint.sample(parameters, random.key(1)))
+    mode = numpy(joint.mode(parameters))
+    assert actions.shape == (7, 10) and actions.dtype == mode.dtype == "float32"
+    for values in (actions, mode):
+        for index in range(7):
+            action = single_value(NESTED, np.clip(values, *value_bounds(NESTED)), index)
+            assert action in NESTED
+            np.testing.assert_array_equal(
+                single_to_array(NESTED, action)[0, 3:6], values[index, 3:6]
+            )
+    # Each part by hand: the half range of BOX is 2, its centre 1.
+    half, centre = np.array([2, 2, 1, 2, 2]), np.array([1, 1, 0, 1, 1])
+    mean = centre + half * outputs[:, [0, 1, 2, 10, 11]]
+    std = half * np.exp(log_std)
+    numbers = actions[:, [0, 1, 2, 6, 7]]
+    log_prob = -0.5 * ((numbers - mean) / std) ** 2 - np.log(std * np.sqrt(2 * np.pi))
+    log_prob = log_prob.sum(1)
+    entropy = np.full(7, np.log(std * np.sqrt(2 * np.pi * np.e)).sum())
+    for columns, column, start in (
+        (slice(3, 6), 3, 1),
+        (slice(6, 8), 4, -1),
+        (slice(8, 10), 5, 5),
+        (slice(12, 14), 8, 0),
+        (slice(14, 16), 9, 0),
+    ):
+        probabilities = softmax(outputs[:, columns])
+        log_prob += np.log(probabilities[np.arange(7), (actions[:, column] - start).astype(int)])
+        entropy -= (probabilities * np.log(probabilities)).sum(1)
+        np.testing.assert_array_equal(mode[:, column], probabilities.argmax(1) + start)
+    np.testing.assert_allclose(numpy(joint.log_prob(parameters, actions)), log_prob, rtol=1e-5)
+    np.testing.assert_allclose(numpy(joint.entropy(parameters)), entropy, rtol=1e-5)
+    np.testing.assert_allclose(mode[:, [0, 1, 2, 6, 7]], mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize("space", [NESTED, gymnasium.spaces.Discrete(3, start=2), BOX])
+def test_a_distribution_is_made_again_from_its_config(space):
+    distribution = distribution_for(space)
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(distribution)))
+    again = keras.saving.deserialize_keras_object(config)
+    assert type(again) is type(distribution) and repr(again) == repr(distribution)
 
 
 def test_categorical_log_prob_and_entropy_are_those_of_the_softmax():
@@ -90,6 +206,7 @@ def test_gaussian_log_prob_and_entropy_are_those_of_independent_normals():
     np.testing.assert_allclose(numpy(distribution.mode(parameters)), mean[None], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_draws_have_the_frequencies_of_the_distribution():
     n = 40_000
     actions = numpy(Categorical(5).sample(ops.repeat(LOGITS, n, 0), random.key(0)))
@@ -122,6 +239,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
 def test_a_gaussian_is_finite_whatever_the_bounds(bounds):
     low, high = np.array([bounds, (-2.0, 2.0)], "float32").T

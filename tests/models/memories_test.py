@@ -28,6 +28,7 @@ BUILT_IN = {
     "mingru": ["norm", "block_activation"],
     "mlp": [],
     "s5": ["state_size", "norm", "block_activation", "clip_eigenvalues", "dt_min", "dt_max"],
+    "s6": ["state_size", "dt_rank", "dt_min", "dt_max", "norm", "block_activation"],
 }
 
 

@@ -85,6 +85,19 @@ def test_settings_that_multiply_or_contradict_each_other_are_refused():
         PPOConfig(**both)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("state_size", r"of the memories .*s5.*`PPO\(memory_args=\{'state_size': 64\}\)`"),
+        ("learning_rat", "did you mean `learning_rate`"),
+        ("qqq", "it has num_envs, num_steps"),
+    ],
+)
+def test_a_setting_that_is_not_there_is_named_with_where_it_belongs(name, advice):
+    with pytest.raises(TypeError, match=f"(?s)`{name}`.*{advice}.*Received: {name}=64"):
+        PPOConfig(**{name: 64})
+
+
 def test_a_run_of_before_keeps_what_is_refused_now():
     both = {"reward_scale": 10.0, "normalize_rewards": True}
     settings = {**RUN, **dataclasses.asdict(PPOConfig()), **both}

@@ -69,6 +69,7 @@ def test_every_ratio_is_1_before_the_first_gradient_step(env, memory):
         np.testing.assert_allclose(replayed, stored, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_rollout_equals_a_plain_loop_over_its_pieces():
     learner = make_learner(Countdown(), num_steps=12)
     state = learner.initial_state(random.key(1))
@@ -111,6 +112,7 @@ def test_rollout_equals_a_plain_loop_over_its_pieces():
     np.testing.assert_array_equal(end["env"]["env"]["time"], current["env"]["env"]["time"])
 
 
+@pytest.mark.slow
 def test_truncation_as_termination_ends_the_return_wherever_an_episode_ends():
     learner = make_learner(Countdown(), treat_truncation_as_termination=True, stagger_starts=False)
     state = learner.initial_state(random.key(1))

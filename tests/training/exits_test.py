@@ -200,6 +200,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_hide_the_exception(tmp_pat
     assert note.startswith("No checkpoint of update 2 could be written") and "No space" in note
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_leaves_the_update_before():
     agent, before = (PPO(InfiniteReward(), memory="mlp", config=small_config()) for _ in range(2))
     for _ in range(2):  # the second time from there

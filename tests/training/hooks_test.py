@@ -51,6 +51,7 @@ class Calls(keras.callbacks.Callback):
         self.calls.append("end")
 
 
+@pytest.mark.slow
 def test_an_epoch_is_log_every_updates_and_its_logs_are_means(tmp_path):
     calls = Calls()
     history = fit(new_agent(), 11, calls, log_every=4, run_dir=tmp_path / "run")

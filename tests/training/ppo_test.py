@@ -99,7 +99,7 @@ def test_a_longer_fit_keeps_the_moments_of_the_optimizer():
     agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config())
     agent.fit(2 * STEPS, verbose=False)
     before = [variable.numpy() for variable in agent.policy.optimizer.variables]
-    agent._prepare(3 * STEPS)
+    agent.prepare(3 * STEPS)
     after = [variable.numpy() for variable in agent.policy.optimizer.variables]
     assert int(before[0]) == 2 * 4 * 4
     for value, expected in zip(after, before, strict=True):

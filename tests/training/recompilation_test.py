@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from gymnasium.spaces import Discrete
 
-from keras_s5rl import PPO, load_policy, random
+from keras_s5rl import PPO, Player, load_policy, random
 from keras_s5rl.training import evaluate_gymnasium, evaluate_in_context
+from keras_s5rl.training.recording import record_episodes
 from tests.support.compilations import compilations
 from tests.support.small_runs import STEPS, small_config
 
@@ -119,8 +121,44 @@ def test_scores_in_gymnasium():
 
 
 @pytest.mark.slow
+def test_scores_in_our_own_ids(agent):
+    first = evaluate_gymnasium(agent.policy, "keras_s5rl/RepeatPreviousEasy-v0", 3)
+    with compilations() as compiled:
+        assert evaluate_gymnasium(agent.policy, "keras_s5rl/RepeatPreviousEasy-v0", 3) == first
+    assert compiled == []
+
+
+def test_players_of_other_modes_and_numbers_of_environments(agent):
+    spaces = {"observation_space": Discrete(4), "action_space": Discrete(4)}
+
+    def play(deterministic, num_envs):
+        player = Player(agent.policy, None, deterministic, num_envs=num_envs, **spaces)
+        for _ in range(3):
+            player.act(np.zeros(num_envs, int) if num_envs else 0)
+            player.reset()
+
+    kinds = [(True, None), (False, None), (True, 5)]
+    for kind in kinds:
+        play(*kind)
+    agent.policy.set_weights([weight + 0.5 for weight in agent.policy.get_weights()])
+    with compilations() as compiled:
+        for kind in kinds:
+            play(*kind)
+    assert compiled == []
+
+
+@pytest.mark.slow
+def test_recordings(agent, tmp_path):
+    first = record_episodes(agent.policy, "RepeatPreviousEasy", tmp_path, 2)
+    with compilations() as compiled:
+        assert record_episodes(agent.policy, "RepeatPreviousEasy", tmp_path, 2) == first
+        record_episodes(agent.policy, "RepeatPreviousEasy", tmp_path, 2, seed=3)
+    assert compiled == []
+
+
+@pytest.mark.slow
 def test_programs_that_were_not_used_for_long_are_given_up():
-    from keras_s5rl.models.programs import Programs
+    from keras_s5rl.backend.programs import Programs
 
     programs, made = Programs(), []
 

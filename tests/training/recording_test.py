@@ -11,7 +11,7 @@ from keras_s5rl.models import ActorCritic, FeedForward, distribution_for
 from keras_s5rl.training import recording
 from keras_s5rl.training.evaluation import compile_episodes
 from keras_s5rl.training.recording import record_episodes
-from keras_s5rl.training.trajectories import play_trajectories
+from keras_s5rl.training.trajectories import compile_trajectories
 
 pytestmark = [pytest.mark.slow, pytest.mark.not_on_tensorflow]
 
@@ -32,13 +32,13 @@ def mine_sweeper():
 @pytest.fixture(scope="module")
 def trajectories(mine_sweeper):
     env, policy = mine_sweeper
-    return play_trajectories(envs.AgentView(env), policy, 16, random.key(3), False)
+    return compile_trajectories(envs.AgentView(env), policy, 16)(random.key(3), False)
 
 
 def test_trajectories_are_the_episodes_of_an_evaluation(mine_sweeper, trajectories):
     env, policy = mine_sweeper
     view, key = envs.AgentView(env), random.key(3)
-    modes = play_trajectories(view, policy, 16, key, True)
+    modes = compile_trajectories(view, policy, 16)(key, True)
     scores = compile_episodes(view, policy, 16)(policy, key, (False, True))
     for played, (returns, lengths) in zip((trajectories, modes), scores, strict=True):
         assert [len(trajectory.states) - 1 for trajectory in played] == lengths.tolist()
@@ -66,7 +66,7 @@ def test_a_recording_has_a_frame_for_the_start_and_each_step(mine_sweeper, tmp_p
     env, policy = mine_sweeper
     recorded = record_episodes(policy, env, tmp_path / "new" / "folder", 3, False, seed=5)
     key = random.fold_in(random.key(5), 2)
-    trajectories = play_trajectories(envs.AgentView(env), policy, 3, key, False)
+    trajectories = compile_trajectories(envs.AgentView(env), policy, 3)(key, False)
     paths = [tmp_path / "new" / "folder" / f"episode_{index}.gif" for index in range(3)]
     assert [path for path, _, _ in recorded] == paths == sorted(paths[0].parent.iterdir())
     for (path, num_steps, episode_return), trajectory in zip(recorded, trajectories, strict=True):

@@ -47,6 +47,7 @@ def test_an_evaluation_is_refused_before_it_runs(little_memory):
     assert len(agent.evaluate(4)["returns"]) == 4
 
 
+@pytest.mark.slow
 def test_what_fits_is_not_refused(monkeypatch):
     monkeypatch.setattr(backend, "available_memory", lambda: None)
     agent = PPO("RepeatPreviousEasy", memory="mlp", config=small_config())

@@ -4,18 +4,20 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import gymnasium
 import keras
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from keras_s5rl.envs import spaces
 from keras_s5rl.envs.environment import Environment
-from keras_s5rl.envs.gymnasium.making import is_given, make_vector_env, vector_env_name
-from keras_s5rl.envs.gymnasium.values import batch_to_array, legal_actions, single_to_array
-from keras_s5rl.typing import Array, Space, Tensor, Tensors
-
-_MASK = "action_mask"
+from keras_s5rl.envs.gymnasium.making import env_name, is_given, make_vector_env
+from keras_s5rl.envs.gymnasium.values import (
+    array_to_batch,
+    batch_to_array,
+    legal_actions,
+    single_to_array,
+)
+from keras_s5rl.typing import Array, Tensor, Tensors
 
 
 class EnvironmentFailedError(RuntimeError):
@@ -37,7 +39,6 @@ class HostEnvironments(Environment):
 
     Attributes:
         name: String, the environment's id or the name of its class.
-        spec: Gymnasium's `EnvSpec` of the environments, or `None`.
         autoreset_mode: `gymnasium.vector.AutoresetMode`.
 
     Raises:
@@ -55,8 +56,8 @@ class HostEnvironments(Environment):
         self._seen: Any = None
         self.num_envs = num_envs
         self._open()
-        self.name = vector_env_name(self._envs)
-        self.spec = self._envs.spec or getattr(self._envs, "envs", [self._envs])[0].spec
+        self.name = env_name(self._envs)
+        self._add_masks()
         self.autoreset_mode = AutoresetMode(
             self._envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         )
@@ -64,9 +65,6 @@ class HostEnvironments(Environment):
         self.observation_space = self._envs.single_observation_space
         for name in ("observation_space", "action_space"):
             spaces.check_supported(f"{self.name}.{name}", getattr(self, name))
-        self._mask_size = self._find_masks()
-        if self._mask_size:
-            self.observation_space = _with_mask(self.observation_space, self._mask_size)
 
     def observation(self, state: Tensors) -> Tensor:
         return state["observation"]
@@ -115,7 +113,7 @@ class HostEnvironments(Environment):
         def reset() -> dict[str, Array]:
             if self._envs is None:
                 self._open()
-            return {"observation": self._array(*self._reset(seeds))}
+            return {"observation": self._array(self._reset(seeds))}
 
         self._num_steps = int(num_steps) - 1
         return self._guarded(reset)["observation"]
@@ -129,12 +127,14 @@ class HostEnvironments(Environment):
         Returns:
             Dict of arrays, as `results` describes it.
         """
-        return self._guarded(lambda: self._step(legal_actions(self.action_space, actions)))
+        space = self.action_space
+        actions = array_to_batch(space, legal_actions(space, actions))
+        return self._guarded(lambda: self._step(actions))
 
     def _step(self, actions: Any) -> dict[str, Array]:
         observations, reward, terminated, truncated, infos = self._envs.step(actions)
         results = {
-            "observation": self._array(observations, infos),
+            "observation": self._array(observations),
             "reward": np.asarray(reward, "float64").reshape(self.num_envs),
             "terminated": np.asarray(terminated, "bool").reshape(self.num_envs),
             "truncated": np.asarray(truncated, "bool").reshape(self.num_envs),
@@ -146,19 +146,17 @@ class HostEnvironments(Environment):
         if over.any() and self.autoreset_mode == AutoresetMode.SAME_STEP:
             results["final_observation"] = self._final(results["observation"], infos, over)
         elif over.any():
-            fresh = self._array(*self._envs.reset(options={"reset_mask": over.copy()}))
+            observations, _ = self._envs.reset(options={"reset_mask": over.copy()})
+            fresh = self._array(observations)
             rows = over.reshape(-1, *[1] * (fresh.ndim - 1))
             results["observation"] = np.where(rows, fresh, results["observation"])
         return results
 
     def _final(self, seen: Array, infos: dict[str, Any], over: Array) -> Array:
         """The observations with the last ones of episodes that are over."""
-        final, masks = seen.copy(), self._masks(infos.get("final_info", {}))
+        final = seen.copy()
         for row in np.flatnonzero(over):
-            value = infos["final_obs"][row]
-            if masks is not None:
-                value = _join(value, masks[row])
-            final[row] = single_to_array(self.observation_space, value)[0]
+            final[row] = single_to_array(self.observation_space, infos["final_obs"][row])[0]
         return final
 
     @contextlib.contextmanager
@@ -217,48 +215,21 @@ class HostEnvironments(Environment):
                 f"given; for more of them {advice}. Received: num_envs={self.num_envs}"
             )
 
-    def _find_masks(self) -> int:
-        """Resets the environments to see whether they can be, and tell masks of actions; returns
-        the size of these, 0 if there are none."""
+    def _add_masks(self) -> None:
+        """Resets the environments to see whether they can be, and tell masks of actions."""
         try:
-            _, infos = self._reset(np.arange(self.num_envs))
+            self._envs = with_action_masks(self._envs)
         except Exception as error:
             raise ValueError(
                 f"`env` should be an environment that can be reset ({type(error).__name__}: "
                 f"{error}). Received: env={self.name}"
             ) from error
-        if _MASK not in infos or isinstance(self.action_space, gymnasium.spaces.Box):
-            return 0
-        return spaces.flat_size(self.action_space)
 
-    def _reset(self, seeds: Array) -> tuple[Any, dict[str, Any]]:
+    def _reset(self, seeds: Array) -> Any:
         seed = [int(seed) for seed in seeds]
         is_listed = isinstance(self._envs.unwrapped, SyncVectorEnv | AsyncVectorEnv)
-        return self._envs.reset(seed=seed if is_listed else seed[0])
+        observations, _ = self._envs.reset(seed=seed if is_listed else seed[0])
+        return observations
 
-    def _array(self, observations: Any, infos: dict[str, Any]) -> Array:
-        masks = self._masks(infos)
-        if masks is not None:
-            observations = _join(observations, masks)
+    def _array(self, observations: Any) -> Array:
         return batch_to_array(self.observation_space, observations)
-
-    def _masks(self, infos: dict[str, Any]) -> Any:
-        """The masks of actions, all ones where an environment tells none."""
-        if not self._mask_size:
-            return None
-        masks = np.ones((self.num_envs, self._mask_size), "int8")
-        told = infos.get(f"_{_MASK}", np.full(self.num_envs, _MASK in infos))
-        for row in np.flatnonzero(told):
-            masks[row] = infos[_MASK][row]
-        return masks
-
-
-def _with_mask(space: Space, size: int) -> Space:
-    """The space of observations beside which a mask of actions stands."""
-    entries = space.spaces if isinstance(space, gymnasium.spaces.Dict) else {"observation": space}
-    return gymnasium.spaces.Dict({**entries, _MASK: gymnasium.spaces.MultiBinary(size)})
-
-
-def _join(observations: Any, masks: Array) -> dict[str, Any]:
-    entries = observations if isinstance(observations, dict) else {"observation": observations}
-    return {**entries, _MASK: masks}

@@ -68,8 +68,8 @@ def make_vector_env(env: Any, num_envs: int, env_args: dict[str, Any] | None = N
     )
 
 
-def vector_env_name(envs: Any) -> str:
-    """Returns the id of what runs in a `VectorEnv`, or the name of its class."""
+def env_name(envs: Any) -> str:
+    """Returns the id of an `Env` or of what runs in a `VectorEnv`, or the name of its class."""
     env = envs.unwrapped
     env = envs if envs.spec is not None else getattr(env, "envs", [env])[0]
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__

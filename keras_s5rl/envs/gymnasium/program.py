@@ -1,7 +1,6 @@
 """`Program`: the steps of Gymnasium's environments as compiled calls."""
 
 import pickle
-import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from gymnasium.vector import AutoresetMode
 from keras import ops
 
 from keras_s5rl import backend, random
+from keras_s5rl.backend.programs import Programs
 from keras_s5rl.envs import spaces
 from keras_s5rl.envs.arguments import MAX_EPISODE_STEPS, check_positive_integer
 from keras_s5rl.envs.autoreset import AutoReset, apply_time_limit, select_envs
@@ -207,7 +207,7 @@ def _draw_key(generator: np.random.Generator) -> Array:
     return generator.integers(2**32, size=2, dtype="uint32")
 
 
-_programs: weakref.WeakValueDictionary[Any, Program] = weakref.WeakValueDictionary()
+_programs = Programs()
 
 
 def environment_of(
@@ -244,18 +244,15 @@ def environment_of(
 def program_for(*arguments: Any) -> Program:
     """Returns the `Program` of these arguments; environments that are alike share one.
 
-    So many single environments side by side compile as much as one. Alike are those of the same
-    class with equal attributes.
+    So many single environments side by side compile as much as one, and one that is made again
+    compiles nothing. Alike are those of the same class with equal attributes.
     """
     env, *others = arguments
     try:
         alike = (type(env), pickle.dumps(vars(env)), *others)
     except (pickle.PicklingError, AttributeError, TypeError):
         return Program(*arguments)
-    program = _programs.get(alike)
-    if program is None:
-        program = _programs[alike] = Program(*arguments)
-    return program
+    return _programs.get(alike, lambda: Program(*arguments))
 
 
 class Picklable:

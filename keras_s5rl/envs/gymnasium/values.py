@@ -31,11 +31,10 @@ def array_to_batch(space: Space, values: Array) -> Any:
     return _arrange(space, batch)
 
 
-def legal_actions(space: Space, actions: Array) -> Any:
-    """Returns actions as a batch, those of a `Box` clipped to its bounds; as `array_to_batch`."""
-    if value_dtype(space) == "float32":
-        actions = np.clip(actions, *value_bounds(space))
-    return array_to_batch(space, actions)
+def legal_actions(space: Space, actions: Array) -> Array:
+    """Returns actions in the format of `Environment`, those of a `Box` clipped to its bounds."""
+    is_discrete = value_dtype(space) == "int32"
+    return actions if is_discrete else np.clip(actions, *value_bounds(space))
 
 
 def single_value(space: Space, values: Array, index: int) -> Any:

@@ -94,10 +94,11 @@ class GymnasiumVectorEnv(Picklable, VectorEnv):
             **metadata_of(self.env, render_mode),
             "autoreset_mode": self.autoreset_mode,
         }
+        # A space holds a generator, which `batch_space` makes and environments must not share.
         self.single_observation_space = copy.deepcopy(self.env.observation_space)
         self.single_action_space = copy.deepcopy(self.env.action_space)
-        self.observation_space = batch_space(self.env.observation_space, num_envs)
-        self.action_space = batch_space(self.env.action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
         self._program_arguments = (self.env, num_envs, self.autoreset_mode, limit)
         self._program = program_for(*self._program_arguments)
         self._state = None

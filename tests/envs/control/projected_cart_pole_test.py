@@ -99,6 +99,7 @@ def test_contexts_are_as_a_plain_loop_defines_them(options):
     assert num_falls > 5 and num_full > 5, (num_falls, num_full)
 
 
+@pytest.mark.slow
 @on_jax
 def test_a_context_has_one_projection_of_haar_distribution_times_the_root_of_2():
     env = ProjectedCartPole(project_actions=True)

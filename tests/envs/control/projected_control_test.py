@@ -300,6 +300,7 @@ def test_a_tier_has_its_tasks():
     assert not set(TRAIN_TASKS) & set(NEW_TASKS)
 
 
+@pytest.mark.slow
 @on_jax
 def test_a_tier_has_its_physics_and_a_bank_of_its_own(toy):
     options = {"projection": "identity", "project_actions": False}

@@ -54,7 +54,7 @@ def test_values_go_to_the_format_of_environments_and_come_back(space):
     is_exact = not isinstance(space, Box) or space.dtype != "float64"
     assert_equal = np.testing.assert_equal if is_exact else np.testing.assert_allclose
     assert_equal(array_to_batch(space, array), values)
-    assert_equal(legal_actions(space, array), values)
+    assert_equal(array_to_batch(space, legal_actions(space, array)), values)
     np.testing.assert_array_equal(check_actions(space, values, 6), array, strict=True)
     for index in range(6):
         value = single_value(space, array, index)
@@ -81,6 +81,7 @@ def test_entries_are_found_by_their_names_whatever_their_order():
 def test_numbers_of_actions_are_clipped_to_their_boxes():
     space = Dict(a=Discrete(3, start=1), b=Box(-1, 2, (2, 1)))
     actions = legal_actions(space, np.array([[3, -5, 7]], "float32"))
+    actions = array_to_batch(space, actions)
     np.testing.assert_equal(actions, {"a": np.array([3]), "b": np.float32([[[-1], [2]]])})
 
 

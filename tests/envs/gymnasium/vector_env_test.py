@@ -173,6 +173,7 @@ def run(vector, num_steps, **reset_arguments):
     return rows + [vector.step(np.zeros(vector.num_envs, int)) for _ in range(num_steps)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
 def test_a_seed_fixes_all_that_follows_and_without_one_the_stream_goes_on(mode):
     make = lambda: GymnasiumVectorEnv("MultiarmedBanditEasy", 3, mode, episode_length=12)  # noqa: E731
@@ -190,6 +191,7 @@ def test_a_seed_fixes_all_that_follows_and_without_one_the_stream_goes_on(mode):
     assert vector.np_random_seed == 6
 
 
+@pytest.mark.slow
 def test_a_mask_restarts_its_environments_alone_and_a_seed_fixes_what_follows():
     vector = GymnasiumVectorEnv("MultiarmedBanditEasy", 4, "Disabled")
     mask = np.array([False, True, False, True])

@@ -48,6 +48,7 @@ def placements(board_size, ship_size):
     return across + down
 
 
+@pytest.mark.slow
 def test_a_word_chooses_among_the_placements_that_overlap_no_earlier_ship():
     board_size, ship_sizes = 12, (2, 3, 3, 4)
     words = np.random.default_rng(3).integers(0, 2**31 - 1, (40, len(ship_sizes)))
@@ -90,6 +91,7 @@ def board_statistic(boards, probabilities):
     return chi_square.statistic(counts[names], expected)
 
 
+@pytest.mark.slow
 @needs_random_bits
 def test_every_board_is_as_likely_as_by_placing_one_ship_after_the_other():
     env = Battleship(board_size=4, ship_sizes=(3, 2))

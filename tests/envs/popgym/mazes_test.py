@@ -265,6 +265,7 @@ def test_every_small_maze_is_as_likely_as_it_should_be():
     assert statistic(0.97 * counts + 600 * likeliest, expected) > limit
 
 
+@pytest.mark.slow
 @needs_random_bits
 def test_corridors_are_a_spanning_tree_and_lead_from_the_start_to_the_end():
     grids, start, end = drawn(1, NUM_MAZES, 5, 5)
@@ -277,6 +278,7 @@ def test_corridors_are_a_spanning_tree_and_lead_from_the_start_to_the_end():
     np.testing.assert_array_equal(distances(grids, start) >= 0, grids == 0)
 
 
+@pytest.mark.slow
 @needs_random_bits
 def test_entrances_are_uniform_over_the_sides_and_along_them():
     _, start, end = drawn(4, 20_000, 3, 3)

@@ -147,6 +147,7 @@ def test_bars_are_as_high_as_the_returns(best):
     assert heights[0][4] == heights[1][4] == 0  # a trial to come has no bar
 
 
+@pytest.mark.slow
 def test_the_body_is_shown_not_its_projection():
     env, episodes = contexts()
     for task in TASKS:

@@ -1,0 +1,69 @@
+"""The training of an agent: `PPO.fit` without its documentation."""
+
+import functools
+from typing import Any
+
+import keras
+
+from keras_s5rl.training.arguments import check_callbacks, check_fit, check_verbose
+from keras_s5rl.training.backend_notice import say_backend
+from keras_s5rl.training.checks import check_devices
+from keras_s5rl.training.hooks import Hooks
+from keras_s5rl.training.host_views import close_environments
+from keras_s5rl.training.progress import Progress
+from keras_s5rl.training.recorder import Recorder
+from keras_s5rl.typing import StrPath
+
+
+def train_agent(
+    agent: Any,
+    total_steps: int,
+    run_dir: StrPath | None,
+    resume: bool,
+    checkpoint_every: int,
+    log_every: int,
+    callbacks: Any,
+    verbose: bool,
+    override: bool,
+    accept_edited_config: bool,
+) -> keras.callbacks.History:
+    """Does what `PPO.fit` of the agent does, and returns what it returns; the arguments are its."""
+    schedule = {"checkpoint_every": checkpoint_every, "log_every": log_every}
+    resuming = {"override": override, "accept_edited_config": accept_edited_config}
+    unnamed = None if agent.is_named else agent.env
+    check_fit({"total_steps": total_steps, **schedule}, run_dir, resume, resuming, unnamed)
+    check_callbacks(callbacks)
+    check_verbose(verbose)
+    check_devices(agent.config)
+    if verbose:
+        say_backend()
+    recorder = None
+    if run_dir is not None:
+        settings = {**agent.settings(), "total_steps": total_steps, **schedule}
+        if resume:
+            recorder = Recorder.resume(run_dir, settings, **resuming)
+        else:
+            recorder = Recorder.create(run_dir, settings)
+    try:
+        loop = agent.prepare(total_steps)
+        if recorder is not None and resume:
+            recorder.restore(loop.restore)
+        progress = None
+        if verbose:
+            progress = Progress(total_steps, agent.env_steps, compiles=loop.will_compile)
+        last_update = agent.config.num_updates(total_steps)
+        hooks = Hooks(agent.policy, callbacks, progress, log_every, last_update)
+        if recorder is None:
+            loop.run(hooks, last_update)
+        else:
+            loop.read_weights()
+            recorder.start(agent)
+            save = functools.partial(recorder.checkpoint, agent)
+            loop.run(hooks, last_update, recorder.record, save, checkpoint_every)
+            recorder.finish(agent)
+        return agent.policy.history
+    finally:
+        agent.policy.stop_training = False
+        close_environments(agent.environment)
+        if recorder is not None:
+            recorder.close()

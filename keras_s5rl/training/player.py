@@ -1,0 +1,256 @@
+"""`Player`: a policy in a plain loop over an environment of Gymnasium."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import keras
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from keras import ops
+
+from keras_s5rl import backend, random
+from keras_s5rl.envs import Environment
+from keras_s5rl.envs.agent_view import AgentView
+from keras_s5rl.envs.arguments import check_boolean
+from keras_s5rl.envs.gymnasium.making import env_name
+from keras_s5rl.envs.gymnasium.values import (
+    array_to_batch,
+    batch_to_array,
+    legal_actions,
+    single_to_array,
+    single_value,
+)
+from keras_s5rl.envs.spaces import check_supported, null_value
+from keras_s5rl.models.weights import values_in_place
+from keras_s5rl.training.arguments import check_count, check_policy
+from keras_s5rl.training.views import view_for
+from keras_s5rl.typing import Array, Space, Tensor
+
+
+class Player:
+    """Plays a policy in a loop over environments of Gymnasium: numpy in, numpy out.
+
+    It keeps what the policy needs from step to step: the memory, the previous action and whether an
+    observation is the first of its episode. The policy plays with the weights that it has when it
+    acts. Programs are compiled once for a policy and its spaces, for each number of environments.
+
+    Args:
+        policy: `keras_s5rl.models.Policy`, such as `agent.policy`, or `load_policy(path)`.
+        env: `gymnasium.Env`, or `gymnasium.vector.VectorEnv` in any mode of autoreset, whose spaces
+            are played in; it is not touched. Or `None`, with `observation_space` and
+            `action_space`.
+        deterministic: Whether to play the mode of the policy rather than draws from it. Defaults to
+            `True`.
+        seed: Integer from 0 to 2**32 - 1, from which the draws are made. Defaults to `0`.
+        observation_space: Gymnasium space of one observation, where there is no `env`.
+        action_space: Gymnasium space of one action, where there is no `env`.
+        num_envs: Positive integer, environments that are played side by side; or `None` for one,
+            with observations and actions that have no batch axis. Only where there is no `env`.
+            Defaults to `None`.
+
+    Raises:
+        ValueError: If an argument is wrong, or the policy was not made for these spaces.
+
+    Examples:
+
+    >>> import gymnasium
+    >>> from keras_s5rl import Player
+    >>> from keras_s5rl.layers import S5Stack
+    >>> from keras_s5rl.models import ActorCritic, Categorical
+    >>> memory = S5Stack(1, 16, state_size=8, return_state=True)
+    >>> policy = ActorCritic(8, Categorical(2), memory)  # 4 numbers, 2 actions, 2 for the flag
+    >>> env = gymnasium.make("CartPole-v1")
+    >>> player = Player(policy, env)
+    >>> (observation, info), over = env.reset(seed=0), False
+    >>> player.reset()
+    >>> while not over:
+    ...     action = player.act(observation)
+    ...     observation, reward, terminated, truncated, info = env.step(action)
+    ...     over = terminated or truncated
+
+    Many environments side by side, which start new episodes by themselves:
+
+    >>> envs = gymnasium.make_vec("CartPole-v1", num_envs=4)
+    >>> player = Player(policy, envs, deterministic=False)
+    >>> observations, infos = envs.reset(seed=0)
+    >>> for _ in range(3):
+    ...     actions = player.act(observations)
+    ...     observations, rewards, terminated, truncated, infos = envs.step(actions)
+    ...     player.reset(terminated | truncated)
+    """
+
+    def __init__(
+        self,
+        policy: Any,
+        env: Any = None,
+        deterministic: bool = True,
+        seed: int = 0,
+        *,
+        observation_space: Space | None = None,
+        action_space: Space | None = None,
+        num_envs: int | None = None,
+    ) -> None:
+        check_policy(policy)
+        check_boolean("deterministic", deterministic)
+        given = {"observation_space": observation_space, "action_space": action_space}
+        _check_given(env, given, num_envs)
+        name, mode = "env", None
+        if isinstance(env, VectorEnv):
+            num_envs, name = env.num_envs, env_name(env)
+            observation_space, action_space = env.single_observation_space, env.single_action_space
+            mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+        elif env is not None:
+            observation_space, action_space, name = (
+                env.observation_space,
+                env.action_space,
+                env_name(env),
+            )
+        check_supported(f"{name}.observation_space", observation_space)
+        check_supported(f"{name}.action_space", action_space)
+        self.num_envs = num_envs
+        view = view_for(policy, _Shown(observation_space, action_space), name)
+        spaces = str(observation_space), str(action_space)
+        self._program = policy.programs.get(
+            ("player", *spaces, view.previous_action, deterministic),
+            lambda: _compile(policy, view, deterministic),
+        )
+        self._variables = policy.variables
+        self._observation_space, self._action_space = observation_space, action_space
+        self._starts_a_step_later = mode == AutoresetMode.NEXT_STEP
+        self._key, self._num_steps = random.key(seed), 0
+        self._null_action = null_value(action_space)
+        self._action = np.stack([self._null_action] * (num_envs or 1))
+        self._memory = policy.get_initial_state(num_envs or 1)
+        self.reset()
+
+    def reset(self, mask: Any = None) -> None:
+        """Starts new episodes, with a cleared memory.
+
+        Args:
+            mask: `None` for all environments, after `env.reset()`. Or a bool array `(num_envs,)`:
+                of which environments the episode ended with the last step, `terminated |
+                truncated`. The next observation of these is the first of a new episode; of a
+                vector environment in the mode NEXT_STEP it is the one after it.
+        """
+        num_envs = self.num_envs or 1
+        none = np.zeros(num_envs, "bool")
+        if mask is None:
+            self._is_first, self._is_over = ~none, none
+            return
+        mask = np.asarray(mask)
+        if mask.shape != (num_envs,) or mask.dtype != bool:
+            raise ValueError(
+                f"`mask` should be a bool array of shape ({num_envs},), `terminated | truncated` "
+                f"of the last step, or None. Received: mask={mask!r}"
+            )
+        if self._starts_a_step_later:
+            self._is_over = self._is_over | mask
+        else:
+            self._is_first = self._is_first | mask
+
+    def act(self, observations: Any) -> Any:
+        """Returns what the policy does.
+
+        Args:
+            observations: What `reset` or `step` of the environment returned.
+
+        Returns:
+            An element of the action space, for `step`. Numbers are clipped to their bounds; the
+            policy sees its action as it was.
+
+        Raises:
+            ValueError: If the observations are not of the observation space.
+        """
+        mask = self._is_first.reshape(-1, *[1] * self._null_action.ndim)
+        state = {
+            "env": {"observation": self._as_array(observations)},
+            "previous_action": np.where(mask, self._null_action, self._action),
+            "is_first": self._is_first,
+        }
+        step = np.array(self._num_steps, "int32")
+        weights = [variable.value for variable in self._variables]
+        action, self._memory = self._program(weights, self._key, state, self._memory, step)
+        self._action = ops.convert_to_numpy(action)
+        self._num_steps += 1
+        self._is_first, self._is_over = self._is_over, np.zeros_like(self._is_over)
+        return self._as_action(self._action)
+
+    def _as_array(self, observations: Any) -> Array:
+        """The observations in the format of `Environment`."""
+        space = self._observation_space
+        to_array = single_to_array if self.num_envs is None else batch_to_array
+        try:
+            array = to_array(space, observations)
+            fits = array.shape == (self.num_envs or 1, *null_value(space).shape)
+        except (IndexError, KeyError, TypeError, ValueError):
+            fits = False
+        if not fits:
+            expected = "one" if self.num_envs is None else f"{self.num_envs} of them, stacked, each"
+            raise ValueError(
+                f"`observations` should be {expected} of {space}, as the environment returns them. "
+                f"Received: observations={observations!r}"
+            )
+        return array
+
+    def _as_action(self, actions: Array) -> Any:
+        """Actions as the environment takes them."""
+        space = self._action_space
+        legal = legal_actions(space, actions)
+        return (
+            single_value(space, legal, 0) if self.num_envs is None else array_to_batch(space, legal)
+        )
+
+
+def _compile(policy: Any, view: AgentView, deterministic: bool) -> Callable[..., Any]:
+    def program(weights: list[Tensor], key: Tensor, state: Any, memory: Any, step: Any) -> Any:
+        state, step = keras.tree.map_structure(ops.convert_to_tensor, (state, step))
+        # Torch would keep the graph of all steps for the gradients.
+        weights = [ops.stop_gradient(ops.convert_to_tensor(value)) for value in weights]
+        with values_in_place(policy.variables, weights):
+            return policy.act(
+                view.observation(state),
+                state["is_first"],
+                memory,
+                deterministic,
+                None if deterministic else random.fold_in(key, step),
+            )
+
+    backend.use_compilation_cache()
+    return backend.compile(program)
+
+
+class _Shown(Environment):
+    """What a Gymnasium environment shows, so that `AgentView` can make of it what policies see."""
+
+    def __init__(self, observation_space: Space, action_space: Space) -> None:
+        self.observation_space = observation_space
+        self.action_space = action_space
+
+    def observation(self, state: Any) -> Tensor:
+        return state["observation"]
+
+
+def _check_given(env: Any, spaces: dict[str, Any], num_envs: Any) -> None:
+    """Raises a ValueError unless there is either an environment or a pair of spaces."""
+    if env is None:
+        for name, space in spaces.items():
+            if not isinstance(space, gymnasium.Space):
+                raise ValueError(
+                    f"`{name}` should be a Gymnasium space where no `env` is given. "
+                    f"Received: {name}={space!r}"
+                )
+        if num_envs is not None:
+            check_count("num_envs", num_envs)
+        return
+    if not isinstance(env, gymnasium.Env | VectorEnv):
+        raise ValueError(
+            "`env` should be a gymnasium.Env or VectorEnv, such as `gymnasium.make(id)` makes. "
+            f"Received: env={env!r}"
+        )
+    for name, value in {**spaces, "num_envs": num_envs}.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` should be None where `env` is given, which has its own. "
+                f"Received: {name}={value!r} with env={env}"
+            )
