@@ -11,7 +11,6 @@ from keras_s5rl import backend, envs, random
 from tests.support.differentiate import BACKEND
 
 
-
 def walk(has_truncation, limit=6):
     """A walk on integers from a random start, over at 3; observed as a picture and a number."""
     import jax

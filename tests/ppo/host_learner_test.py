@@ -110,6 +110,4 @@ def test_an_iteration_that_fails_has_not_happened_and_the_next_one_begins_new_ep
     # Going back to a state begins the episodes that it began before.
     again, _ = iterate(first)
     once_more, _ = iterate(first)
-    keras.tree.map_structure(
-        np.testing.assert_array_equal, to_numpy(again), to_numpy(once_more)
-    )
+    keras.tree.map_structure(np.testing.assert_array_equal, to_numpy(again), to_numpy(once_more))

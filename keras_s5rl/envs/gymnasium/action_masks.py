@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from keras_s5rl.envs.spaces import flat_size
+from keras_s5rl.envs.spaces import flat_size, value_dtype
 from keras_s5rl.typing import Array
 
 _MASK = "action_mask"
@@ -60,12 +60,10 @@ class ActionMaskObservation(VectorWrapper):
         return masks
 
 
-def with_action_masks(envs: VectorEnv) -> VectorEnv:
-    """Resets environments, and returns them as `ActionMaskObservation` if they tell masks."""
+def tell_masks(envs: VectorEnv) -> bool:
+    """Resets environments, and returns whether they tell masks of discrete actions."""
     _, infos = envs.reset(seed=0)
-    if _MASK not in infos or isinstance(envs.single_action_space, gymnasium.spaces.Box):
-        return envs
-    return ActionMaskObservation(envs)
+    return _MASK in infos and value_dtype(envs.single_action_space) == "int32"
 
 
 def _join(observations: Any, masks: Array) -> dict[str, Any]:

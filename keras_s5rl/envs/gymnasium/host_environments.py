@@ -10,6 +10,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from keras_s5rl.envs import spaces
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.envs.gymnasium.action_masks import ActionMaskObservation, tell_masks
 from keras_s5rl.envs.gymnasium.making import env_name, is_given, make_vector_env
 from keras_s5rl.envs.gymnasium.values import (
     array_to_batch,
@@ -50,6 +51,7 @@ class HostEnvironments(Environment):
         self._made_by = (env, num_envs, env_args)
         self._is_given = is_given(env)
         self._envs: Any = None
+        self._has_masks = False
         self._failure: BaseException | None = None
         self._failures_wait = False  # for the end of `failures_raised`
         self._num_steps: int | None = None  # of the state that the environments are in
@@ -57,14 +59,12 @@ class HostEnvironments(Environment):
         self.num_envs = num_envs
         self._open()
         self.name = env_name(self._envs)
-        self._add_masks()
+        self._look_for_masks()
         self.autoreset_mode = AutoresetMode(
             self._envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         )
         self.action_space = self._envs.single_action_space
         self.observation_space = self._envs.single_observation_space
-        for name in ("observation_space", "action_space"):
-            spaces.check_supported(f"{self.name}.{name}", getattr(self, name))
 
     def observation(self, state: Tensors) -> Tensor:
         return state["observation"]
@@ -208,6 +208,8 @@ class HostEnvironments(Environment):
 
     def _open(self) -> None:
         self._envs = make_vector_env(*self._made_by)
+        if self._has_masks:
+            self._envs = ActionMaskObservation(self._envs)
         if self._envs.num_envs != self.num_envs:
             advice = "make one by gymnasium.make_vec, or give its id or a callable that makes it"
             raise ValueError(
@@ -215,15 +217,20 @@ class HostEnvironments(Environment):
                 f"given; for more of them {advice}. Received: num_envs={self.num_envs}"
             )
 
-    def _add_masks(self) -> None:
+    def _look_for_masks(self) -> None:
         """Resets the environments to see whether they can be, and tell masks of actions."""
+        for kind in ("observation", "action"):
+            space = getattr(self._envs, f"single_{kind}_space")
+            spaces.check_supported(f"{self.name}.{kind}_space", space)
         try:
-            self._envs = with_action_masks(self._envs)
+            self._has_masks = tell_masks(self._envs)
         except Exception as error:
             raise ValueError(
                 f"`env` should be an environment that can be reset ({type(error).__name__}: "
                 f"{error}). Received: env={self.name}"
             ) from error
+        if self._has_masks:
+            self._envs = ActionMaskObservation(self._envs)
 
     def _reset(self, seeds: Array) -> Any:
         seed = [int(seed) for seed in seeds]
