@@ -44,7 +44,7 @@ def test_the_critic_stands_for_the_return_behind_a_time_limit_and_for_nothing_el
     def critic(observation):
         tensor = ops.convert_to_tensor(observation[None].astype("float32"))
         _, value, _ = learner.policy.step(tensor, ops.convert_to_tensor([False]), [])
-        return float(value[0])
+        return float(ops.convert_to_numpy(value)[0])
 
     counts = {"terminated": 0, "truncated": 0}
     valid = rollout.get("valid", np.ones((16, 4), bool))

@@ -9,7 +9,7 @@ from keras import ops
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.gymnasium.host_autoreset import HostAutoReset
 from keras_s5rl.envs.gymnasium.host_environments import EnvironmentFailedError, HostEnvironments
-from tests.envs.gymnasium.counting_env import BrokenEnv, CountingEnv, MaskedEnv
+from tests.envs.gymnasium.counting_env import BrokenEnv, CountingEnv, MaskedEnv, UnresetEnv
 
 NUM_ENVS, NUM_STEPS = 3, 14
 
@@ -169,7 +169,7 @@ def test_environments_that_were_made_are_closed_and_made_anew_and_given_ones_sta
         ("gymnasium:CartPole-v1", {"wrappers": ["gymnasium"]}, "`wrappers` should hold strings"),
         (SyncVectorEnv([CountingEnv] * 2), None, "`num_envs` should be 2.*Received: num_envs=3"),
         (lambda: 3, None, "`env` should return a new gymnasium.Env"),
-        ("gymnasium:keras_s5rl/RepeatPreviousEasy-v0", None, "the registered name"),
+        (UnresetEnv, None, r"can be reset \(OSError: no cable\). Received: env=UnresetEnv"),
     ],
 )
 def test_environments_that_cannot_be_made_are_told(env, env_args, expected):
