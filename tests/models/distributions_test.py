@@ -183,6 +183,17 @@ def test_multi_categorical_is_a_product_over_axes_side_by_side():
     assert numpy(distribution.mode(LOGITS)).tolist() == [[2, 1]]
 
 
+@pytest.mark.portable
+def test_a_multi_categorical_of_one_number_is_a_categorical_of_a_column():
+    distribution = MultiCategorical([5], starts=[1])
+    actions = numpy(distribution.sample(LOGITS, random.key(0)))
+    assert actions.shape == (1, 1) and numpy(distribution.mode(LOGITS)).tolist() == [[3]]
+    np.testing.assert_array_equal(
+        numpy(distribution.log_prob(LOGITS, actions)),
+        numpy(Categorical(5).log_prob(LOGITS, actions[:, 0] - 1)),
+    )
+
+
 def test_gaussian_parameters_are_in_the_units_of_the_environment():
     distribution = DiagonalGaussian([-2.0, 0.0, -np.inf], [2.0, 1.0, np.inf])
     parameters = distribution.parameters(
