@@ -104,7 +104,7 @@ def test_other_action_spaces_are_refused(space, expected):
 
 def test_actions_are_counted_from_their_starts():
     shifted, plain = Categorical(5, start=-2), Categorical(5)
-    logits, key = np.repeat(LOGITS, 50, 0), random.key(4)
+    logits, key = ops.repeat(LOGITS, 50, 0), random.key(4)
     actions = numpy(shifted.sample(logits, key))
     np.testing.assert_array_equal(actions, numpy(plain.sample(logits, key)) - 2)
     assert actions.dtype == "int32" and numpy(shifted.mode(LOGITS)).tolist() == [0]
@@ -186,7 +186,7 @@ def test_multi_categorical_is_a_product_over_axes_side_by_side():
 @pytest.mark.portable
 def test_a_multi_categorical_of_one_number_is_a_categorical_of_a_column():
     distribution = MultiCategorical([5], starts=[1])
-    actions = numpy(distribution.sample(LOGITS, random.key(0)))
+    actions = numpy(distribution.sample(ops.convert_to_tensor(LOGITS), random.key(0)))
     assert actions.shape == (1, 1) and numpy(distribution.mode(LOGITS)).tolist() == [[3]]
     np.testing.assert_array_equal(
         numpy(distribution.log_prob(LOGITS, actions)),
