@@ -16,6 +16,7 @@ SLOW = [
     *("layers.attention_block", "layers.windowed_attention", "layers.resettable"),
     *("layers.residual_block", "layers.derived_weights", "layers.lru", "layers.min_gru"),
     *("envs.autoreset", "envs.environment", "envs.environment_check", "envs.gymnasium.vector_env"),
+    "envs.gymnasium.host_autoreset",
 ]
 MODULES = [
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
