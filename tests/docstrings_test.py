@@ -12,13 +12,8 @@ BACKENDS = {"jax", "tensorflow", "torch"}
 # They compile whole trainings, environments or layers.
 SLOW = [
     *("training.ppo", "training.recording", "training.in_context", "training.gymnasium_evaluation"),
-    *(
-        "training.player",
-        "ppo.learner",
-        "envs.control.engine",
-        "models.actor_critic",
-        "layers.causal_attention",
-    ),
+    *("ppo.learner", "envs.control.engine", "models.actor_critic", "layers.causal_attention"),
+    *("training.player", "models.policy"),
     *("layers.attention_block", "layers.windowed_attention", "layers.resettable"),
     *("layers.residual_block", "layers.derived_weights", "layers.lru", "layers.min_gru"),
     *("envs.autoreset", "envs.environment", "envs.environment_check", "envs.gymnasium.vector_env"),
