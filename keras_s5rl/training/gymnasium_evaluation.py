@@ -40,7 +40,7 @@ def evaluate_gymnasium(
     to the environment.
 
     Args:
-        policy: `keras_s5rl.models.ActorCritic`, such as `agent.policy`, or `load_policy(path)`.
+        policy: `keras_s5rl.models.Policy`, such as `agent.policy`, or `load_policy(path)`.
         env: What to play in: the id of an environment (`"CartPole-v1"`; in `"module:id"` the module
             is imported first, which registers its ids, as in
             `"popgym:popgym-RepeatPreviousEasy-v0"`); a callable that returns a new
