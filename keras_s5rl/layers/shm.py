@@ -31,7 +31,8 @@ class SHM(DerivingLayer, SequenceLayer):
     trained table in each step, so that the product of many C stays near 1 on average. A policy has
     to give the same output for the same input, and no state may grow without bound: here theta is
     one trained vector, and the square keeps C at or below 1, which it is where c is 0. What is read
-    is normalised, because M grows with what was written.
+    is normalised, because M grows with what was written; the epsilon of `norm` is 1, so that little
+    that is read stays little.
 
     State and recurrence are float32 under every dtype policy; only the products with weights follow
     the policy. Memory and time go with `memory_size^2` numbers a step.
@@ -103,7 +104,7 @@ class SHM(DerivingLayer, SequenceLayer):
         self.units = units
         self.memory_size = memory_size
         self.implementation = implementation
-        self.norm = RowNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
+        self.norm = RowNormalization(epsilon=1.0, dtype=self.dtype_policy, name="norm")
 
     @property
     def state_shapes(self) -> list[tuple[int, ...]]:

@@ -23,9 +23,9 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def normalise(x, gamma, beta):
+def normalise(x, gamma, beta, epsilon):
     centred = x - x.mean(-1, keepdims=True)
-    return gamma * centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) + beta
+    return gamma * centred / np.sqrt((centred**2).mean(-1, keepdims=True) + epsilon) + beta
 
 
 def ffm_step(weights, inputs, states, lengths):
@@ -37,7 +37,7 @@ def ffm_step(weights, inputs, states, lengths):
     decay = np.exp(-np.abs(alpha))[:, None] * np.exp(1j * omega)
     traces = decay * (real + 1j * imaginary) + (value * sigmoid(gate))[..., None]
     state = np.stack([traces.real, traces.imag], axis=1).reshape(states[0].shape)
-    z = normalise(state.reshape(len(inputs), -1) @ mixing_kernel + mixing_bias, gamma, beta)
+    z = normalise(state.reshape(len(inputs), -1) @ mixing_kernel + mixing_bias, gamma, beta, 1e-5)
     return z * sigmoid(output_gate) + added * (1 - sigmoid(output_gate)), [state]
 
 
@@ -52,7 +52,7 @@ def shm_step(weights, inputs, states, lengths):
         written = sigmoid(projected[b, -1]) * np.outer(key[b], value[b])
         memory[b] = kept * memory[b] + written
     read = np.einsum("bij,bi->bj", memory, query)
-    return normalise(read, gamma, beta) @ output_kernel + output_bias, [memory]
+    return normalise(read, gamma, beta, 1.0) @ output_kernel + output_bias, [memory]
 
 
 @pytest.mark.slow_after(2)
