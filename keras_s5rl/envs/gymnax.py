@@ -47,13 +47,15 @@ class GymnaxEnvironment(Environment):
             )
         self.env = env
         self.params = env.default_params if params is None else params
-        limit = getattr(self.params, _LIMIT, None) if max_episode_steps is None else None
-        self.max_episode_steps = max_episode_steps if limit is None else int(limit)
-        if self.max_episode_steps is None:
+        limit = getattr(self.params, _LIMIT, None)
+        if max_episode_steps is None and limit is not None:
+            max_episode_steps = int(limit)
+        if max_episode_steps is None:
             raise ValueError(
                 "`max_episode_steps` should say after how many steps an episode is cut off: the "
                 f"environment's parameters do not. Received: max_episode_steps=None with env={env}"
             )
+        self.max_episode_steps = max_episode_steps
         self.observation_space = _gymnasium_space(env.observation_space(self.params))
         self.action_space = _gymnasium_space(env.action_space(self.params))
         _, state = backend.abstract_call(self._reset, random.key(0))

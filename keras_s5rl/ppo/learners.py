@@ -22,5 +22,6 @@ def make_learner(
     """Returns a `Learner` in the environments of an `AgentView`; a `HostLearner` where they are
     Gymnasium's. The other arguments are those of `Learner`."""
     if isinstance(view.env, HostEnvironments):
-        return HostLearner(HostAutoReset(view), policy, optimizer, config, env_args)
+        host: Any = HostAutoReset(view)  # it stands in for an AutoReset
+        return HostLearner(host, policy, optimizer, config, env_args)
     return Learner(AutoReset(view), policy, optimizer, config, env_args)

@@ -1,5 +1,7 @@
 """`HostAutoReset`: environments of Gymnasium in a compiled program."""
 
+from typing import cast
+
 import keras
 from gymnasium.vector import AutoresetMode
 from keras import ops
@@ -32,8 +34,7 @@ class HostAutoReset:
     >>> from keras import ops
     >>> from keras_s5rl import envs, random
     >>> from keras_s5rl.envs.gymnasium.host_autoreset import HostAutoReset
-    >>> from keras_s5rl.envs.gymnasium.host_environments import HostEnvironments
-    >>> host = HostEnvironments("gymnasium:CartPole-v1", num_envs=4)
+    >>>     >>> host = HostEnvironments("gymnasium:CartPole-v1", num_envs=4)
     >>> autoreset = HostAutoReset(envs.AgentView(host))
     >>> state = autoreset.initial(random.key(0), num_envs=4)
     >>> state, transition = autoreset.step(state, ops.zeros((4,), dtype="int32"))
@@ -44,7 +45,7 @@ class HostAutoReset:
 
     def __init__(self, env: AgentView) -> None:
         self.env = env
-        self.host: HostEnvironments = env.env
+        self.host = cast(HostEnvironments, env.env)
         self._restarts_later = self.host.autoreset_mode == AutoresetMode.NEXT_STEP
         self._null_action = null_value(env.action_space)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from keras_s5rl.envs import spaces
 from keras_s5rl.envs.environment import Environment
@@ -50,14 +50,13 @@ class HostEnvironments(Environment):
     def __init__(self, env: Any, num_envs: int, env_args: dict[str, Any] | None = None) -> None:
         self._made_by = (env, num_envs, env_args)
         self._is_given = is_given(env)
-        self._envs: Any = None
         self._has_masks = False
         self._failure: BaseException | None = None
         self._failures_wait = False  # for the end of `failures_raised`
         self._num_steps: int | None = None  # of the state that the environments are in
         self._seen: Any = None
         self.num_envs = num_envs
-        self._open()
+        self._envs: Any = self._made()
         self.name = env_name(self._envs)
         self._look_for_masks()
         self.autoreset_mode = AutoresetMode(
@@ -112,7 +111,7 @@ class HostEnvironments(Environment):
 
         def reset() -> dict[str, Array]:
             if self._envs is None:
-                self._open()
+                self._envs = self._made()
             return {"observation": self._array(self._reset(seeds))}
 
         self._num_steps = int(num_steps) - 1
@@ -206,16 +205,15 @@ class HostEnvironments(Environment):
                 self._failure = error
         return {name: np.zeros(like.shape, like.dtype) for name, like in self.results.items()}
 
-    def _open(self) -> None:
-        self._envs = make_vector_env(*self._made_by)
-        if self._has_masks:
-            self._envs = ActionMaskObservation(self._envs)
-        if self._envs.num_envs != self.num_envs:
+    def _made(self) -> VectorEnv:
+        envs = make_vector_env(*self._made_by)
+        if envs.num_envs != self.num_envs:
             advice = "make one by gymnasium.make_vec, or give its id or a callable that makes it"
             raise ValueError(
-                f"`num_envs` should be {self._envs.num_envs}, the number of environments that were "
+                f"`num_envs` should be {envs.num_envs}, the number of environments that were "
                 f"given; for more of them {advice}. Received: num_envs={self.num_envs}"
             )
+        return ActionMaskObservation(envs) if self._has_masks else envs
 
     def _look_for_masks(self) -> None:
         """Resets the environments to see whether they can be, and tell masks of actions."""
