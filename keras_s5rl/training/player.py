@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from keras_s5rl import random
 from keras_s5rl.envs import Environment
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.gymnasium.making import env_name
@@ -88,6 +89,7 @@ class Player:
     ) -> None:
         check_policy(policy)
         check_boolean("deterministic", deterministic)
+        random.key(seed)  # raises what is wrong with it
         given = {"observation_space": observation_space, "action_space": action_space}
         _check_given(env, given, num_envs)
         name, mode = "env", None

@@ -40,7 +40,7 @@ def mistake(capsys, folder, command, *arguments):
     [
         ("--env=RepeatPreviusEasy", "RepeatPreviousEasy"),
         ("--env=", "should not be empty"),
-        ("--memory=s6", "'s5'"),
+        ("--memory=s55", "'s5'"),
         ("--backend=jaxx", "one of jax, tensorflow, torch"),
         ("--backend=tensorflow", "`backend`"),
         ("--backend=torch", "`backend`"),

@@ -33,7 +33,7 @@ def given(monkeypatch):
         pass
 
     def make(*arguments):
-        def PPO(env, env_args, memory, config, seed, memory_args, imports):
+        def PPO(env, env_args, memory, config, seed, memory_args, *others):
             raise Made(memory, memory_args)
 
         from keras_s5rl import training
@@ -100,12 +100,15 @@ def test_help_shows_the_settings_of_the_memory_alone(capsys):
         ("--memory=mine --limit=0", "a positive number, or None. Received: limit=0.0"),
         ("--memory=mine --limit=much", "a positive number, or None. Received: limit=much"),
         ("--memory=mine --depth=1.5", "a positive integer, or None. Received: depth=1.5"),
-        ("--context_length=4", "`context_length` is a setting of attention. The settings of the"),
+        ("--context_length=4", "`context_length` is a setting of attention, gtrxl. The settings"),
         (
             "--memory=mlp --state_size=4",
-            "is a setting of lru, s5. The settings of the memory mlp are: n",
+            "is a setting of lru, s5, s5_no_resets, s6. The settings of the memory mlp are: n",
         ),
-        ("--memory=gru --noclip_eigenvalues", "`clip_eigenvalues` is a setting of s5."),
+        (
+            "--memory=gru --noclip_eigenvalues",
+            "`clip_eigenvalues` is a setting of s5, s5_no_resets.",
+        ),
         (
             "--decay=0.5",
             "`decay` is a setting of mine. The settings of the memory s5 are: state_size",
@@ -140,6 +143,7 @@ def test_a_flagfile_has_no_settings_of_a_memory_that_it_does_not_name(empty_fold
 
 def test_resume_reads_the_memory_and_its_settings_from_the_run(empty_folder, given, capsys):
     run = {"env": "RepeatFirstEasy", "env_args": {}, "memory": "mine", "backend": "jax", "seed": 0}
+    run["encoder"] = "dense"
     run |= {"num_seeds": 1, "total_steps": 9, "checkpoint_every": 1, "log_every": 1}
     run |= {"memory_args": {**defaults("mine"), "decay": 0.25}, **vars(small_config())}
     RunDirectory.create(empty_folder / "run", run).release()
