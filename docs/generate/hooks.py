@@ -11,7 +11,7 @@ from absl.flags import FlagValues
 from benchmarks import benchmark
 from keras_s5rl.cli import evaluate, plot, train
 from keras_s5rl.cli.setting_flags import define_setting_flag
-from keras_s5rl.models.memories import memory_settings
+from keras_s5rl.models.memories import memory_settings, registered_memories
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {"train": train, "evaluate": evaluate, "plot": plot, "benchmark": benchmark}
@@ -52,12 +52,16 @@ def flags(command: str) -> str:
     return _flag_table(values)
 
 
-def memory_flags(memory: str) -> str:
-    """The flags that are a memory's own, which are its `memory_args`."""
+def memories(_: str) -> str:
+    """The flags of each memory, which are its `memory_args`."""
+    return "\n\n".join(f"#### {name}\n\n{_flags_of(name)}" for name in registered_memories())
+
+
+def _flags_of(memory: str) -> str:
     values = FlagValues()
     for name, setting in memory_settings(memory).items():
         define_setting_flag(name, setting, values)
-    return _flag_table(values) if len(list(values)) else "No settings of its own."
+    return _flag_table(values) if len(list(values)) else "No flags of its own."
 
 
 def _flag_table(values: FlagValues) -> str:
@@ -72,4 +76,4 @@ def _flag_table(values: FlagValues) -> str:
     return "\n".join(rows)
 
 
-_TABLES = {"api": api, "flags": flags, "memory_flags": memory_flags}
+_TABLES = {"api": api, "flags": flags, "memories": memories}
