@@ -26,18 +26,18 @@ def on_page_markdown(markdown: str, **kwargs: Any) -> str:
 
 def public_names(module: str) -> list[str]:
     """Returns the public names of a module in its order, read from the source: `__all__` without
-    submodules, or else its classes and functions."""
+    submodules, which it imports from itself, or else its classes and functions."""
     path = ROOT / module.replace(".", "/")
-    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    body = ast.parse(source.read_text()).body
-    listed = [node for node in body if ast.unparse(node).startswith("__all__ = ")]
+    tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
+    listed = [node for node in tree.body if ast.unparse(node).startswith("__all__ = ")]
     if listed:
-        names = ast.literal_eval(listed[0].value)
-        parts = {part.stem for part in path.iterdir()}
+        names = ast.literal_eval(ast.unparse(listed[0]).removeprefix("__all__ = "))
     else:
-        names = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-        parts = set()
-    return [name for name in names if not (name.startswith("_") or name in parts)]
+        kinds = ast.ClassDef | ast.FunctionDef
+        names = [node.name for node in tree.body if isinstance(node, kinds)]
+    own = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module == module]
+    submodules = {alias.name for node in own for alias in node.names}
+    return [name for name in names if not (name.startswith("_") or name in submodules)]
 
 
 def api(module: str) -> str:
