@@ -77,13 +77,13 @@ test: install-dev
 # What `make test` leaves out. XLA optimises these programs less: most of their time is compiling.
 test-all: install-dev
 	XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0" KERAS_BACKEND=jax $(PYTEST) -m '$(REST)'
-	KERAS_BACKEND=tensorflow $(PYTEST) -m 'not ($(FEW) or not_on_tensorflow)' \
+	KERAS_BACKEND=tensorflow $(PYTEST) -m 'not ($(FEW) or not_on_tensorflow or jax_alone)' \
 		$(SHARED_TESTS)
 
 # One thread each: most operations are too small for two, and those of two processes get in each
 # other's way.
 test-torch: install-torch
-	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(PYTEST) $(SHARED_TESTS)
+	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(PYTEST) -m 'not jax_alone' $(SHARED_TESTS)
 	KERAS_BACKEND=jax $(PYTEST) $(COMPARED_TESTS)
 
 lint: install-dev

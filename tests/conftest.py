@@ -39,9 +39,24 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("deterministic")
 
 
+# What is slow in these runs on JAX alone: it is written in `keras.ops` and against `backend`, whose
+# tests, like those of the equations of layers, run on every backend in whole.
+SLOW_ON_JAX_ALONE = (
+    *("tests/envs/", "tests/training/", "tests/layers/arguments", "tests/layers/carried_states"),
+    *("tests/layers/empty_batch", "tests/layers/keras_models", "tests/layers/rnn_cells"),
+    *("tests/layers/recompilation", "tests/layers/derived_weights"),
+)
+# But for these, which compare with references and between backends.
+SLOW_EVERYWHERE = {
+    *("golden_test", "episodes_test", "engine_test", "autoreset_test"),
+    *("portability_test", "other_backends_test", "earlier_runs_test"),
+}
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Marks as slow what lies beyond the first cases of a test marked `slow_after(number)`."""
+    """Marks as slow what lies beyond the first cases of a test marked `slow_after(number)`, and as
+    `jax_alone` what is slow and not for other backends."""
     counts = {}
     for item in items:
         marker = item.get_closest_marker("slow_after")
@@ -50,6 +65,10 @@ def pytest_collection_modifyitems(items):
             counts[name] = counts.get(name, 0) + 1
             if counts[name] > marker.args[0]:
                 item.add_marker(pytest.mark.slow)
+        path = item.path.relative_to(ROOT).as_posix()
+        may_be = path.startswith(SLOW_ON_JAX_ALONE) and item.path.stem not in SLOW_EVERYWHERE
+        if may_be and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.jax_alone)
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ def test_all_other_tests_are_those_that_the_fast_ones_leave_out(project):
     (fast, few), rest = (marked(project.make(target)[1]) for target in ("test", "test-all"))
     assert rest == [
         fast.removeprefix("not (").removesuffix(")"),
-        f"not ({few.removesuffix(' tests/layers')} or not_on_tensorflow) tests/layers",
+        f"not ({few.removesuffix(' tests/layers')} or not_on_tensorflow or jax_alone) tests/layers",
     ]
 
 
@@ -182,7 +182,10 @@ def test_torch_is_tested_in_a_venv_of_its_own(project):
     (project.folder / "tests" / "layers" / "portability_test.py").touch()
     project.make("train")
     result, calls = project.make("test-torch")
-    expected = [f"{PYTEST} tests/layers", f"{PYTEST} tests/layers/portability_test.py"]
+    expected = [
+        f"{PYTEST} -m not jax_alone tests/layers",
+        f"{PYTEST} tests/layers/portability_test.py",
+    ]
     assert calls == [f"{VENV}-torch", f"{PIP} .[dev,torch]", *expected]
     assert result.stdout.index("KERAS_BACKEND=torch .venv-torch/bin/python") < result.stdout.index(
         "KERAS_BACKEND=jax .venv-torch/bin/python"

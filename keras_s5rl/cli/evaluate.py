@@ -99,6 +99,7 @@ def evaluate(values: FlagValues) -> int | None:
         config = run.read_config(values.accept_edited_config)
         PPOConfig.from_settings(config)
         check_imports(config, values["import"].value)
+        _check_recorded(values.env or config["env"], values)
         command.select_backend(values.backend or config["backend"])
         command.import_modules(values["import"].value)
         from keras_s5rl.training import PPO
@@ -174,12 +175,16 @@ def _check_recording(values: FlagValues) -> None:
                 f"Received: record_episodes={values.record_episodes}, record=None"
             )
         return
-    if is_gymnasium(values.env):
+    check_output_folder("record", values.record)
+    _check_recorded(values.env, values)
+
+
+def _check_recorded(env: str | None, values: FlagValues) -> None:
+    if values.record is not None and is_gymnasium(env):
         raise UsageError(
             "`record` draws environments of the package; leave it out with an id of Gymnasium. "
-            f"Received: record={values.record}, env={values.env}"
+            f"Received: record={values.record}, env={env}"
         )
-    check_output_folder("record", values.record)
 
 
 def _record(agent: Any, values: FlagValues, env_args: Any, out: TextIO) -> None:

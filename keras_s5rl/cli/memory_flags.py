@@ -8,6 +8,7 @@ from absl.flags import FlagValues
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.setting_flags import define_setting_flag
 from keras_s5rl.models.memories import memories_with, memory_settings, registered_memories
+from keras_s5rl.models.settings import Setting
 
 
 class MemoryFlags:
@@ -15,7 +16,7 @@ class MemoryFlags:
 
     Args:
         memory_of: Function of the other flags, parsed; returns the name of the memory, which it has
-            checked.
+            checked, or `""` where there is none.
     """
 
     def __init__(self, memory_of: Callable[[FlagValues], str]) -> None:
@@ -40,7 +41,7 @@ class MemoryFlags:
             UsageError: If a setting has the name of another flag.
         """
         self.memory = self._memory_of(first)
-        for name, setting in memory_settings(self.memory).items():
+        for name, setting in _settings_of(self.memory).items():
             if name in values:
                 raise UsageError(
                     f"The memory {self.memory} should have settings with other names than the "
@@ -51,7 +52,7 @@ class MemoryFlags:
 
     def explain(self, name: str) -> str:
         """Says, of a flag that there is not, what settings there are."""
-        settings = ", ".join(memory_settings(self.memory)) or "none"
+        settings = ", ".join(_settings_of(self.memory)) or "none"
         own = f"The settings of the memory {self.memory} are: {settings}"
         for setting in (name, name.removeprefix("no")):
             owners = memories_with(setting)
@@ -75,8 +76,12 @@ class MemoryFlags:
         memories = [line.partition("=")[2] for line in lines if _name(line) == "memory"]
         if not memories or memories[-1] not in registered_memories():
             return lines
-        others = memory_settings(memories[-1]).keys() - memory_settings(self.memory).keys()
+        others = memory_settings(memories[-1]).keys() - _settings_of(self.memory).keys()
         return [line for line in lines if not _setting(_name(line), others)]
+
+
+def _settings_of(memory: str) -> dict[str, Setting]:
+    return memory_settings(memory) if memory else {}
 
 
 def _setting(name: str, settings: Iterable[str]) -> str | None:

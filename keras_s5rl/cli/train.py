@@ -39,6 +39,14 @@ def define_flags(values: FlagValues) -> None:
     command.define_import_flag(values)
     command.define_backend_flag(values)
     flags.DEFINE_string("memory", "s5", "memory of the agent", flag_values=values)
+    flags.DEFINE_string(
+        "encoder",
+        None,
+        "encoder of the observations: dense, entries (convolutions for images, a dense layer for "
+        "each other entry), or one of your own; by default entries where there is an image or "
+        "several boxes, else dense",
+        flag_values=values,
+    )
     define_integer("seed", 0, "seed of everything random; from 0 to 2**32 - 1", values)
     command.define_count_flag(values, "num_seeds", 1, "seeds trained side by side")
     command.define_count_flag(values, "total_steps", 500_000, "environment steps of the whole run")
@@ -65,18 +73,25 @@ def define_flags(values: FlagValues) -> None:
 
 
 def _memory_of(values: FlagValues) -> str:
-    """Returns the name of the memory that the flags name, or that the run to resume has; makes
-    ready what has to be so before the memory's own flags are defined."""
+    """Returns the name of the memory that the flags name, or that the run to resume has, `""` if
+    that was given its policy; makes ready what has to be so before the memory's own flags are
+    defined."""
     recorded = _recorded_settings(values) if values.resume else None
     num_devices = config_from_flags(values, recorded).num_devices
     command.select_backend(_flag_or_recorded("backend", values, recorded), num_devices)
     command.import_modules(values["import"].value)
     memory = _flag_or_recorded("memory", values, recorded)
+    if _is_of_given_policy(memory, recorded):
+        return ""
     try:
         check_memory(memory)
     except ValueError as error:
         raise UsageError(error) from None
     return memory
+
+
+def _is_of_given_policy(memory: str, recorded: dict[str, Any] | None) -> bool:
+    return recorded is not None and "policy" in recorded and memory == recorded["memory"]
 
 
 def _flag_or_recorded(name: str, values: FlagValues, recorded: dict[str, Any] | None) -> Any:
@@ -95,18 +110,20 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     config = config_from_flags(values, recorded)
     settings = {
         name: _flag_or_recorded(name, values, recorded)
-        for name in ("env", "memory", "seed", *_SCHEDULE)
+        for name in ("env", "memory", "encoder", "seed", *_SCHEDULE)
     }
     env_args = parse_env_args(values.env_args)
     if recorded and values.env_args is None:
         env_args = recorded["env_args"]
-    memory_args = memory_args_from_flags(values, settings["memory"], recorded)
+    is_given = _is_of_given_policy(settings["memory"], recorded)
+    memory_args = None if is_given else memory_args_from_flags(values, settings["memory"], recorded)
     if values.cuda_graphs:
         _capture_loops()
 
     from keras_s5rl.envs.gymnasium.host_environments import EnvironmentFailedError
     from keras_s5rl.training import PPO, NonFiniteLossError
     from keras_s5rl.training.checks import check_devices
+    from keras_s5rl.training.given_policy import policy_of
 
     try:
         check_devices(config)
@@ -119,6 +136,8 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
             settings["seed"],
             memory_args,
             values["import"].value,
+            settings["encoder"],
+            policy_of(recorded) if is_given else None,
         )
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None

@@ -22,6 +22,13 @@ class AgentView(Environment):
     episode and `[1, 0]` after it, so that the null action can be distinguished from a real action
     0.
 
+    Where the observation space is a `Dict`, its entry `"action_mask"` (`MultiBinary`, or a `Box` of
+    0 and 1) says which actions are legal, with a number for each logit of the policy. `action_mask`
+    are its columns `(start, stop)`, or `None` where there is none.
+
+    `entries` tells an encoder what the vector holds, one after the other: a list of dicts with the
+    `shape` of an entry and a `scale` that brings pixels into `[0, 1]`.
+
     The state is `{"env": state of env, "previous_action": ..., "is_first": bool (num_envs,)}`.
 
     Args:
@@ -57,6 +64,12 @@ class AgentView(Environment):
             np.concatenate([low, action_low, [0, 0]]).astype("float32"),
             np.concatenate([high, action_high, [1, 1]]).astype("float32"),
         )
+        self.action_mask = spaces.mask_columns(env.observation_space)
+        seen = spaces.flat_size(env.action_space) if previous_action else 0
+        self.entries = [
+            *spaces.flat_entries(env.observation_space),
+            {"shape": [seen + 2], "scale": 1.0},
+        ]
         self._null_action = spaces.null_value(env.action_space)
 
     def draw_initial(self, key: Tensor, num_envs: int) -> Tensors:

@@ -6,6 +6,7 @@ column for each number, in the order of Gymnasium; float32 `(num_envs, k)` for `
 `Dict` or `Tuple` that holds one.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,12 +99,51 @@ def flat_bounds(space: Space) -> tuple[Array, Array]:
     return low, high
 
 
+def mask_columns(space: Space) -> tuple[int, int] | None:
+    """Returns the columns `(start, stop)` of the entry `"action_mask"` in a flattened observation,
+    or `None` where the space is no `Dict` with this entry.
+
+    Raises:
+        ValueError: If the entry is neither `MultiBinary` nor `Box`, nor made of these.
+    """
+    if not isinstance(space, gymnasium.spaces.Dict) or "action_mask" not in space.spaces:
+        return None
+    parts = [leaf for leaf in leaves(space) if leaf.path[0] == "action_mask"]
+    for leaf in parts:
+        if not (leaf.is_box or isinstance(leaf.space, gymnasium.spaces.MultiBinary)):
+            raise ValueError(
+                "`action_mask`, an entry of the observations, should have a number for each choice "
+                "of the action, 0 for those that are illegal: describe it by MultiBinary. "
+                f"Received: action_mask={space['action_mask']}"
+            )
+    return parts[0].flat_start, parts[-1].flat_stop
+
+
 def flat_is_number(space: Space) -> Array:
     """Returns which entries of a flattened value are numbers of a `Box`: bool `(flat_size,)`."""
     is_number = np.zeros(flat_size(space), bool)
     for leaf in leaves(space):
         is_number[leaf.flat_start : leaf.flat_stop] = leaf.is_box
     return is_number
+
+
+def flat_entries(space: Space) -> list[dict[str, Any]]:
+    """Returns what a flattened value holds, one after the other: dicts of plain values.
+
+    Each has a `shape` and a `scale`, the factor that brings pixels into `[0, 1]`. A `Box` is an
+    entry, and so are the discrete leaves between two of them.
+    """
+    entries: list[dict[str, Any]] = []
+    for is_box, group in itertools.groupby(leaves(space), lambda leaf: leaf.is_box):
+        if not is_box:
+            size = sum(leaf.flat_stop - leaf.flat_start for leaf in group)
+            entries.append({"shape": [size], "scale": 1.0})
+            continue
+        for leaf in group:
+            is_pixels = leaf.space.dtype == np.uint8
+            scale = 1.0 / max(float(leaf.space.high.max()), 1.0) if is_pixels else 1.0
+            entries.append({"shape": list(leaf.space.shape) or [1], "scale": scale})
+    return entries
 
 
 def null_value(space: Space) -> Array:

@@ -215,18 +215,30 @@ class AttentionBlock(DerivingLayer, SequenceLayer):
             drop=lambda weights: _drop(self.weight_dropout, weights, training),
         )
         attended = ops.reshape(attended, ops.shape(inputs))
-        outputs = inputs + rowwise(
-            lambda rows: self.attention_output(rows, derived=derived), attended
-        )
-        outputs = outputs + rowwise(
-            lambda rows: self._feed_forward(rows, training, derived), outputs
-        )
+        attended = rowwise(lambda rows: self.attention_output(rows, derived=derived), attended)
+        outputs = self.join("attention", inputs, attended, derived)
+        added = rowwise(lambda rows: self._feed_forward(rows, training, derived), outputs)
+        outputs = self.join("feed_forward", outputs, added, derived)
         if mask is not None:
             outputs = ops.take_along_axis(outputs, place[..., None], axis=1)
         outputs = ops.swapaxes(outputs, 0, 1)
         kept = ops.equal(episodes, last_episode)
         states = [self._newest(steps, kept, num_valid) for steps in (keys, values, valid)]
         return ops.flip(outputs, axis=0) if reverse else outputs, states
+
+    def join(
+        self, part: str, inputs: Tensor, outputs: Tensor, derived: DerivedWeights | None
+    ) -> Tensor:
+        """What comes out of a part of the block, given what goes in and what the part makes of it:
+        their sum.
+
+        Args:
+            part: `"attention"` or `"feed_forward"`.
+            inputs: Tensor `(batch, time, width)`.
+            outputs: Tensor `(batch, time, width)`.
+            derived: As for `step`.
+        """
+        return inputs + outputs
 
     def _project(self, rows: Tensor, derived: DerivedWeights | None) -> Tensor:
         return self.query_key_value(self.attention_norm(rows), derived=derived)

@@ -86,7 +86,8 @@ class Normal(NumpyInitializer):
 
 @keras.saving.register_keras_serializable("keras_s5rl")
 class Orthogonal(NumpyInitializer):
-    """A matrix with orthogonal rows or columns, times a gain.
+    """A matrix with orthogonal rows or columns, times a gain; the last axis of a shape are its
+    columns, all others its rows.
 
     Args:
         gain: Float. Defaults to `1.0`.
@@ -104,11 +105,11 @@ class Orthogonal(NumpyInitializer):
         self.gain = gain
 
     def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Array:
-        rows, columns = shape
-        matrix = generator.normal(size=(max(shape), min(shape)))
+        rows, columns = int(np.prod(shape[:-1])), shape[-1]
+        matrix = generator.normal(size=(max(rows, columns), min(rows, columns)))
         basis, triangle = np.linalg.qr(matrix)
         basis = basis * np.sign(np.diagonal(triangle))  # uniform over orthogonal matrices
-        return self.gain * (basis if rows >= columns else basis.T)
+        return self.gain * (basis if rows >= columns else basis.T).reshape(shape)
 
     def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain, **super().get_config()}
@@ -140,6 +141,26 @@ class LogUniform(NumpyInitializer):
 
     def get_config(self) -> dict[str, Any]:
         return {"minval": self.minval, "maxval": self.maxval, **super().get_config()}
+
+
+@keras.saving.register_keras_serializable("keras_s5rl")
+class SoftplusStep(LogUniform):
+    """Biases whose `softplus` is a step size drawn as by `LogUniform`.
+
+    Args:
+        minval: Positive float, the smallest step size. Defaults to `1e-3`.
+        maxval: Positive float, the largest. Defaults to `1e-1`.
+        seed: Integer or `None`. Defaults to `None`.
+
+    Example:
+
+    >>> from keras_s5rl.layers.initializers import SoftplusStep
+    >>> tuple(SoftplusStep(seed=0)((3,)).shape)
+    (3,)
+    """
+
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> Array:
+        return np.log(np.expm1(np.exp(super().draw(generator, shape))))
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")

@@ -19,7 +19,7 @@ from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 @keras.saving.register_keras_serializable("keras_s5rl")
 class SequenceStack(DerivingLayer, SequenceLayer):
-    """A dense encoder and layers over time, one after the other.
+    """A dense encoder, or none, and layers over time, one after the other.
 
     Time is the leading axis inside: a batch is transposed once on its way in and once on its way
     out. Resets, mask and step scale reach every layer.
@@ -28,7 +28,8 @@ class SequenceStack(DerivingLayer, SequenceLayer):
         layers: List of `SequenceLayer`s, such as `ResidualBlock`s, with the default
             `return_sequences`, `return_state`, `stateful`, `go_backwards` and
             `zero_output_for_mask`: those of the stack count.
-        width: Positive integer, the features that the encoder gives the first layer.
+        width: Positive integer, the features that the encoder gives the first layer, or `None` for
+            no encoder: the first layer takes the inputs as they are.
         normalize_output: Whether a layer normalisation comes last, as behind pre-normed blocks.
             Defaults to `False`.
         seed: Integer, or `None` for Keras' global seed; the initial weights of the encoder are
@@ -67,7 +68,7 @@ class SequenceStack(DerivingLayer, SequenceLayer):
     def __init__(
         self,
         layers: Sequence[SequenceLayer],
-        width: int,
+        width: int | None,
         normalize_output: bool = False,
         seed: int | None = None,
         return_sequences: bool = True,
@@ -92,17 +93,19 @@ class SequenceStack(DerivingLayer, SequenceLayer):
             )
         for layer in layers:
             check_inner_layer("layers", layer)
-        check_positive_integers(width=width)
         check_booleans(normalize_output=normalize_output)
         self.width = width
         self.normalize_output = normalize_output
-        (encoder_seed,) = derive_seeds(seed, 1)
-        self.encoder = Dense(
-            width,
-            kernel_initializer=Orthogonal(seed=encoder_seed),
-            dtype=self.dtype_policy,
-            name="encoder",
-        )
+        self.encoder = None
+        if width is not None:
+            check_positive_integers(width=width)
+            (encoder_seed,) = derive_seeds(seed, 1)
+            self.encoder = Dense(
+                width,
+                kernel_initializer=Orthogonal(seed=encoder_seed),
+                dtype=self.dtype_policy,
+                name="encoder",
+            )
         self.blocks = list(layers)
         if self.stateful:
             self._check_can_step()
@@ -121,7 +124,7 @@ class SequenceStack(DerivingLayer, SequenceLayer):
         return keras.tree.flatten([block.get_initial_state(batch_size) for block in self.blocks])
 
     def output_size(self, features: int) -> int:
-        features = self.width
+        features = features if self.width is None else self.width
         for block in self.blocks:
             features = block.output_size(features)
         return features
@@ -133,8 +136,10 @@ class SequenceStack(DerivingLayer, SequenceLayer):
         resets_shape: Shape | None = None,
         step_scale_shape: Shape | None = None,
     ) -> None:
-        self.encoder.build((None, check_features(inputs_shape)))
-        features = self.width
+        features = check_features(inputs_shape)
+        if self.encoder is not None:
+            self.encoder.build((None, features))
+            features = self.width
         for block in self.blocks:
             if not block.built:  # a loaded one is
                 block.build((None, None, features))
@@ -197,7 +202,9 @@ class SequenceStack(DerivingLayer, SequenceLayer):
         derived: DerivedWeights | None,
         **arguments: Any,
     ) -> tuple[Tensor, list[Tensor]]:
-        outputs = rowwise(lambda rows: self.encoder(rows, derived=derived), inputs)
+        outputs = inputs
+        if self.encoder is not None:
+            outputs = rowwise(lambda rows: self.encoder(rows, derived=derived), inputs)
         states, new_states = list(states), []
         for index, block in enumerate(self.blocks):
             run = block.run_last if last_only and index == len(self.blocks) - 1 else block.run

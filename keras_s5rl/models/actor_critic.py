@@ -6,14 +6,21 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from keras_s5rl.layers.dense import Dense, run_side_by_side
+from keras_s5rl.layers.dense import run_side_by_side
 from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer, hand_on
-from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.layers.initializers import derive_seeds
+from keras_s5rl.models.action_mask import check_action_mask
+from keras_s5rl.models.dense_layers import (
+    build_encoder,
+    build_layers,
+    dense_layers,
+    run_layers,
+)
 from keras_s5rl.models.policy import Policy
+from keras_s5rl.models.running_normalization import RunningNormalization
 from keras_s5rl.ops import rowwise
 from keras_s5rl.typing import Shape, Tensor
 
-_HIDDEN_GAIN = 2.0**0.5
 _ACTOR_GAIN = 0.01  # the first policy is close to uniform
 _CRITIC_GAIN = 1.0
 
@@ -39,6 +46,14 @@ class ActorCritic(DerivingLayer, Policy):
         min_log_std: Its smallest value. Defaults to `-5.0`.
         seed: Integer or `None`, from which the initial weights of encoder and heads are drawn.
             Defaults to `None`.
+        normalized_features: Sequence of integers, the features of an observation that the encoder
+            sees normalised by their running mean and variance. Defaults to `()`.
+        action_mask: `(start, stop)`, the columns of an observation that say for each logit of a
+            discrete action whether that is legal (0: no): illegal ones are not taken. Where none of
+            the choices of a number is legal, all are. `None` for no mask. Defaults to `None`.
+        encoder: Keras layer from `(batch, observation_size)` to `(batch, features)`, which stands
+            before the dense layers, such as `keras_s5rl.models.EntriesEncoder`; of sequences it
+            gets the steps as rows. `None` for none. Defaults to `None`.
 
     Call arguments:
         observations: float32 tensor `(batch, time, observation_size)`.
@@ -76,6 +91,9 @@ class ActorCritic(DerivingLayer, Policy):
         initial_log_std: float = -0.5,
         min_log_std: float = -5.0,
         seed: int | None = None,
+        normalized_features: Sequence[int] = (),
+        action_mask: Sequence[int] | None = None,
+        encoder: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(observation_size, distribution, **kwargs)
@@ -86,57 +104,38 @@ class ActorCritic(DerivingLayer, Policy):
         self.initial_log_std = initial_log_std
         self.min_log_std = min_log_std
         self.seed = seed
+        self.normalized_features = tuple(normalized_features)
+        self.action_mask = check_action_mask(action_mask, observation_size, distribution)
 
+        if normalized_features:
+            self.normalization = RunningNormalization(normalized_features, name="normalization")
         encoder_seed, actor_seed, critic_seed = derive_seeds(seed, 3)
-        self.encoder = self._dense_layers("encoder", self.encoder_sizes, encoder_seed)
-        self.actor = self._dense_layers(
-            "actor", self.head_sizes, actor_seed, distribution.num_outputs, _ACTOR_GAIN
+        self.observation_encoder = encoder
+        like = self.activation, self.dtype_policy
+        self.encoder = dense_layers("encoder", self.encoder_sizes, *like, encoder_seed)
+        self.actor = dense_layers(
+            "actor", self.head_sizes, *like, actor_seed, distribution.num_outputs, _ACTOR_GAIN
         )
-        self.critic = self._dense_layers("critic", self.head_sizes, critic_seed, 1, _CRITIC_GAIN)
+        self.critic = dense_layers("critic", self.head_sizes, *like, critic_seed, 1, _CRITIC_GAIN)
         self._state_is_one_tensor = not isinstance(memory.get_initial_state(1), list | tuple)
         self.build((None, None, observation_size))
-
-    def _dense_layers(
-        self,
-        name: str,
-        hidden_sizes: Sequence[int],
-        seed: int | None,
-        num_outputs: int | None = None,
-        output_gain: float = 1.0,
-    ) -> list[Dense]:
-        seeds = derive_seeds(seed, len(hidden_sizes) + 1)
-        layers = [
-            Dense(
-                size,
-                activation=self.activation,
-                kernel_initializer=Orthogonal(_HIDDEN_GAIN, seed=layer_seed),
-                dtype=self.dtype_policy,
-                name=f"{name}_{i}",
-            )
-            for i, (size, layer_seed) in enumerate(zip(hidden_sizes, seeds, strict=False))
-        ]
-        if num_outputs is not None:
-            initializer = Orthogonal(output_gain, seed=seeds[-1])
-            layers.append(
-                Dense(
-                    num_outputs,
-                    kernel_initializer=initializer,
-                    dtype="float32",
-                    name=f"{name}_outputs",
-                )
-            )
-        return layers
 
     def build(self, observations_shape: Shape, **unused_shapes: Any) -> None:
         if self.built:
             return
-        shape: Any = _build_layers(self.encoder, tuple(observations_shape))
+        if self.normalization is not None:
+            self.normalization.build(tuple(observations_shape))
+        shape: Any = tuple(observations_shape)
+        if self.observation_encoder is not None:
+            size = build_encoder(self.observation_encoder, self.observation_size)
+            shape = (*shape[:-1], size)
+        shape = build_layers(self.encoder, shape)
         if not self.memory.built:  # one that was loaded from a file is built already
             self.memory.build(shape)
         output = self.memory.compute_output_shape(shape)
         shape = output[0] if isinstance(output[0], list | tuple) else output
-        _build_layers(self.actor, shape)
-        _build_layers(self.critic, shape)
+        build_layers(self.actor, shape)
+        build_layers(self.critic, shape)
         self.log_std = None
         if self.distribution.num_log_stds:
             self.log_std = self.add_weight(
@@ -155,11 +154,11 @@ class ActorCritic(DerivingLayer, Policy):
         initial_state: Any = None,
         training: bool | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        features = _run(self.encoder, observations)
+        features = self._encode(observations)
         state = None if not initial_state else self._memory_state(initial_state)
         outputs = self.memory(features, initial_state=state, resets=resets)
         features, *state = outputs if isinstance(outputs, list | tuple) else (outputs,)
-        return *self._decide(features), list(state)
+        return *self._decide(observations, features), list(state)
 
     def step(
         self,
@@ -182,12 +181,12 @@ class ActorCritic(DerivingLayer, Policy):
             and the new flat list of states.
         """
         observation = ops.convert_to_tensor(observation, dtype="float32")
-        features = _run(self.encoder, observation, derived)
+        features = self._encode(observation, derived)
         features, state = self.memory.step(
             features, reset, self._memory_state(state), **hand_on(derived, self.memory)
         )
         state = [state] if self._state_is_one_tensor else list(state)
-        return *self._decide(features, derived), state
+        return *self._decide(observation, features, derived), state
 
     def constrain(self, trainable: Sequence[Tensor]) -> list[Tensor]:
         """Returns values of the trainable variables with the log standard deviations at
@@ -210,25 +209,38 @@ class ActorCritic(DerivingLayer, Policy):
         state = self.memory.get_initial_state(batch_size)
         return [state] if self._state_is_one_tensor else list(state)
 
+    def _encode(self, observations: Tensor, derived: DerivedWeights | None = None) -> Tensor:
+        if self.normalization is not None:
+            observations = self.normalization(observations)
+        encoder = self.observation_encoder
+        if encoder is not None:
+            handed_on = hand_on(derived, encoder)
+            observations = rowwise(lambda rows: encoder(rows, **handed_on), observations)
+        return run_layers(self.encoder, observations, derived)
+
     def _memory_state(self, state: Any) -> Any:
         return state[0] if self._state_is_one_tensor else list(state)
 
     def _decide(
-        self, features: Tensor, derived: DerivedWeights | None = None
+        self, observations: Tensor, features: Tensor, derived: DerivedWeights | None = None
     ) -> tuple[Tensor, Tensor]:
         actor, critic, for_actor, for_critic = self.actor, self.critic, features, features
         if self.head_sizes:
             for_actor, for_critic = run_side_by_side([actor[0], critic[0]], features, derived)
             actor, critic = actor[1:], critic[1:]
-        outputs = _run(actor, for_actor, derived)
+        outputs = run_layers(actor, for_actor, derived)
         log_std = self.log_std
         if log_std is not None:
             log_std = ops.convert_to_tensor(log_std)
             # Not `maximum`, whose gradient at a tie is not the same on all backends: a value at the
             # bound has the whole gradient.
             log_std = ops.where(log_std < self.min_log_std, self.min_log_std, log_std)
-        value = _run(critic, for_critic, derived)[..., 0]
-        return self.distribution.parameters(outputs, log_std), value
+        value = run_layers(critic, for_critic, derived)[..., 0]
+        parameters = self.distribution.parameters(outputs, log_std)
+        if self.action_mask is not None:
+            start, stop = self.action_mask
+            parameters = self.distribution.masked(parameters, observations[..., start:stop])
+        return parameters, value
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -241,26 +253,16 @@ class ActorCritic(DerivingLayer, Policy):
             initial_log_std=self.initial_log_std,
             min_log_std=self.min_log_std,
             seed=self.seed,
+            normalized_features=self.normalized_features,
+            action_mask=self.action_mask,
+            encoder=serialize(self.observation_encoder),
         )
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        memory = keras.saving.deserialize_keras_object(config["memory"])
-        return super().from_config(config | {"memory": memory})
-
-
-def _build_layers(layers: Sequence[Any], shape: Shape) -> Shape:
-    for layer in layers:
-        layer.build(shape)
-        shape = (*shape[:-1], layer.units)
-    return shape
-
-
-def _run(layers: Sequence[Any], inputs: Tensor, derived: DerivedWeights | None = None) -> Tensor:
-    def run(rows: Tensor) -> Tensor:
-        for layer in layers:
-            rows = layer(rows, derived=derived)
-        return rows
-
-    return rowwise(run, inputs)
+        layers = {
+            name: keras.saving.deserialize_keras_object(config.get(name))
+            for name in ("memory", "encoder")
+        }
+        return super().from_config(config | layers)

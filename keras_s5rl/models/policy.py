@@ -61,6 +61,9 @@ class Policy(keras.Model):
     (2,)
     """
 
+    # A `RunningNormalization` of the observations, whose statistics a training keeps up to date.
+    normalization: Any = None
+
     def __init__(self, observation_size: int, distribution: Any, **kwargs: Any) -> None:
         # Without autocast a mixed dtype policy does not round the memory state on its way in (Keras
         # casts float arguments).

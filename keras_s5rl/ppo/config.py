@@ -27,6 +27,10 @@ RUN_SETTINGS = {
     "env_args": (lambda v: isinstance(v, dict), "a JSON object"),
     "memory": (_NAME.check, "the name of a memory"),
     "memory_args": (lambda v: isinstance(v, dict), "a JSON object"),
+    "encoder": (
+        lambda v: _NAME.check(v) or isinstance(v, dict),
+        "the name of an encoder, or a serialised Keras layer",
+    ),
     "backend": (_NAME.check, "the name of a Keras backend"),
     "seed": (_is_seed, "an integer from 0 to 2**32 - 1"),
     "num_seeds": (_COUNT.check, _COUNT.expected),
@@ -189,6 +193,13 @@ class PPOConfig:
     observe_previous_action: bool = _field(
         settings.flag(
             True, "show the policy its previous action; without, mlp is a memoryless baseline"
+        )
+    )
+    normalize_observations: bool = _field(
+        settings.flag(
+            False,
+            "show the policy the numbers of observations less their running mean, over their "
+            "running standard deviation",
         )
     )
     dtype_policy: str = _field(

@@ -28,7 +28,8 @@ class Learner:
 
     The state is a dict: `trainable` and `optimizer` (lists of tensors, one a variable),
     `environment` (the environments' state), `memory` (the policy's memory, a flat list), `key`, and
-    `returns` where rewards are normalised. Everything that the next iteration depends on is in it:
+    `returns` where rewards are normalised, `statistics` (a list, one a variable of the policy's
+    `normalization`) where observations are. Everything that the next iteration depends on is in it:
     it can be saved and restored bit for bit.
 
     Of `num_devices` devices each plays in its share of the environments, with draws of its own, and
@@ -77,10 +78,13 @@ class Learner:
     @property
     def variables(self) -> dict[str, list[Any]]:
         """The Keras variables of which the state holds the values, by its entries."""
-        return {
+        variables = {
             "trainable": self.policy.trainable_variables,
             "optimizer": self.optimizer.variables,
         }
+        if self.policy.normalization is not None:
+            variables["statistics"] = self.policy.normalization.variables
+        return variables
 
     def initial_state(self, key: Tensor) -> dict[str, Any]:
         """Returns the state before the first iteration: fresh episodes, empty memory, the
@@ -152,6 +156,8 @@ class Learner:
             update_key = random.fold_in(update_key, device)
         played, rollout = self.rollout(state, rollout_key)
         batch = self.training_batch(rollout, state["memory"])
+        if "statistics" in state:  # those that the rollout was played with
+            batch["statistics"] = state["statistics"]
         trainable, optimizer, metrics = self.update(
             state["trainable"], state["optimizer"], batch, update_key
         )
@@ -173,10 +179,11 @@ class Learner:
 
         Returns:
             `(played, rollout)`: the entries of the state that playing changes (`environment`,
-            `memory`, and `returns` where rewards are normalised), and a dict of tensors `(time,
-            num_envs, ...)` as of `collect_rollout`, rewards normalised if they are to be.
+            `memory`, `returns` where rewards are normalised, and `statistics` where observations
+            are), and a dict of tensors `(time, num_envs, ...)` as of `collect_rollout`, rewards
+            normalised if they are to be.
         """
-        with self._weights(state["trainable"]):
+        with self._weights(state["trainable"], state.get("statistics", [])):
             environment, memory, rollout = collect_rollout(
                 self.environment,
                 self.policy,
@@ -186,6 +193,10 @@ class Learner:
                 self.config,
             )
         played = {"environment": environment, "memory": memory}
+        if "statistics" in state:
+            played["statistics"] = self.policy.normalization.merged(
+                state["statistics"], rollout["observation"]
+            )
         if self.config.normalize_rewards:
             played["returns"], rollout["reward"] = normalize_rewards(
                 state["returns"],
@@ -206,16 +217,16 @@ class Learner:
         Args:
             trainable: List of tensors, one for each trainable variable of the policy.
             batch: Dict of tensors `(batch, time, ...)`: `observation`, `reset`, `action`,
-                `log_prob`, `value`, `advantage` (normalised, if at all), `value_target`, `valid`
-                where not every step counts; and
-                `memory`, the memory state before the first step, a flat list of tensors
-                `(batch, ...)`.
+                `log_prob`, `value`, `advantage` (normalised, if at all), `value_target`, and
+                `valid` where not every step counts; `memory`, the memory state before the first
+                step, a flat list of tensors `(batch, ...)`; and `statistics` where observations are
+                normalised.
 
         Returns:
             `(loss, metrics)`, scalar tensors.
         """
         config, valid = self.config, batch.get("valid")
-        with self._weights(trainable):
+        with self._weights(trainable, batch.get("statistics", [])):
             parameters, value, _ = self.policy(
                 batch["observation"], resets=batch["reset"], initial_state=batch["memory"]
             )
@@ -290,6 +301,7 @@ class Learner:
             scalars, means over all minibatches.
         """
         config, batch = self.config, dict(batch)
+        statistics = {name: batch.pop(name) for name in ("statistics",) if name in batch}
         rows = random.permutation(key, config.envs_per_device, batch=(config.num_epochs,))
         rows = ops.reshape(rows, (-1, config.envs_per_device // config.num_minibatches))
         # Normalised before the loop: devices wait for each other once, not in every minibatch.
@@ -301,7 +313,7 @@ class Learner:
         def minibatch_step(carry: Any, inputs: Any) -> Any:
             rows, advantage = inputs
             minibatch = keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), batch)
-            minibatch["advantage"] = advantage
+            minibatch |= {"advantage": advantage, **statistics}
             trainable, optimizer, loss, metrics, gradient_norm = backend.gradient_step(
                 lambda values: self.loss(values, minibatch), self.optimizer, *carry
             )
@@ -316,6 +328,9 @@ class Learner:
         metrics = {name: ops.mean(value) for name, value in metrics.items()}
         return trainable, optimizer, backend.devices.mean(metrics)
 
-    def _weights(self, trainable: list[Tensor]) -> Any:
+    def _weights(self, trainable: list[Tensor], statistics: list[Tensor]) -> Any:
         """A scope in which the policy's variables have these values."""
-        return values_in_place(self.policy.trainable_variables, trainable)
+        variables = list(self.policy.trainable_variables)
+        if statistics:
+            variables += self.policy.normalization.variables
+        return values_in_place(variables, [*trainable, *statistics])

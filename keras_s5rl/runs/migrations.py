@@ -6,7 +6,7 @@ here, and a function that makes a config of it out of one of the number before.
 
 from typing import Any
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 # Format 2: settings that it gained before its end, with what runs without them were trained with.
 _LATER_IN_2 = {
@@ -32,6 +32,9 @@ _MEMORY_SETTINGS_IN_2 = {
     "attention": ("context_length", "num_heads"),
     "mlp": (),
 }
+
+# Format 4: settings that it added, with what runs without them were trained with.
+_NEW_IN_4 = {"encoder": "dense", "normalize_observations": False}
 
 
 def migrate(config: dict[str, Any], version: int) -> dict[str, Any]:
@@ -76,4 +79,9 @@ def _from_2_to_3(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-_MIGRATIONS = (_from_1_to_2, _from_2_to_3)
+def _from_3_to_4(config: dict[str, Any]) -> dict[str, Any]:
+    """Format 4 added settings."""
+    return {**_NEW_IN_4, **config} if "num_envs" in config else config
+
+
+_MIGRATIONS = (_from_1_to_2, _from_2_to_3, _from_3_to_4)

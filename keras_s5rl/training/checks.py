@@ -1,5 +1,6 @@
 """Checks of what fits together, and of results."""
 
+import sys
 from typing import Any
 
 import keras
@@ -7,8 +8,10 @@ import numpy as np
 
 from keras_s5rl import backend
 from keras_s5rl.envs.agent_view import AgentView
-from keras_s5rl.models import distribution_for
+from keras_s5rl.envs.registry import is_registered
+from keras_s5rl.models import distribution_for, registered_encoders, registered_memories
 from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.runs import check_imports
 
 
 class NonFiniteLossError(RuntimeError):
@@ -36,6 +39,16 @@ def check_activation(name: str) -> None:
             "`activation` should be the name of a Keras activation, such as 'leaky_relu'. "
             f"Received: activation={name!r}"
         ) from None
+
+
+def check_known(settings: dict[str, Any]) -> None:
+    """Raises a ValueError that names the modules to import if there are some that have registered
+    the environment, the memory or the encoder of a run and were not imported."""
+    has_known_policy = "policy" in settings or (
+        settings["memory"] in registered_memories() and settings["encoder"] in registered_encoders()
+    )
+    if not (is_registered(settings["env"]) and has_known_policy):
+        check_imports(settings, sys.modules)
 
 
 def check_spaces(policy: Any, view: AgentView, name: str) -> None:

@@ -27,9 +27,15 @@ def host_view(env: Any, env_args: dict[str, Any] | None, config: PPOConfig) -> A
             "`num_envs` copies can be made; one Env alone trains with num_envs=1 and "
             f"num_minibatches=1. Received: env={env} with num_envs={config.num_envs}"
         )
-    return AgentView(
-        HostEnvironments(env, config.num_envs, env_args), config.observe_previous_action
-    )
+    host = HostEnvironments(env, config.num_envs, env_args)
+    if host.is_of_package:  # a program, which would wait for the one that calls it
+        host.close()
+        raise ValueError(
+            "`env` should be the registered name of an environment of this package, such as "
+            "'RepeatPreviousEasy': it then trains without Gymnasium, and faster. "
+            f"Received: env={host.name}"
+        )
+    return AgentView(host, config.observe_previous_action)
 
 
 def close_environments(view: AgentView) -> None:

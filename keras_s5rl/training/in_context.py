@@ -90,7 +90,12 @@ def evaluate_in_context(
     policies = {
         "trained": agent.policy,
         "fresh": make_policy(
-            agent.environment, agent.memory, agent.config, agent.seed, agent.memory_args
+            agent.environment,
+            agent.memory,
+            agent.config,
+            agent.seed,
+            agent.memory_args,
+            agent.encoder,
         ),
     }
     tiers, skipped = _tiers(agent, env_args)

@@ -4,11 +4,13 @@ In config.json they are a list `overrides` of `{"update": 120, "settings": {name
 settings of the run hold the new values. A checkpoint says how many of them it was written with.
 """
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from keras_s5rl.models.encoders import same_encoder
 from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS, PPOConfig
 from keras_s5rl.runs import RunError
 from keras_s5rl.typing import Array
@@ -37,9 +39,10 @@ def changed_settings(
         overridable = ("total_steps", *overridable)
     changed = {}
     for name, value in settings.items():
-        if name in free or _plain(config[name]) == _plain(value):
+        recorded, value = _plain(config.get(name)), _plain(value)
+        is_same = same_encoder if name == "encoder" else operator.eq
+        if name in free or is_same(recorded, value):
             continue
-        recorded, value = _plain(config[name]), _plain(value)
         if not (override and name in overridable):
             way = " Start a new run for another value."
             if name in overridable:

@@ -1,17 +1,12 @@
 """`Player`: a policy in a plain loop over an environment of Gymnasium."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium
-import keras
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
-from keras import ops
 
-from keras_s5rl import backend, random
 from keras_s5rl.envs import Environment
-from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.gymnasium.making import env_name
 from keras_s5rl.envs.gymnasium.values import (
@@ -22,8 +17,8 @@ from keras_s5rl.envs.gymnasium.values import (
     single_value,
 )
 from keras_s5rl.envs.spaces import check_supported, null_value
-from keras_s5rl.models.weights import detached_values, values_in_place
 from keras_s5rl.training.arguments import check_count, check_policy
+from keras_s5rl.training.array_player import ArrayPlayer
 from keras_s5rl.training.views import view_for
 from keras_s5rl.typing import Array, Space, Tensor
 
@@ -108,16 +103,11 @@ class Player:
             )
         check_supported(f"{name}.observation_space", observation_space)
         check_supported(f"{name}.action_space", action_space)
-        self.policy = policy
-        self.deterministic = deterministic
         self.num_envs = num_envs
-        self._view = view_for(policy, _Shown(observation_space, action_space), name)
+        view = view_for(policy, _Shown(observation_space, action_space), name)
+        self._player = ArrayPlayer(policy, view, num_envs or 1, deterministic, seed)
         self._observation_space, self._action_space = observation_space, action_space
         self._starts_a_step_later = mode == AutoresetMode.NEXT_STEP
-        self._key, self._num_steps = random.key(seed), 0
-        self._null_action = null_value(action_space)
-        self._action = np.stack([self._null_action] * (num_envs or 1))
-        self._memory = policy.get_initial_state(num_envs or 1)
         self.reset()
 
     def reset(self, mask: Any = None) -> None:
@@ -130,9 +120,9 @@ class Player:
                 vector environment in the mode NEXT_STEP it is the one after it.
         """
         num_envs = self.num_envs or 1
-        none = np.zeros(num_envs, "bool")
         if mask is None:
-            self._is_first, self._is_over = ~none, none
+            self._player.restart(np.ones(num_envs, "bool"))
+            self._is_over = np.zeros(num_envs, "bool")
             return
         mask = np.asarray(mask)
         if mask.shape != (num_envs,) or mask.dtype != bool:
@@ -143,7 +133,7 @@ class Player:
         if self._starts_a_step_later:
             self._is_over = self._is_over | mask
         else:
-            self._is_first = self._is_first | mask
+            self._player.restart(mask)
 
     def act(self, observations: Any) -> Any:
         """Returns what the policy does.
@@ -158,27 +148,10 @@ class Player:
         Raises:
             ValueError: If the observations are not of the observation space.
         """
-        mask = self._is_first.reshape(-1, *[1] * self._null_action.ndim)
-        state = {
-            "env": {"observation": self._as_array(observations)},
-            "previous_action": np.where(mask, self._null_action, self._action),
-            "is_first": self._is_first,
-        }
-        step = np.int32(self._num_steps)
-        state, step = keras.tree.map_structure(ops.convert_to_tensor, (state, step))
-        weights = detached_values(self.policy.variables)
-        action, self._memory = self._program()(weights, self._key, state, self._memory, step)
-        self._action = ops.convert_to_numpy(action)
-        self._num_steps += 1
-        self._is_first, self._is_over = self._is_over, np.zeros_like(self._is_over)
-        return self._as_action(self._action)
-
-    def _program(self) -> Callable[..., Any]:
-        spaces = str(self._observation_space), str(self._action_space)
-        return self.policy.programs.get(
-            ("player", *spaces, self._view.previous_action, self.deterministic),
-            lambda: _compile(self.policy, self._view, self.deterministic),
-        )
+        actions = self._player.act(self._as_array(observations))
+        self._player.restart(self._is_over)
+        self._is_over = np.zeros_like(self._is_over)
+        return self._as_action(actions)
 
     def _as_array(self, observations: Any) -> Array:
         """The observations in the format of `Environment`."""
@@ -204,21 +177,6 @@ class Player:
         return (
             single_value(space, legal, 0) if self.num_envs is None else array_to_batch(space, legal)
         )
-
-
-def _compile(policy: Any, view: AgentView, deterministic: bool) -> Callable[..., Any]:
-    def program(weights: list[Tensor], key: Tensor, state: Any, memory: Any, step: Any) -> Any:
-        with values_in_place(policy.variables, weights):
-            return policy.act(
-                view.observation(state),
-                state["is_first"],
-                memory,
-                deterministic,
-                None if deterministic else random.fold_in(key, step),
-            )
-
-    backend.use_compilation_cache()
-    return backend.compile(program)
 
 
 class _Shown(Environment):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -12,19 +11,20 @@ from keras_s5rl import backend, envs, random
 from keras_s5rl.backend.programs import Programs
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
-from keras_s5rl.envs.registry import is_registered
-from keras_s5rl.models import registered_memories, resolve_memory_args
+from keras_s5rl.models import Policy, resolve_memory_args
+from keras_s5rl.models.encoders import encoder_setting
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.learners import make_learner
 from keras_s5rl.ppo.optimizer import make_optimizer
-from keras_s5rl.ppo.policy import make_policy
-from keras_s5rl.runs import check_imports, recorded_imports
+from keras_s5rl.ppo.policy import default_encoder, make_policy
+from keras_s5rl.runs import recorded_imports
 from keras_s5rl.training.agent_evaluation import evaluate_agent
 from keras_s5rl.training.agent_training import train_agent
 from keras_s5rl.training.arguments import check_config, check_env_args, check_path
-from keras_s5rl.training.checks import check_activation, check_tasks
+from keras_s5rl.training.checks import check_activation, check_known, check_tasks
+from keras_s5rl.training.given_policy import check_given_policy, policy_of, recorded_policy
 from keras_s5rl.training.keys import TRAINING
 from keras_s5rl.training.loop import Loop
 from keras_s5rl.training.metrics import EpisodeRecord
@@ -48,12 +48,18 @@ class PPO:
         memory_args: Dict of settings that are the memory's own, such as `{"state_size": 128}`, or
             `None` for their defaults; `keras_s5rl.models.memory_settings` lists them. Defaults to
             `None`.
-        imports: List of strings, the modules that registered the environment or the memory. A run's
-            config.json lists them, and the commands then say that they are needed. Defaults to
-            `()`.
+        imports: List of strings, the modules that registered environment, memory and encoder. A run
+            lists them, and the commands then say that they are needed. Defaults to `()`.
+        encoder: `"entries"` (convolutions for images, a dense layer for other entries), `"dense"`
+            (one over all), another registered name, or a Keras layer for `ActorCritic`. `None` for
+            entries where there is an image or several boxes, else dense. Defaults to `None`.
+        policy: `keras_s5rl.models.Policy` to train instead of one with `memory` and `encoder`,
+            which then do not count, nor do the settings of the network. Its observations are those
+            of `view`. A run of it is resumed with such a policy given, or, where its class is
+            registered with Keras, made again. Or `None`. Defaults to `None`.
 
     Attributes:
-        policy: `keras_s5rl.models.ActorCritic`. However a `fit` ends (by an exception too), its
+        policy: `keras_s5rl.models.Policy`. However a `fit` ends (by an exception too), its
             weights, its optimizer and `update` belong together, and the next one goes on from
             there.
         update: Updates so far.
@@ -85,14 +91,17 @@ class PPO:
         seed: int = 0,
         memory_args: dict[str, Any] | None = None,
         imports: Sequence[str] = (),
+        encoder: Any = None,
+        policy: Policy | None = None,
     ) -> None:
         check_env_args(env_args)
         check_config(config)
-        self.memory_args = resolve_memory_args(memory, memory_args)
+        self._policy_is_given = policy is not None
+        self.memory_args = {} if self._policy_is_given else resolve_memory_args(memory, memory_args)
         self.imports = recorded_imports({"imports": list(imports)})
         self.env = name_of(env)
         self.env_args = dict(env_args or {})
-        self.memory = memory
+        self.memory = type(policy).__name__ if self._policy_is_given else memory
         self.config = PPOConfig() if config is None else config
         self.seed = seed
         self._key = random.key(seed)
@@ -102,10 +111,15 @@ class PPO:
         with memory_errors_named({"env_args": env_args}):
             self.environment = self.view(env, self.env_args)
         check_tasks(self.config, self.environment, self.env)
-        names = ("width", "num_layers", "encoder_sizes", "head_sizes")
-        sizes = {name: getattr(self.config, name) for name in names}
-        with memory_errors_named({**sizes, "memory_args": self.memory_args}):
-            self.policy = make_policy(self.environment, memory, self.config, seed, self.memory_args)
+        if policy is not None:
+            check_given_policy(policy, self.environment, self.config, self.env)
+            self.policy, self.encoder = policy, self.memory
+        else:
+            encoder = default_encoder(self.environment) if encoder is None else encoder
+            self.policy = make_policy(
+                self.environment, memory, self.config, seed, self.memory_args, encoder
+            )
+            self.encoder = encoder_setting(encoder)
         self.policy.stop_training = False
         self.programs = Programs()
         self._total_steps = 0  # of the longest training so far
@@ -148,11 +162,13 @@ class PPO:
             "env_args": self.env_args,
             "memory": self.memory,
             "memory_args": self.memory_args,
+            "encoder": self.encoder,
             "backend": keras.backend.backend(),
             "seed": self.seed,
             "num_seeds": 1,
             "imports": self.imports,
             **dataclasses.asdict(self.config),
+            **({"policy": recorded_policy(self.policy)} if self._policy_is_given else {}),
         }
 
     def fit(
@@ -253,7 +269,12 @@ class PPO:
         return evaluate_agent(self, num_episodes, deterministic, env, env_args, seed)
 
     @classmethod
-    def load(cls, run_dir: StrPath, accept_edited_config: bool = False) -> Self:
+    def load(
+        cls,
+        run_dir: StrPath,
+        accept_edited_config: bool = False,
+        policy: Policy | None = None,
+    ) -> Self:
         """Returns the agent of a run, as its newest readable checkpoint holds it, whatever backend
         wrote that.
 
@@ -261,6 +282,8 @@ class PPO:
             run_dir: Folder of the run. It may be training.
             accept_edited_config: Whether to take a config.json that was edited. Defaults to
                 `False`.
+            policy: Where the run was given its policy, one like it, which then has the weights; or
+                `None`, to make it again. Defaults to `None`.
 
         Raises:
             ValueError: If `run_dir` holds no run, its config.json was edited, no checkpoint can be
@@ -270,8 +293,7 @@ class PPO:
         check_path("run_dir", run_dir, required=True)
         check_boolean("accept_edited_config", accept_edited_config)
         settings, restore = Recorder.read(run_dir, accept_edited_config)
-        if not (is_registered(settings["env"]) and settings["memory"] in registered_memories()):
-            check_imports(settings, sys.modules)
+        check_known(settings)
         agent = cls(
             settings["env"],
             settings["env_args"],
@@ -280,6 +302,8 @@ class PPO:
             settings["seed"],
             settings["memory_args"],
             settings["imports"],
+            settings["encoder"],
+            policy_of(settings, policy),
         )
         restore(agent.prepare(settings["total_steps"]).restore)
         return agent

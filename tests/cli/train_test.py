@@ -15,6 +15,7 @@ import pytest
 from keras_s5rl import PPO, envs, load_policy
 from keras_s5rl.cli import train
 from keras_s5rl.runs import Checkpoints, read_metrics
+from keras_s5rl.runs.migrations import FORMAT_VERSION
 from tests.support.envs_that_fail import InfiniteReward
 from tests.support.small_runs import FLAGS, METRICS, STEPS, metrics_of, newest_arrays, train_flags
 
@@ -43,7 +44,7 @@ def test_config_json_holds_every_setting(trained):
     }
     schedule = [config[name] for name in ("total_steps", "checkpoint_every", "log_every")]
     assert schedule == [NUM_UPDATES * STEPS, 7, 20]
-    assert config["format_version"] == 3 and config["backend"] == "jax"
+    assert config["format_version"] == FORMAT_VERSION and config["backend"] == "jax"
     assert config["width"] == 16 and config["encoder_sizes"] == [16]
     assert {"jax", "keras"} <= set(config["versions"]) and config["device"] == "cpu"
     assert {"cpu", "python"} <= set(config["machine"])

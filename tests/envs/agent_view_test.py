@@ -135,3 +135,19 @@ def test_the_environment_gets_its_action_within_bounds_and_the_policy_sees_the_r
     np.testing.assert_array_equal(ops.convert_to_numpy(reward), np.float32(received))
     observation = ops.convert_to_numpy(env.observation(state))
     np.testing.assert_array_equal(observation[:, 1], np.float32(raw))
+
+
+def test_the_entry_action_mask_of_the_observations_is_found():
+    spaces = gymnasium.spaces
+    space = spaces.Dict(a=spaces.Discrete(3), action_mask=spaces.MultiBinary(2), z=spaces.Box(0, 1))
+    assert AgentView(Echo(space, spaces.Discrete(2))).action_mask == (3, 5)
+    pair = spaces.Tuple((spaces.MultiBinary(2), spaces.Box(0, 1, (3,), "int8")))
+    nested = spaces.Dict(action_mask=pair, z=spaces.Box(0, 1))
+    assert AgentView(Echo(nested, spaces.MultiDiscrete([2, 3]))).action_mask == (0, 5)
+    assert AgentView(Echo(spaces.Dict(z=space), spaces.Discrete(2))).action_mask is None
+    assert AgentView(Echo(spaces.Discrete(2), spaces.Discrete(2))).action_mask is None
+    classes = spaces.Dict(action_mask=spaces.MultiDiscrete([2, 2]))
+    with pytest.raises(
+        ValueError, match="`action_mask`.*describe it by MultiBinary.*Received: act"
+    ):
+        AgentView(Echo(classes, spaces.Discrete(2)))

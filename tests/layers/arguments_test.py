@@ -5,18 +5,24 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers import (
+    FFM,
+    GRU,
     LRU,
+    LSTM,
     S5,
+    SHM,
     AttentionBlock,
     CausalAttention,
+    GatedAttentionBlock,
     MinGRU,
     Resettable,
     ResidualBlock,
     S5Block,
     S5Stack,
+    SelectiveSSM,
     SequenceStack,
 )
-from tests.layers.every_layer import LAYERS
+from tests.layers.every_layer import KINDS, LAYERS
 from tests.support.differentiate import BACKEND, compiled
 
 BATCH, TIME, FEATURES = 2, 4, 3
@@ -43,6 +49,14 @@ CONSTRUCTORS = [
     *((LRU, {"r_max": radius}) for radius in (0.0, 1.1, NAN, None)),
     *((LRU, {"max_phase": angle}) for angle in (0, -1, NAN, INF)),
     *((MinGRU, {"units": units}) for units in (0, -1, 4.0, "4", True)),
+    *((FFM, {name: 0, "units": 4}) for name in ("memory_size", "context_size", "max_period")),
+    (SHM, {"memory_size": 2.0, "units": 4}),
+    *((layer, {"units": units}) for layer in (GRU, LSTM, FFM, SHM) for units in (0, 4.0)),
+    *((SelectiveSSM, {"width": width}) for width in (0, 4.0, None)),
+    *((SelectiveSSM, {"state_size": size, "width": 4}) for size in (0, "8", True)),
+    *((SelectiveSSM, {"dt_rank": rank, "width": 4}) for rank in (0, 1.5)),
+    (SelectiveSSM, {"dt_min": 0, "width": 4}),
+    (SelectiveSSM, {"dt_max": 1e-4, "width": 4}),
     *((S5Block, {"dropout": rate, "state_size": 4}) for rate in (1.0, -0.1, NAN, "0.1", True)),
     (S5Block, {"activation": "relu"}),
     (S5Block, {"norm": "batch"}),
@@ -56,6 +70,8 @@ CONSTRUCTORS = [
     (CausalAttention, {"num_heads": 3, "num_layers": 1, "width": 4}),
     *((AttentionBlock, {"context_length": n, "width": 4}) for n in (0, 2.0, True)),
     (AttentionBlock, {"dropout": NAN, "width": 4}),
+    *((GatedAttentionBlock, {"gate_bias": bias, "width": 4}) for bias in (NAN, "2", None)),
+    (GatedAttentionBlock, {"seed": -1, "width": 4}),
     (ResidualBlock, {"layer": keras.layers.LSTM(3)}),
     (ResidualBlock, {"layer": None}),
     *((SequenceStack, {"layers": layers, "width": 3}) for layers in ([], None, "S5", [None])),
@@ -112,9 +128,9 @@ CALLS = [
 ]
 
 
-@pytest.fixture(params=LAYERS, ids=str)
+@pytest.fixture(params=KINDS, ids=str)
 def make(request):
-    return LAYERS[request.param]
+    return KINDS[request.param]
 
 
 @pytest.mark.slow_after(1)

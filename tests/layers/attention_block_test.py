@@ -54,7 +54,11 @@ def turn(vector, position):
     return np.concatenate([pairs.real, pairs.imag, vector[2 * half :]])
 
 
-def oracle(weights, num_heads, context_length, inputs, resets, mask, states):
+def add(part, inputs, outputs):
+    return inputs + outputs
+
+
+def oracle(weights, num_heads, context_length, inputs, resets, mask, states, join=add):
     """The block, time-major, a step at a time, with a list of what each row has seen."""
     norm_1, w_qkv, w_o, norm_2, w_1, w_2 = zip(weights[::2], weights[1::2], strict=True)
     length, batch, width = inputs.shape
@@ -79,8 +83,9 @@ def oracle(weights, num_heads, context_length, inputs, resets, mask, states):
                 ]
                 weight = np.exp(scores - np.max(scores))
                 attended.append(weight / weight.sum() @ [entry[1][part] for entry in seen])
-            z = u + affine(np.concatenate(attended), *w_o)
-            outputs[t, row] = z + affine(gelu(affine(normalise(z, *norm_2), *w_1)), *w_2)
+            z = join("attention", u, affine(np.concatenate(attended), *w_o))
+            fed_forward = affine(gelu(affine(normalise(z, *norm_2), *w_1)), *w_2)
+            outputs[t, row] = join("feed_forward", z, fed_forward)
         for slot, entry in zip(range(past)[::-1], seen[::-1], strict=False):
             for state, values in zip(final, entry, strict=True):
                 state[row, slot] = values

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.layers import S5, S5Stack
-from tests.layers.every_layer import LAYERS
+from tests.layers.every_layer import KINDS, LAYERS
 
 pytestmark = pytest.mark.not_on_tensorflow
 
@@ -14,9 +14,9 @@ INPUTS = np.random.default_rng(0).normal(size=(BATCH, 2 * TIME, FEATURES)).astyp
 FIRST, SECOND = INPUTS[:, :TIME], INPUTS[:, TIME:]
 
 
-@pytest.fixture(params=LAYERS, ids=str)
+@pytest.fixture(params=KINDS, ids=str)
 def make(request):
-    return LAYERS[request.param]
+    return KINDS[request.param]
 
 
 @pytest.fixture(params=("S5", "S5Stack", "CausalAttention", "stacked cells"))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.layers.every_layer import LAYERS
+from tests.layers.every_layer import KINDS
 from tests.support.differentiate import compiled, gradients
 
 pytestmark = pytest.mark.not_on_tensorflow
@@ -19,9 +19,9 @@ OPTIONS = (
 )
 
 
-@pytest.fixture(params=LAYERS, ids=str)
+@pytest.fixture(params=KINDS, ids=str)
 def make(request):
-    return LAYERS[request.param]
+    return KINDS[request.param]
 
 
 def arguments_of(layer, batch, time, generator):

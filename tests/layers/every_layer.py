@@ -3,14 +3,20 @@
 import keras
 
 from keras_s5rl.layers import (
+    FFM,
+    GRU,
     LRU,
+    LSTM,
     S5,
+    SHM,
     CausalAttention,
+    GatedAttentionBlock,
     MinGRU,
     Resettable,
     ResidualBlock,
     S5Block,
     S5Stack,
+    SelectiveSSM,
     SequenceStack,
 )
 
@@ -30,8 +36,16 @@ LAYERS = {
     ),
     "LRU": lambda **k: LRU(4, **k),
     "MinGRU": lambda **k: MinGRU(5, **k),
+    "SelectiveSSM": lambda **k: SequenceStack([SelectiveSSM(4, 3)], width=4, **k),
+    "FFM": lambda **k: FFM(4, memory_size=3, context_size=2, **k),
+    "SHM": lambda **k: SHM(4, memory_size=3, **k),
+    "GRU and LSTM": lambda **k: SequenceStack([GRU(4), LSTM(3)], width=None, **k),
     "CausalAttention": lambda **k: CausalAttention(2, 4, num_heads=2, context_length=3, **k),
+    "GatedAttentionBlock": lambda **k: SequenceStack([GatedAttentionBlock(4, 2, 3)], 4, **k),
     "stacked cells": lambda **k: Resettable(
         [keras.layers.LSTMCell(4), keras.layers.GRUCell(5)], **k
     ),
 }
+
+# One of each way in which layers are put together, enough for tests of the code that all share.
+KINDS = {name: LAYERS[name] for name in ("S5", "S5Stack", "LSTM", "CausalAttention")}

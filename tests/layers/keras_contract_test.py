@@ -5,14 +5,20 @@ import pytest
 from keras.src import testing
 
 from keras_s5rl.layers import (
+    FFM,
+    GRU,
     LRU,
+    LSTM,
     S5,
+    SHM,
     CausalAttention,
+    GatedAttentionBlock,
     MinGRU,
     Resettable,
     ResidualBlock,
     S5Block,
     S5Stack,
+    SelectiveSSM,
     SequenceStack,
 )
 
@@ -43,6 +49,12 @@ CASES = [
     (keras.layers.Bidirectional, {"layer": S5(state_size=4)}, 2 * FEATURES, 12, 0),
     (LRU, {"state_size": 4}, FEATURES, 6, 0),
     (MinGRU, {"units": 4}, 4, 2, 0),
+    (SelectiveSSM, {"width": FEATURES, "state_size": 3, "dt_rank": 2}, FEATURES, 5, 0),
+    (GRU, {"units": 4, "kernel_initializer": "glorot_uniform"}, 4, 3, 0),
+    (LSTM, {"units": 4, "return_state": True}, 4, 3, 0),
+    (GatedAttentionBlock, {"width": 5, "num_heads": 1, "context_length": 3}, FEATURES, 20, 0),
+    (FFM, {"units": 4, "memory_size": 3, "context_size": 2}, 4, 8, 0),
+    (SHM, {"units": 4, "memory_size": 3}, 4, 7, 0),
     (ResidualBlock, {"layer": LRU(4), "norm": "post"}, FEATURES, 10, 0),
     (SequenceStack, {"layers": [MinGRU(3)], "width": 4, "normalize_output": True}, 3, 6, 0),
     (

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.layers.every_layer import LAYERS
+from tests.layers.every_layer import KINDS, LAYERS
 from tests.support.differentiate import BACKEND, compiled, gradients
 
 pytestmark = pytest.mark.slow_after(1)
@@ -19,6 +19,11 @@ MASK = np.array([[True, False, False, True, True, True, False], [False, True] * 
 @pytest.fixture(params=LAYERS, ids=str)
 def make(request):
     return LAYERS[request.param]
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def one_of_a_kind(request):
+    return KINDS[request.param]
 
 
 def to_numpy(tensor):
@@ -93,8 +98,8 @@ def test_steps_give_what_the_sequence_gives(make):
     close(all_to_numpy(state), expected_states)
 
 
-def test_the_first_step_builds_the_layer(make):
-    layer = make()
+def test_the_first_step_builds_the_layer(one_of_a_kind):
+    layer = one_of_a_kind()
     output, _ = layer.step(INPUTS[:, 0], RESETS[:, 0], layer.get_initial_state(BATCH))
     assert layer.built
     assert tuple(output.shape) == layer.compute_output_shape(INPUTS.shape)[::2]
@@ -119,8 +124,8 @@ def test_a_broken_state_does_not_survive_a_reset(make, bad):
         np.testing.assert_array_equal(gradient, 0.0)
 
 
-def test_gradients_of_sequence_and_steps_agree(make):
-    layer = make()
+def test_gradients_of_sequence_and_steps_agree(one_of_a_kind):
+    layer = one_of_a_kind()
     layer.build(INPUTS.shape)
     start = random_states(layer)
     single = not isinstance(layer.get_initial_state(1), list)
@@ -157,8 +162,8 @@ def test_a_masked_step_keeps_the_state_and_repeats_the_last_output(make):
     assert np.abs(outputs[1, 0]).max() == 0  # nothing yet
 
 
-def test_zero_output_for_mask_gives_zeros_instead(make):
-    layer = make(zero_output_for_mask=True, return_state=True)
+def test_zero_output_for_mask_gives_zeros_instead(one_of_a_kind):
+    layer = one_of_a_kind(zero_output_for_mask=True, return_state=True)
     outputs, states = run(layer, INPUTS, mask=MASK)
     np.testing.assert_array_equal(outputs[~MASK], 0.0)
     layer.zero_output_for_mask = False
@@ -166,8 +171,8 @@ def test_zero_output_for_mask_gives_zeros_instead(make):
     close([outputs[MASK], *states], [held[MASK], *held_states])
 
 
-def test_the_mask_that_keras_hands_on_is_used(make):
-    layer = make()
+def test_the_mask_that_keras_hands_on_is_used(one_of_a_kind):
+    layer = one_of_a_kind()
     masking = keras.layers.Masking()
     inputs = np.where(MASK[..., None], INPUTS, 0.0).astype("float32")
     expected = to_numpy(layer(inputs, resets=RESETS, mask=MASK))
@@ -177,8 +182,8 @@ def test_the_mask_that_keras_hands_on_is_used(make):
     close([to_numpy(model(inputs))], [to_numpy(layer(inputs, mask=MASK))])
 
 
-def test_the_last_output_alone_is_that_of_the_sequence(make):
-    layer = make()
+def test_the_last_output_alone_is_that_of_the_sequence(one_of_a_kind):
+    layer = one_of_a_kind()
     for kwargs in ({}, {"mask": MASK}):
         whole = to_numpy(layer(INPUTS, resets=RESETS, **kwargs))
         layer.return_sequences = False
@@ -210,8 +215,8 @@ def test_going_backwards_cuts_episodes_at_the_same_places(make):
         layer.go_backwards, layer.return_sequences = False, True
 
 
-def test_a_stateful_layer_goes_on_where_it_ended_until_it_is_reset(make):
-    layer = make(stateful=True, return_state=True)
+def test_a_stateful_layer_goes_on_where_it_ended_until_it_is_reset(one_of_a_kind):
+    layer = one_of_a_kind(stateful=True, return_state=True)
     first, _ = run(layer, INPUTS[:, :4])
     second, states = run(layer, INPUTS[:, 4:])
     close(all_to_numpy(layer.states), states)
@@ -221,7 +226,7 @@ def test_a_stateful_layer_goes_on_where_it_ended_until_it_is_reset(make):
     with pytest.raises(ValueError, match="(?s)`stateful=True`.*Received: batch size 1"):
         layer(INPUTS[:1])
     with pytest.raises(ValueError, match="(?s)static batch size.*Received"):
-        make(stateful=True).build((None, TIME, FEATURES))
+        one_of_a_kind(stateful=True).build((None, TIME, FEATURES))
 
 
 def test_the_initial_state_is_that_of_an_episode_start(make):
@@ -243,9 +248,9 @@ def test_a_sequence_without_steps_returns_the_state_it_was_given(make):
 
 
 @pytest.mark.slow
-def test_states_stay_float32_in_a_model_under_mixed_bfloat16(make):
+def test_states_stay_float32_in_a_model_under_mixed_bfloat16(one_of_a_kind):
     keras.utils.set_random_seed(0)
-    layer = make(return_state=True, dtype="mixed_bfloat16")
+    layer = one_of_a_kind(return_state=True, dtype="mixed_bfloat16")
     layer.build(INPUTS.shape)
     start = [1 + np.abs(state) * 1e-3 for state in random_states(layer)]
     # Masked steps hand the state on to the last bit.
@@ -261,7 +266,7 @@ def test_states_stay_float32_in_a_model_under_mixed_bfloat16(make):
     for value in keras.tree.flatten(state):
         assert keras.backend.standardize_dtype(value.dtype) == "float32"
 
-    full = make(return_state=True)
+    full = one_of_a_kind(return_state=True)
     full.build(INPUTS.shape)
     full.set_weights([to_numpy(weight) for weight in layer.weights])
     exact, _ = run(full, INPUTS, resets=RESETS)
@@ -315,8 +320,8 @@ def test_a_wrong_state_is_named(make):
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="torch runs eagerly.")
-def test_gradients_compile(make):
-    layer = make()
+def test_gradients_compile(one_of_a_kind):
+    layer = one_of_a_kind()
     layer.build(INPUTS.shape)
     start = random_states(layer)
 

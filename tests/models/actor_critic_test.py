@@ -11,12 +11,17 @@ from keras_s5rl.models import (
     load_policy,
     make_memory,
 )
+from tests.support.differentiate import compiled
 
-MEMORIES = ["s5", "gru", "lstm", "lru", "mingru", "mlp"]
+MEMORIES = ["s5", "gru", "lstm", "lru", "mingru", "mlp", "s6", "ffm", "shm"]
 BATCH, TIME, SIZE = 3, 9, 5
 MEMORY_ARGS = {
     "s5": {"state_size": 8},
     "lru": {"state_size": 8},
+    "s6": {"state_size": 4},
+    "ffm": {"memory_size": 4, "context_size": 2},
+    "shm": {"matrix_size": 4},
+    "gtrxl": {"context_length": 4, "num_heads": 2},
     "attention": {"context_length": 4, "num_heads": 2},
 }
 
@@ -63,14 +68,15 @@ def assert_close(first, second, tolerance=1e-5):
 
 @pytest.mark.slow
 @pytest.mark.portable
-@pytest.mark.parametrize("memory", [*MEMORIES, "attention"])
+@pytest.mark.parametrize("memory", [*MEMORIES, "attention", "gtrxl"])
 def test_steps_equal_the_sequence(memory):
     policy = make_policy(memory)
     observations, resets = sequence()
     state = random_state(policy)
-    parameters, value, final_state = policy(observations, resets=resets, initial_state=state)
+    step = compiled(policy.step)
+    parameters, value, final_state = compiled(policy.call)(observations, resets, state)
     for t in range(TIME):
-        step_parameters, step_value, state = policy.step(observations[:, t], resets[:, t], state)
+        step_parameters, step_value, state = step(observations[:, t], resets[:, t], state)
         assert_close((step_parameters, step_value), (parameters[:, t], value[:, t]))
     assert_close(state, final_state)
     assert tuple(parameters.shape) == (BATCH, TIME, 3) and tuple(value.shape) == (BATCH, TIME)

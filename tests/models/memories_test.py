@@ -20,14 +20,20 @@ from keras_s5rl.models import (
 )
 from keras_s5rl.models.memories import registry
 
+S5_SETTINGS = ["state_size", "norm", "block_activation", "clip_eigenvalues", "dt_min", "dt_max"]
 BUILT_IN = {
     "attention": ["context_length", "num_heads"],
+    "ffm": ["memory_size", "context_size"],
     "gru": [],
+    "gtrxl": ["context_length", "num_heads", "gate_bias"],
     "lru": ["state_size", "norm", "block_activation"],
     "lstm": [],
     "mingru": ["norm", "block_activation"],
     "mlp": [],
-    "s5": ["state_size", "norm", "block_activation", "clip_eigenvalues", "dt_min", "dt_max"],
+    "s5": S5_SETTINGS,
+    "s5_no_resets": S5_SETTINGS,
+    "shm": ["matrix_size", "norm", "block_activation"],
+    "s6": ["state_size", "dt_rank", "dt_min", "dt_max", "norm", "block_activation"],
 }
 
 

@@ -7,8 +7,15 @@ from keras_s5rl.ppo.config import RUN_SETTINGS, PPOConfig
 pytestmark = pytest.mark.not_on_tensorflow
 
 RUN = {
-    **{"env": "E", "env_args": {}, "memory": "s5", "memory_args": {}, "backend": "jax"},
-    **{"seed": 0, "num_seeds": 1, "total_steps": 1, "checkpoint_every": 1, "log_every": 1},
+    **{"env": "E", "env_args": {}, "memory": "s5", "memory_args": {}, "encoder": "dense"},
+    **{
+        "backend": "jax",
+        "seed": 0,
+        "num_seeds": 1,
+        "total_steps": 1,
+        "checkpoint_every": 1,
+        "log_every": 1,
+    },
 }
 FIELDS = {field.name: field for field in dataclasses.fields(PPOConfig)}
 

@@ -34,7 +34,10 @@ def iteration_of_the_whole(learner, state):
     ]
     rollouts, ends, memories = [], [], []
     for device, (environment, memory) in enumerate(parts):
-        with values_in_place(learner.policy.trainable_variables, state["trainable"]):
+        variables = list(learner.policy.trainable_variables)
+        if "statistics" in state:
+            variables += learner.policy.normalization.variables
+        with values_in_place(variables, [*state["trainable"], *state.get("statistics", [])]):
             end, memory, rollout = collect_rollout(
                 learner.environment,
                 learner.policy,
@@ -74,6 +77,11 @@ def iteration_of_the_whole(learner, state):
             "square": ops.stack([returns["square"]] * 2),
             "weight": ops.stack([returns["weight"]] * 2),
         }
+    statistics = {}
+    if "statistics" in state:
+        statistics = {"statistics": state["statistics"]}
+        merged = learner.policy.normalization.merged
+        next_state["statistics"] = merged(state["statistics"], rollout["observation"])
     batch = learner.training_batch(rollout, memory)
 
     half = config.num_envs // 2
@@ -89,7 +97,7 @@ def iteration_of_the_whole(learner, state):
             if config.normalize_advantages != "task":
                 taken["advantage"] = losses.normalize(taken["advantage"][None])[0]
             trainable, optimizer, loss, metrics, norm = backend.gradient_step(
-                lambda values, taken=taken: learner.loss(values, taken),
+                lambda values, taken=taken: learner.loss(values, taken | statistics),
                 learner.optimizer,
                 trainable,
                 optimizer,
@@ -108,7 +116,12 @@ def iteration_of_the_whole(learner, state):
         ("PositionOnlyCartPoleEasy", {"memory": "s5"}),
         (
             TwoTasks(64.0),
-            {"memory": "mlp", "normalize_rewards": True, "normalize_advantages": "task"},
+            {
+                "memory": "mlp",
+                "normalize_rewards": True,
+                "normalize_observations": True,
+                "normalize_advantages": "task",
+            },
         ),
     ],
 )

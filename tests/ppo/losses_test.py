@@ -72,3 +72,26 @@ def test_explained_variance_is_1_for_the_targets_and_0_for_their_mean():
     assert float(losses.explained_variance(tensor([3.0, 3.0, 3.0]), target)) == pytest.approx(
         0, abs=1e-6
     )
+
+
+def test_values_that_are_not_valid_count_as_little_as_if_they_were_not_there():
+    generator = np.random.default_rng(0)
+    valid = np.array([[True, False, True], [False, True, True]])
+    one, two, three = generator.normal(size=(3, 2, 3)).astype("float32")
+    one[~valid] = 700.0  # the exponential of which is infinite
+    left = [array[valid] for array in (one, two, three)]
+    given = [tensor(array) for array in (np.where(valid, one, 0.0), two, three)]
+    flags = ops.convert_to_tensor(valid)
+    for name, count, arguments in (
+        ("policy_loss", 2, (0.2,)),
+        ("value_loss", 3, (0.2,)),
+        ("approximate_kl", 1, ()),
+        ("clip_fraction", 1, (0.2,)),
+        ("explained_variance", 2, ()),
+    ):
+        function = getattr(losses, name)
+        expected = float(function(*map(tensor, left[:count]), *arguments))
+        assert float(function(*given[:count], *arguments, flags)) == pytest.approx(expected), name
+    normalized = ops.convert_to_numpy(losses.normalize(tensor(one[None]), flags[None]))[0]
+    expected = (left[0] - left[0].mean()) / left[0].std()
+    np.testing.assert_allclose(normalized[valid], expected, rtol=1e-5)

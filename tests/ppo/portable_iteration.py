@@ -3,6 +3,7 @@
 `python -m tests.ppo.portable_iteration FILE CASE ...` writes what it gives on this backend.
 """
 
+import dataclasses
 import sys
 from unittest import mock
 
@@ -50,9 +51,10 @@ MEMORY_ARGS = {
 def make_learner(case):
     env, memory = CASES[case]
     view = envs.AgentView(envs.make(env))
-    policy = make_policy(view, memory, CONFIG, 3, MEMORY_ARGS.get(memory))
-    optimizer = make_optimizer(CONFIG, 100 * CONFIG.steps_per_update, policy.trainable_variables)
-    return learner_module.Learner(envs.AutoReset(view), policy, optimizer, CONFIG)
+    config = dataclasses.replace(CONFIG, normalize_observations=case == "initial states")
+    policy = make_policy(view, memory, config, 3, MEMORY_ARGS.get(memory))
+    optimizer = make_optimizer(config, 100 * config.steps_per_update, policy.trainable_variables)
+    return learner_module.Learner(envs.AutoReset(view), policy, optimizer, config)
 
 
 def iterate(case):

@@ -59,3 +59,13 @@ def test_a_task_without_a_reward_so_far_keeps_zeros():
     rollout["reward"] = np.zeros_like(rollout["reward"])
     (found,) = normalized([rollout], 3)
     np.testing.assert_array_equal(found, 0.0)
+
+
+def test_a_step_that_belongs_to_no_episode_does_not_count():
+    rewards = {"reward": np.array([[4.0], [0.0], [4.0]], "float32")}
+    rollout = {**rewards, "discount": np.ones((3, 1), "float32"), "task": np.zeros((3, 1), "int32")}
+    rollout["done"] = np.array([[True], [False], [True]])
+    arguments = [ops.convert_to_tensor(rollout[k]) for k in ("reward", "discount", "done", "task")]
+    valid = ops.convert_to_tensor([[True], [False], [True]])
+    _, found = normalize_rewards(initial_returns(1, 1), *arguments, DISCOUNT, valid)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), [[1.0], [0.0], [1.0]], rtol=1e-5)

@@ -80,7 +80,8 @@ def test_what_came_later_gets_the_values_that_runs_without_it_were_trained_with(
     new = migrate(old, 1)
     assert new["memory_args"] == {"context_length": 128, "num_heads": 4}
     assert new["observe_previous_action"] is True and new["num_devices"] == 1
-    assert new["normalize_rewards"] is False and new["normalize_advantages"] == "minibatch"
+    assert new["normalize_observations"] is False and new["normalize_rewards"] is False
+    assert new["normalize_advantages"] == "minibatch"
 
 
 def test_a_config_of_this_format_is_left_as_it_is():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.runs import RunDirectory, RunError
+from keras_s5rl.runs.migrations import FORMAT_VERSION
 
 
 def test_a_created_run_can_be_opened_and_its_config_read(tmp_path):
@@ -11,7 +12,7 @@ def test_a_created_run_can_be_opened_and_its_config_read(tmp_path):
     RunDirectory.create(tmp_path / "deep" / "demo", config)
     run = RunDirectory.open(str(tmp_path / "deep" / "demo"))
     assert run.read_config() == {"env": "RepeatFirstEasy", "seed": 3, "env_args": {"k": None}}
-    assert json.loads(run.config_path.read_text())["format_version"] == 3
+    assert json.loads(run.config_path.read_text())["format_version"] == FORMAT_VERSION
 
 
 def test_the_files_of_a_run_have_the_documented_names(tmp_path):
@@ -96,10 +97,11 @@ def test_a_config_cut_short_is_named(tmp_path, keep_bytes):
         run.read_config()
 
 
-@pytest.mark.parametrize("contents", [{"format_version": 4}, {"env": "RepeatFirstEasy"}])
-def test_another_format_version_is_refused(tmp_path, contents):
-    (tmp_path / "config.json").write_text(json.dumps(contents))
-    with pytest.raises(RunError, match="`format_version` from 1 to 3.*Received: format_version="):
+@pytest.mark.parametrize("version", [{"format_version": FORMAT_VERSION + 1}, {}])
+def test_another_format_version_is_refused(tmp_path, version):
+    (tmp_path / "config.json").write_text(json.dumps({"env": "RepeatFirstEasy", **version}))
+    message = f"`format_version` from 1 to {FORMAT_VERSION}.*Received: format_version="
+    with pytest.raises(RunError, match=message):
         RunDirectory.open(tmp_path).read_config()
 
 

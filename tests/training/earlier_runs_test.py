@@ -6,6 +6,7 @@ import pytest
 
 from keras_s5rl import PPO
 from keras_s5rl.cli import evaluate, plot
+from keras_s5rl.runs.migrations import FORMAT_VERSION
 from tests.support.small_runs import STEPS, metrics_of, newest_arrays, small_config
 
 pytestmark = pytest.mark.slow
@@ -45,7 +46,7 @@ def test_a_run_of_before_goes_on_bit_for_bit(earlier, tmp_path):
     assert metrics_of(earlier) == metrics_of(tmp_path / "whole")
     assert newest_arrays(earlier) == newest_arrays(tmp_path / "whole")
     config = json.loads((earlier / "config.json").read_text())
-    assert config["format_version"] == 3 and config["memory_args"] == ARGUMENTS
+    assert config["format_version"] == FORMAT_VERSION and config["memory_args"] == ARGUMENTS
     assert config["value_clip"] == 0.2 and not config.keys() & {*OTHERS, "clip_value_loss"}
 
 

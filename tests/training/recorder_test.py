@@ -10,6 +10,7 @@ import pytest
 
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import Checkpoints, RunError, WriteError, read_metrics
+from keras_s5rl.runs.migrations import FORMAT_VERSION
 from keras_s5rl.training.recorder import Recorder
 from tests.support.small_runs import small_config
 
@@ -222,4 +223,4 @@ def test_a_run_of_format_version_1_is_read_and_resumed(folder, started):
     path.write_text(json.dumps(config | {"format_version": 1, "log_every": 7}))
     assert Recorder.read(folder)[0]["log_every"] == 7
     assert resumed(folder) == 3
-    assert json.loads(path.read_text())["format_version"] == 3
+    assert json.loads(path.read_text())["format_version"] == FORMAT_VERSION

@@ -28,7 +28,7 @@ class EnvironmentFailedError(RuntimeError):
 
 
 class HostEnvironments(Environment):
-    """Environments of Gymnasium as functions of numpy arrays, which `HostAutoReset` calls from
+    """Environments of Gymnasium as functions of numpy arrays. `HostAutoReset` calls them from
     compiled programs.
 
     To `keras_s5rl.envs.AgentView` it is an environment whose state is
@@ -42,11 +42,12 @@ class HostEnvironments(Environment):
 
     Attributes:
         name: String, the environment's id or the name of its class.
+        spec: Gymnasium's `EnvSpec` of the environments, or `None`.
         autoreset_mode: `gymnasium.vector.AutoresetMode`.
 
     Raises:
-        ValueError: If the environments cannot be made, cannot be reset, are not `num_envs`, are the
-            package's own, or have spaces that are not supported.
+        ValueError: If the environments cannot be made, cannot be reset, are not `num_envs`, or have
+            spaces that are not supported.
     """
 
     def __init__(self, env: Any, num_envs: int, env_args: dict[str, Any] | None = None) -> None:
@@ -60,16 +61,17 @@ class HostEnvironments(Environment):
         self.num_envs = num_envs
         self._open()
         self.name = env_name(self._envs)
+        self.spec = self._envs.spec or getattr(self._envs, "envs", [self._envs])[0].spec
         self.autoreset_mode = AutoresetMode(
             self._envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         )
         self.action_space = self._envs.single_action_space
         self.observation_space = self._envs.single_observation_space
-        spaces.check_supported(f"{self.name}.action_space", self.action_space)
+        for name in ("observation_space", "action_space"):
+            spaces.check_supported(f"{self.name}.{name}", getattr(self, name))
         self._mask_size = self._find_masks()
         if self._mask_size:
             self.observation_space = _with_mask(self.observation_space, self._mask_size)
-        spaces.check_supported(f"{self.name}.observation_space", self.observation_space)
 
     def observation(self, state: Tensors) -> Tensor:
         return state["observation"]
@@ -83,13 +85,20 @@ class HostEnvironments(Environment):
         flag = keras.KerasTensor((self.num_envs,), "bool")
         results = {
             "observation": observation,
-            "reward": keras.KerasTensor((self.num_envs,), "float32"),
+            "reward": keras.KerasTensor((self.num_envs,), "float64"),
             "terminated": flag,
             "truncated": flag,
         }
         if self.autoreset_mode != AutoresetMode.NEXT_STEP:
             results["final_observation"] = observation
         return results
+
+    @property
+    def is_of_package(self) -> bool:
+        """Whether the environments are this package's, in Gymnasium's form."""
+        envs = self._envs.unwrapped
+        modules = [type(env.unwrapped).__module__ for env in (envs, *getattr(envs, "envs", ()))]
+        return any(module.startswith("keras_s5rl.") for module in modules)
 
     def is_at(self, num_steps: int, observation: Array) -> bool:
         """Returns whether the environments are where this number of steps and these observations
@@ -133,7 +142,7 @@ class HostEnvironments(Environment):
         observations, reward, terminated, truncated, infos = self._envs.step(actions)
         results = {
             "observation": self._array(observations, infos),
-            "reward": np.asarray(reward, "float32").reshape(self.num_envs),
+            "reward": np.asarray(reward, "float64").reshape(self.num_envs),
             "terminated": np.asarray(terminated, "bool").reshape(self.num_envs),
             "truncated": np.asarray(truncated, "bool").reshape(self.num_envs),
         }
@@ -214,18 +223,6 @@ class HostEnvironments(Environment):
                 f"`num_envs` should be {self._envs.num_envs}, the number of environments that were "
                 f"given; for more of them {advice}. Received: num_envs={self.num_envs}"
             )
-        self._refuse_own()
-
-    def _refuse_own(self) -> None:
-        """The package's environments are programs: they would wait for the one that calls them."""
-        envs = self._envs.unwrapped
-        for env in (envs, *getattr(envs, "envs", ())):
-            if type(env.unwrapped).__module__.startswith("keras_s5rl."):
-                raise ValueError(
-                    "`env` should be the registered name of an environment of this package, such "
-                    "as 'RepeatPreviousEasy', and not made by Gymnasium, which is slower. "
-                    f"Received: env={env_name(self._envs)}"
-                )
 
     def _find_masks(self) -> int:
         """Resets the environments to see whether they can be, and tell masks of actions; returns

@@ -76,16 +76,16 @@ def env_name(envs: Any) -> str:
 
 
 def _make_by_id(env: str, num_envs: int, env_args: dict[str, Any]) -> VectorEnv:
+    arguments = {"vectorization_mode": "sync", **env_args}
+    if "wrappers" in arguments:
+        arguments["wrappers"] = [_wrapper(wrapper) for wrapper in arguments["wrappers"]]
+    mode = arguments["vectorization_mode"]
+    if mode in ("sync", "async"):
+        # A process that is forked from one in which a backend runs may hang.
+        context = {"context": "forkserver"} if mode == "async" else {}
+        given = arguments.get("vector_kwargs") or {}
+        arguments["vector_kwargs"] = {**_SAME_STEP, **context, **given}
     try:
-        arguments = {"vectorization_mode": "sync", **env_args}
-        if "wrappers" in arguments:
-            arguments["wrappers"] = [_wrapper(wrapper) for wrapper in arguments["wrappers"]]
-        mode = arguments["vectorization_mode"]
-        if mode in ("sync", "async"):
-            # A process that is forked from one in which a backend runs may hang.
-            context = {"context": "forkserver"} if mode == "async" else {}
-            given = arguments.get("vector_kwargs") or {}
-            arguments["vector_kwargs"] = {**_SAME_STEP, **context, **given}
         return gymnasium.make_vec(env.removeprefix(_PREFIX), num_envs=num_envs, **arguments)
     except Exception as error:  # of the environment's constructor, too
         raise ValueError(
@@ -119,5 +119,11 @@ def _wrapper(wrapper: Any) -> Callable[[Any], Any]:
             f"arguments. Received: {wrapper!r} among wrappers"
         )
     module, name = path.split(":")
-    function = getattr(importlib.import_module(module), name)
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            "`wrappers` should name functions or classes that can be imported "
+            f"({error}). Received: {wrapper!r} among wrappers"
+        ) from error
     return lambda env: function(env, **arguments)

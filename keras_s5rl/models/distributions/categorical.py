@@ -10,6 +10,10 @@ from keras_s5rl import random
 from keras_s5rl.models.distributions.distribution import Distribution
 from keras_s5rl.typing import Tensor
 
+# The logit of an illegal action. Beside any other its probability is exactly 0 in float32, and it
+# is finite, so that 0 times its logarithm is 0.
+ILLEGAL = -1e9
+
 
 @keras.saving.register_keras_serializable("keras_s5rl")
 class Categorical(Distribution):
@@ -23,6 +27,13 @@ class Categorical(Distribution):
 
     def parameters(self, outputs: Tensor, log_std: Tensor | None = None) -> Tensor:
         return outputs
+
+    def masked(self, parameters: Tensor, mask: Tensor) -> Tensor:
+        is_legal = ops.not_equal(mask, 0)
+        # At the end of an episode there may be none.
+        any_is_legal = ops.any(is_legal, axis=-1, keepdims=True)
+        is_legal = ops.logical_or(is_legal, ops.logical_not(any_is_legal))
+        return ops.where(is_legal, parameters, ILLEGAL)
 
     def mode(self, parameters: Tensor) -> Tensor:
         action = ops.cast(ops.argmax(parameters, axis=-1), "int32")

@@ -31,7 +31,15 @@ class Distribution:
         raise NotImplementedError
 
     def masked(self, parameters: Tensor, mask: Tensor) -> Tensor:
-        """Only distributions over discrete actions have it."""
+        """Returns the parameters under which actions that a mask forbids have probability 0.
+
+        Only distributions over discrete actions have it.
+
+        Args:
+            parameters: float32 tensor `(..., num_parameters)`, logits.
+            mask: Tensor of the same shape, 0 for what is illegal. Where all choices of a number
+                are, none is masked.
+        """
         raise NotImplementedError
 
     def mode(self, parameters: Tensor) -> Tensor:

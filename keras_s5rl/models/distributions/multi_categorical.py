@@ -37,6 +37,10 @@ class MultiCategorical(Distribution):
     def parameters(self, outputs: Tensor, log_std: Tensor | None = None) -> Tensor:
         return outputs
 
+    def masked(self, parameters: Tensor, mask: Tensor) -> Tensor:
+        each = zip(self._axes, self._split(parameters), self._split(mask), strict=True)
+        return ops.concatenate([axis.masked(*inputs) for axis, *inputs in each], axis=-1)
+
     def mode(self, parameters: Tensor) -> Tensor:
         pairs = zip(self._axes, self._split(parameters), strict=True)
         return ops.stack([axis.mode(logits) for axis, logits in pairs], axis=-1)

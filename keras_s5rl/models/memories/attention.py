@@ -5,6 +5,13 @@ from typing import Any
 from keras_s5rl.models import settings
 from keras_s5rl.models.memories.registry import register_memory
 
+SETTINGS = {
+    "context_length": settings.count(
+        128, "steps that a step sees in each layer of attention, itself among them"
+    ),
+    "num_heads": settings.count(4, "heads of each layer of attention; they divide width"),
+}
+
 
 def build(
     *,
@@ -30,13 +37,4 @@ def build(
     )
 
 
-register_memory(
-    "attention",
-    build,
-    {
-        "context_length": settings.count(
-            128, "steps that a step sees in each layer of attention, itself among them"
-        ),
-        "num_heads": settings.count(4, "heads of each layer of attention; they divide width"),
-    },
-)
+register_memory("attention", build, SETTINGS)

@@ -1,15 +1,15 @@
-"""The memory lstm: Keras' LSTM cells, with resets."""
+"""The memory lstm: LSTMs, with resets."""
 
 from typing import Any
 
-from keras_s5rl.models.memories.cells import stack_cells
+from keras_s5rl.models.memories.gated_layers import stack_gated_layers
 from keras_s5rl.models.memories.registry import register_memory
 
 
 def build(*, activation: str, **stack_arguments: Any) -> Any:
-    import keras
+    from keras_s5rl.layers import LSTM
 
-    return stack_cells(keras.layers.LSTMCell, **stack_arguments)
+    return stack_gated_layers(LSTM, **stack_arguments)
 
 
 register_memory("lstm", build)

@@ -7,7 +7,11 @@ from keras_s5rl.models.memories.blocks import BLOCK_SETTINGS
 from keras_s5rl.models.memories.registry import register_memory
 
 
-def build(
+def build(**stack_arguments: Any) -> Any:
+    return make_stack(return_state=True, name="memory", **stack_arguments)
+
+
+def make_stack(
     *,
     width: int,
     num_layers: int,
@@ -17,16 +21,15 @@ def build(
     block_activation: str,
     **s5_arguments: Any,
 ) -> Any:
+    """Returns an `S5Stack`, given the arguments of `build` and others of its own."""
     from keras_s5rl.layers import S5Stack
 
     return S5Stack(
         num_layers,
         width,
         activation=block_activation,
-        return_state=True,
         seed=seed,
         dtype=dtype,
-        name="memory",
         **s5_arguments,
     )
 

@@ -10,7 +10,7 @@ class CountingEnv(gymnasium.Env):
     ones are truncated. A step pays 10 times the clock, and the action."""
 
     observation_space = spaces.Box(0.0, np.inf, (2,))
-    action_space = spaces.Discrete(3, start=1)
+    action_space = spaces.Discrete(3)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -37,7 +37,7 @@ class MaskedEnv(CountingEnv):
         return observation, self._info()
 
     def step(self, action):
-        assert action - 1 <= self.time % 3, "the action is not allowed"
+        assert action <= self.time % 3, "the action is not allowed"
         return (*super().step(action)[:4], self._info())
 
     def _info(self):

@@ -20,7 +20,6 @@ from keras_s5rl.envs.control.tasks import TASKS
 from keras_s5rl.envs.gymnasium.env import GymnasiumEnv
 from keras_s5rl.envs.popgym.repeat_previous import RepeatPrevious
 from tests.envs.numbered import Numbered
-from tests.support.differentiate import BACKEND
 
 ARGUMENTS = {"MemoryChain": {"memory_length": 5}}
 # What Gymnasium advises against in spaces that are the reference's.
@@ -65,8 +64,8 @@ def test_the_ids_are_known_without_importing_keras():
 # Control tasks have the same code, and so have the difficulties of a family: one of them is enough
 # where time is short. Those of MuJoCo itself need it.
 ALIKE = {*TASKS, "dm_control"} - {"reacher_hard"}
+ALIKE |= {name for name in registry._BUILT_IN if name.endswith(("Medium", "Hard"))}
 CHECKED = [env_id for env_id in IDS if env_id[len("keras_s5rl/") : -len("-v0")] not in ALIKE]
-CHECKED = CHECKED if BACKEND == "jax" else [env_id for env_id in CHECKED if "Easy" in env_id]
 
 
 @pytest.mark.slow_after(3)

@@ -80,8 +80,8 @@ def by_hand(seeds, actions, restarts_later):
 
 
 def view(observation, action_before, is_first):
-    """Observation, previous action (classes 1 to 3; the null action is class 1) and flag."""
-    action = np.eye(3)[max(action_before, 1) - 1]
+    """Observation, previous action (the null action is 0) and flag."""
+    action = np.eye(3)[action_before]
     return np.concatenate([observation, action, [not is_first, is_first]])
 
 
@@ -92,7 +92,7 @@ def seeds_of(key):
 
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_steps_rewards_and_ends_are_those_of_single_environments(mode):
-    actions = np.random.default_rng(0).integers(1, 4, (NUM_STEPS, NUM_ENVS)).astype("int32")
+    actions = np.random.default_rng(0).integers(3, size=(NUM_STEPS, NUM_ENVS)).astype("int32")
     copies = SyncVectorEnv([CountingEnv] * NUM_ENVS, copy=False, autoreset_mode=mode)
     transitions = played(autoreset_of(copies), actions)
     expected = by_hand(seeds_of(0), actions, mode == AutoresetMode.NEXT_STEP)
@@ -126,7 +126,7 @@ def test_masks_of_actions_become_an_entry_of_the_observation(mode):
     copies = SyncVectorEnv([MaskedEnv] * NUM_ENVS, autoreset_mode=mode)
     autoreset = autoreset_of(copies)
     assert list(autoreset.env.env.observation_space) == ["action_mask", "observation"]
-    actions = np.ones((8, NUM_ENVS), "int32")
+    actions = np.zeros((8, NUM_ENVS), "int32")
     transitions = played(autoreset, actions)
     for name in ("observation", "final_observation"):
         time = transitions[name][..., 3]
