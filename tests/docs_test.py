@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import benchmark
 from keras_s5rl import envs
-from keras_s5rl.cli import command, evaluate, plot, train
+from keras_s5rl.cli import command, evaluate, export_policy, plot, train
 from keras_s5rl.cli.memory_flags import MemoryFlags
 from keras_s5rl.cli.setting_flags import config_from_flags, memory_args_from_flags
 from keras_s5rl.models import memory_settings, registered_memories
@@ -39,6 +39,7 @@ DEFINE_FLAGS = {
     "train": train.define_flags,
     "evaluate": evaluate.define_flags,
     "plot": plot.define_flags,
+    "export_policy": export_policy.define_flags,
     "benchmark": benchmark.define_flags,
 }
 PARTS = ("", ".layers", ".models", ".models.settings", ".envs", ".ppo", ".training", ".ops")

@@ -9,12 +9,18 @@ from typing import Any
 from absl.flags import FlagValues
 
 from benchmarks import benchmark
-from keras_s5rl.cli import evaluate, plot, train
+from keras_s5rl.cli import evaluate, export_policy, plot, train
 from keras_s5rl.cli.setting_flags import define_setting_flag
 from keras_s5rl.models.memories import memory_settings, registered_memories
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = {"train": train, "evaluate": evaluate, "plot": plot, "benchmark": benchmark}
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "plot": plot,
+    "export_policy": export_policy,
+    "benchmark": benchmark,
+}
 
 _MARKER = re.compile(r"^\{\{ (\w+) ([\w.]+) \}\}$", re.MULTILINE)
 
