@@ -19,15 +19,22 @@ Structure: TypeAlias = Any
 # Sizes of a tensor's axes; `None` where any size will do
 Shape: TypeAlias = tuple[int | None, ...]
 
-# A numpy array of any shape and dtype; a Gymnasium space of any values
+# A numpy array of any shape and dtype; a Gymnasium space of any values; environments of Gymnasium
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import gymnasium
     from numpy.typing import NDArray
 
     Array: TypeAlias = NDArray[Any]
     Space: TypeAlias = gymnasium.Space[Any]
+    GymnasiumEnv: TypeAlias = (
+        gymnasium.Env[Any, Any]
+        | gymnasium.vector.VectorEnv[Any, Any, Any]
+        | Callable[[], gymnasium.Env[Any, Any]]
+    )
 else:
-    Array = Space = Any
+    Array = Space = GymnasiumEnv = Any
 
 # A name of a file or a folder
 StrPath: TypeAlias = str | os.PathLike[str]

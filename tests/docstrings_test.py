@@ -13,9 +13,11 @@ BACKENDS = {"jax", "tensorflow", "torch"}
 SLOW = [
     *("training.ppo", "training.recording", "training.in_context", "training.gymnasium_evaluation"),
     *("ppo.learner", "envs.control.engine", "models.actor_critic", "layers.causal_attention"),
+    *("training.player", "models.policy"),
     *("layers.attention_block", "layers.windowed_attention", "layers.resettable"),
     *("layers.residual_block", "layers.derived_weights", "layers.lru", "layers.min_gru"),
     *("envs.autoreset", "envs.environment", "envs.environment_check", "envs.gymnasium.vector_env"),
+    "envs.gymnasium.host_autoreset",
 ]
 MODULES = [
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")

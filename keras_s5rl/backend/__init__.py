@@ -29,6 +29,8 @@ these names runs on each of them.
   compiled code.
 - `ordered_host_call(function, like, *arguments)`: the same for a function with effects, such as the
   step of a simulator: each call happens once, in the order of the program.
+- `flatten(structure)`: its tensors as a list, and the function that makes a structure of such a
+  list; on JAX of classes of other libraries that JAX knows, too.
 - `check_not_orphaned()`: raises in the child of a fork in which the backend would hang.
 - `wait_until_ready(structure)`: blocks until the tensors of a structure are computed.
 - `device_name()`: the device in use, in words.
@@ -72,6 +74,7 @@ product = _implementation.product
 scan = _implementation.scan
 scan_in_place = _implementation.scan_in_place
 cond = _implementation.cond
+flatten = _implementation.flatten
 custom_derivatives = _implementation.custom_derivatives
 value_and_gradients = _implementation.value_and_gradients
 gradient_step = _implementation.gradient_step
@@ -91,6 +94,7 @@ __all__ = [
     "custom_derivatives",
     "device_name",
     "devices",
+    "flatten",
     "gradient_step",
     "host_call",
     "memory_needed",

@@ -1,6 +1,13 @@
-"""What is asked about compiled programs, for backends that tell nothing before they run one."""
+"""What is asked about compiled programs, for backends that tell nothing before they run one; and
+structures as Keras knows them."""
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import keras
+
+from keras_s5rl.typing import Structure, Tensor
 
 
 def memory_needed(program: Any, *arguments: Any) -> int | None:
@@ -10,3 +17,9 @@ def memory_needed(program: Any, *arguments: Any) -> int | None:
 
 def use_compilation_cache() -> None:
     """Does nothing: no compiled program outlives the process."""
+
+
+def flatten(structure: Structure) -> tuple[list[Tensor], Callable[[Sequence[Tensor]], Any]]:
+    """Returns the tensors of a structure, a list, and the function that makes such a structure of
+    a list of tensors."""
+    return keras.tree.flatten(structure), functools.partial(keras.tree.pack_sequence_as, structure)

@@ -53,6 +53,13 @@ def abstract_call(function: Callable[..., Any], *arguments: Any) -> Any:
     return jax.eval_shape(function, *arguments)
 
 
+def flatten(structure: Any) -> tuple[list[Tensor], Callable[[Sequence[Tensor]], Any]]:
+    """Returns the tensors of a structure, a list, and the function that makes such a structure of
+    a list of tensors."""
+    leaves, definition = jax.tree.flatten(structure)
+    return leaves, definition.unflatten
+
+
 def scan(
     function: Callable[..., Any],
     carry: Structure,

@@ -7,6 +7,7 @@ import keras
 import torch
 
 from keras_s5rl.backend import one_device, threefry
+from keras_s5rl.backend.eager_programs import flatten as flatten
 from keras_s5rl.backend.eager_programs import memory_needed as memory_needed
 from keras_s5rl.backend.eager_programs import use_compilation_cache as use_compilation_cache
 from keras_s5rl.backend.scan_along_axis import scan_in_place as scan_in_place

@@ -113,7 +113,13 @@ def define_backend_flag(values: FlagValues) -> None:
 
 
 def define_environment_flags(values: FlagValues, default: Any) -> None:
-    flags.DEFINE_string("env", default, "environment, by its registered name", flag_values=values)
+    flags.DEFINE_string(
+        "env",
+        default,
+        "environment, by its registered name; or gymnasium:ID (module:ID where a module registers "
+        "it), or gymnax:NAME",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "env_args", None, "JSON object of the environment's arguments", flag_values=values
     )

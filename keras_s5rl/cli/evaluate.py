@@ -4,7 +4,8 @@
     python launch/evaluate.py --run_dir=runs/demo --env=popgym:popgym-RepeatPreviousEasy-v0
     python launch/evaluate.py --run_dir=runs/cart_poles --in_context
 
-A name with a colon is an id of Gymnasium, `module:id`: there the policy plays the reference itself.
+A name with a colon is an id of Gymnasium, `module:id` or `gymnasium:id`: there the policy plays the
+reference itself. A run that was trained there is scored there.
 With --in_context an environment made of trials is scored trial by trial and step by step.
 """
 

@@ -137,7 +137,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
             memory_args,
             values["import"].value,
             settings["encoder"],
-            policy_of(recorded) if is_given else None,
+            policy_of(recorded) if recorded and is_given else None,
         )
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None

@@ -12,6 +12,7 @@ __all__ = [
     "AgentView",
     "AutoReset",
     "Environment",
+    "GymnaxEnvironment",
     "check_environment",
     "make",
     "register_env",
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from keras_s5rl.envs.autoreset import AutoReset
     from keras_s5rl.envs.environment import Environment
     from keras_s5rl.envs.environment_check import check_environment
+    from keras_s5rl.envs.gymnax import GymnaxEnvironment
     from keras_s5rl.envs.registry import make, register_env, registered_envs
 else:
     __getattr__, __dir__ = lazy.attach(
@@ -32,6 +34,7 @@ else:
             "autoreset": "AutoReset",
             "environment": "Environment",
             "environment_check": "check_environment",
+            "gymnax": "GymnaxEnvironment",
             "registry": "make register_env registered_envs",
         },
     )

@@ -47,7 +47,8 @@ def make(env: str, /, **env_args: Any) -> "Environment":
 
     Args:
         env: String, a name of `registered_envs()` or the POPGym paper's name of one
-            (`"StatelessCartPoleEasy"` is `"PositionOnlyCartPoleEasy"`).
+            (`"StatelessCartPoleEasy"` is `"PositionOnlyCartPoleEasy"`); or `"gymnax:<name>"`, one
+            of gymnax.
         **env_args: Arguments of the environment, which replace those that the name stands for.
 
     Returns:
@@ -98,7 +99,7 @@ def is_built_in(env: object) -> bool:
 def is_registered(env: object) -> bool:
     """Returns whether `make` knows the name `env`."""
     known = (_BUILT_IN, _ALIASES, _own, _declared)
-    return isinstance(env, str) and any(env in names for names in known)
+    return isinstance(env, str) and (_is_gymnax(env) or any(env in names for names in known))
 
 
 def register_env(name: str, factory: _Factory | str) -> None:
@@ -162,6 +163,9 @@ def _entry(env: str) -> tuple[_Factory, dict[str, Any]]:
     """Returns the factory and the default arguments of an environment by its name."""
     if not is_registered(env):
         raise ValueError(_unknown(env))
+    if _is_gymnax(env):
+        factory_of = _import("keras_s5rl.envs.gymnax:factory_of")
+        return factory_of(env), {}
     name = _ALIASES.get(env, env)
     if name in _BUILT_IN:
         if env in _declared:
@@ -182,6 +186,10 @@ def _entry(env: str) -> tuple[_Factory, dict[str, Any]]:
             f"{entry_points.packages(_declared[name])} cannot be called. Received: env={env!r}"
         )
     return factory, {}
+
+
+def _is_gymnax(env: str) -> bool:
+    return env.startswith("gymnax:")
 
 
 def _unknown(env: object) -> str:

@@ -139,7 +139,7 @@ class SequenceStack(DerivingLayer, SequenceLayer):
         features = check_features(inputs_shape)
         if self.encoder is not None:
             self.encoder.build((None, features))
-            features = self.width
+            features = self.encoder.units
         for block in self.blocks:
             if not block.built:  # a loaded one is
                 block.build((None, None, features))
@@ -202,9 +202,9 @@ class SequenceStack(DerivingLayer, SequenceLayer):
         derived: DerivedWeights | None,
         **arguments: Any,
     ) -> tuple[Tensor, list[Tensor]]:
-        outputs = inputs
-        if self.encoder is not None:
-            outputs = rowwise(lambda rows: self.encoder(rows, derived=derived), inputs)
+        outputs, encoder = inputs, self.encoder
+        if encoder is not None:
+            outputs = rowwise(lambda rows: encoder(rows, derived=derived), inputs)
         states, new_states = list(states), []
         for index, block in enumerate(self.blocks):
             run = block.run_last if last_only and index == len(self.blocks) - 1 else block.run

@@ -55,7 +55,7 @@ class EntriesEncoder(DerivingLayer, keras.layers.Layer):
     ) -> None:
         # Numbers keep their precision until they are scaled.
         super().__init__(autocast=False, **kwargs)
-        self.entries = [
+        self.entries: list[dict[str, Any]] = [
             {"shape": list(entry["shape"]), "scale": float(entry["scale"])} for entry in entries
         ]
         self.width = width

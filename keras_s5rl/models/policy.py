@@ -31,6 +31,11 @@ class Policy(keras.Model):
         observation_size: Positive integer, features of an observation.
         distribution: Distribution over actions, such as `keras_s5rl.models.Categorical(4)`.
 
+    Attributes:
+        normalization: `keras_s5rl.models.RunningNormalization` that `call` passes observations
+            through, whose statistics a training with `normalize_observations` keeps up to date; or
+            `None`, which it is at first.
+
     Call arguments:
         observations: float32 tensor `(batch, time, observation_size)`.
         resets: bool tensor `(batch, time)` or `None`: whether an observation is the first of a new
@@ -61,15 +66,14 @@ class Policy(keras.Model):
     (2,)
     """
 
-    # A `RunningNormalization` of the observations, whose statistics a training keeps up to date.
-    normalization: Any = None
-
     def __init__(self, observation_size: int, distribution: Any, **kwargs: Any) -> None:
         # Without autocast a mixed dtype policy does not round the memory state on its way in (Keras
         # casts float arguments).
         super().__init__(**{"autocast": False} | kwargs)
         self.observation_size = observation_size
         self.distribution = distribution
+        # No attribute of the class: on torch that would hide the layer.
+        self.normalization: Any = None
 
     def get_initial_state(self, batch_size: int) -> list[Tensor]:
         """Returns the memory state before an episode: a flat list of tensors, batch first; empty

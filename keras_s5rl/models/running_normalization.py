@@ -41,7 +41,7 @@ class RunningNormalization(keras.layers.Layer):
     >>> layer.build((None, 1))
     >>> statistics = layer.merged(layer.variables, np.array([[[0.0]], [[4.0]]], "float32"))
     >>> for variable, value in zip(layer.variables, statistics):
-    ...     variable.assign(value)
+    ...     _ = variable.assign(value)
     >>> [round(float(y[0]), 3) for y in layer(np.array([[2.0], [6.0], [90.0]], "float32"))]
     [0.0, 2.0, 10.0]
     """

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs.autoreset import AutoReset
-from keras_s5rl.models import ActorCritic
+from keras_s5rl.models import Policy
 from keras_s5rl.models.weights import copy_values, values_in_place
 from keras_s5rl.ppo import losses
 from keras_s5rl.ppo.advantages import generalized_advantages
@@ -38,7 +38,7 @@ class Learner:
 
     Args:
         environment: `keras_s5rl.envs.AutoReset`, whose observations the policy takes.
-        policy: `keras_s5rl.models.ActorCritic`.
+        policy: `keras_s5rl.models.Policy`.
         optimizer: A Keras optimizer built on the policy's trainable variables.
         config: `PPOConfig`.
         env_args: Dict of the environment's arguments, for error messages. Defaults to `None`.
@@ -62,7 +62,7 @@ class Learner:
     def __init__(
         self,
         environment: AutoReset,
-        policy: ActorCritic,
+        policy: Policy,
         optimizer: Any,
         config: PPOConfig,
         env_args: dict[str, Any] | None = None,

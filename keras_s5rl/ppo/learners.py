@@ -6,7 +6,7 @@ from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.autoreset import AutoReset
 from keras_s5rl.envs.gymnasium.host_autoreset import HostAutoReset
 from keras_s5rl.envs.gymnasium.host_environments import HostEnvironments
-from keras_s5rl.models import ActorCritic
+from keras_s5rl.models import Policy
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_learner import HostLearner
 from keras_s5rl.ppo.learner import Learner
@@ -14,7 +14,7 @@ from keras_s5rl.ppo.learner import Learner
 
 def make_learner(
     view: AgentView,
-    policy: ActorCritic,
+    policy: Policy,
     optimizer: Any,
     config: PPOConfig,
     env_args: dict[str, Any] | None = None,

@@ -41,7 +41,7 @@ def make_policy(
             little memory for it.
     """
     memory_seed, policy_seed, encoder_seed = derive_seeds(seed, 3)
-    shared = {
+    shared: dict[str, Any] = {
         "width": config.width,
         "activation": config.activation,
         "dtype": config.dtype_policy,

@@ -7,12 +7,17 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from keras_s5rl.envs.arguments import check_boolean
-from keras_s5rl.envs.gymnasium.host_environments import HostEnvironments
-from keras_s5rl.envs.gymnasium.making import OF_COPIES
+from keras_s5rl.envs.gymnasium.action_masks import ActionMaskObservation, tell_masks
+from keras_s5rl.envs.gymnasium.making import (
+    OF_COPIES,
+    env_name,
+    is_given,
+    make_vector_env,
+)
 from keras_s5rl.training.arguments import check_count, check_env_args, check_policy
-from keras_s5rl.training.array_player import ArrayPlayer
 from keras_s5rl.training.evaluation import summarize
-from keras_s5rl.training.views import plain_arguments, view_for
+from keras_s5rl.training.player import Player
+from keras_s5rl.training.views import plain_arguments
 from keras_s5rl.typing import Array
 
 MAX_COPIES = 64
@@ -35,7 +40,7 @@ def evaluate_gymnasium(
     to the environment.
 
     Args:
-        policy: `keras_s5rl.models.ActorCritic`, such as `agent.policy`, or `load_policy(path)`.
+        policy: `keras_s5rl.models.Policy`, such as `agent.policy`, or `load_policy(path)`.
         env: What to play in: the id of an environment (`"CartPole-v1"`; in `"module:id"` the module
             is imported first, which registers its ids, as in
             `"popgym:popgym-RepeatPreviousEasy-v0"`); a callable that returns a new
@@ -73,20 +78,22 @@ def evaluate_gymnasium(
     check_count("num_episodes", num_episodes)
     check_boolean("deterministic", deterministic)
     check_env_args(env_args)
-    num_envs = 1 if isinstance(env, gymnasium.Env) else min(num_episodes, MAX_COPIES)
-    host = HostEnvironments(env, getattr(env, "num_envs", num_envs), env_args)
-    name = env if isinstance(env, str) else host.name
+    copies = make_vector_env(env, min(num_episodes, MAX_COPIES), env_args)
+    name = env if isinstance(env, str) else env_name(copies)
     try:
-        view = view_for(policy, host, name)
+        if getattr(policy, "action_mask", None) is not None and tell_masks(copies):
+            copies = ActionMaskObservation(copies)
+        arguments = _arguments(copies)
         played, other = (
-            _play(host, ArrayPlayer(policy, view, host.num_envs, mode, seed), num_episodes, seed)
+            _play(copies, Player(policy, copies, mode, seed), num_episodes, seed)
             for mode in (deterministic, not deterministic)
         )
     finally:
-        host.close()
+        if not is_given(env):
+            copies.close()
     return {
         "env": name,
-        "env_args": _arguments(host.spec),
+        "env_args": arguments,
         "num_episodes": num_episodes,
         "deterministic": deterministic,
         "seed": seed,
@@ -96,8 +103,9 @@ def evaluate_gymnasium(
     }
 
 
-def _arguments(spec: Any) -> dict[str, Any] | None:
+def _arguments(copies: Any) -> dict[str, Any] | None:
     """All arguments of the environments as plain values, or `None` where nothing tells them."""
+    spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
     if spec is None:
         return None
     factory = spec.entry_point
@@ -110,25 +118,22 @@ def _arguments(spec: Any) -> dict[str, Any] | None:
         return plain_arguments(lambda **arguments: None, given)
 
 
-def _play(
-    host: HostEnvironments, player: ArrayPlayer, num_episodes: int, seed: int
-) -> tuple[Array, Array]:
-    """Plays episodes in the copies of an environment; returns `returns, lengths`."""
+def _play(env: Any, player: Player, num_episodes: int, seed: int) -> tuple[Array, Array]:
+    """Plays episodes in the copies of a `VectorEnv`; returns `returns, lengths`."""
+    mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes)
-    episode = np.arange(host.num_envs)  # which one each copy plays
-    starting = np.zeros(host.num_envs, "bool")  # whether the next step starts an episode, no more
-    observation = host.reset(seed + np.arange(host.num_envs), np.int32(0))
+    episode = np.arange(env.num_envs)  # which one each copy plays
+    starting = np.zeros(env.num_envs, "bool")  # whether the next step starts an episode, no more
+    observations, _ = env.reset(seed=seed)
     while np.any(episode < num_episodes):
-        results = host.step(player.act(observation))
-        observation = results["observation"]
+        observations, rewards, terminated, truncated, _ = env.step(player.act(observations))
         counts = ~starting & (episode < num_episodes)
-        returns[episode[counts]] += results["reward"][counts]
+        returns[episode[counts]] += rewards[counts]
         lengths[episode[counts]] += 1
-        over = results["terminated"] | results["truncated"]
-        episode = np.where(over, episode + host.num_envs, episode)
-        if host.autoreset_mode == AutoresetMode.NEXT_STEP:
-            player.restart(starting)
-            starting = over
-        else:
-            player.restart(over)
+        over = terminated | truncated
+        episode = np.where(over, episode + env.num_envs, episode)
+        starting = over & (mode == AutoresetMode.NEXT_STEP)
+        if mode == AutoresetMode.DISABLED and over.any():
+            observations, _ = env.reset(options={"reset_mask": over})
+        player.reset(over)
     return returns, lengths

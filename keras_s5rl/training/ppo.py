@@ -30,15 +30,18 @@ from keras_s5rl.training.loop import Loop
 from keras_s5rl.training.metrics import EpisodeRecord
 from keras_s5rl.training.recorder import Recorder
 from keras_s5rl.training.views import agent_view, name_of
-from keras_s5rl.typing import Array, StrPath
+from keras_s5rl.typing import Array, GymnasiumEnv, StrPath
 
 
 class PPO:
     """Trains a recurrent policy by proximal policy optimisation, and scores it.
 
     Args:
-        env: String, a registered environment, or an object with the methods of
-            `keras_s5rl.envs.Environment`.
+        env: String, a registered environment, `"gymnasium:<id>"` or `"gymnax:<name>"`; or an object
+            with the methods of `keras_s5rl.envs.Environment`; or environments of Gymnasium: a
+            callable that makes one, a `VectorEnv` of `config.num_envs`, or an `Env` if that is 1.
+            Gymnasium's are stepped on the host. Their state is in no checkpoint: a resumed run
+            begins new episodes. Those that were not given are closed when `fit` ends.
         env_args: Dict of keyword arguments of the environment, or `None`. Defaults to `None`.
         memory: String, a registered memory, such as `"s5"`, `"gru"` or `"attention"`. Defaults to
             `"s5"`.
@@ -84,7 +87,7 @@ class PPO:
 
     def __init__(
         self,
-        env: str | envs.Environment,
+        env: str | envs.Environment | GymnasiumEnv,
         env_args: dict[str, Any] | None = None,
         memory: str = "s5",
         config: PPOConfig | None = None,
@@ -126,7 +129,7 @@ class PPO:
         self._loop: Any = None
 
     def view(
-        self, env: str | envs.Environment, env_args: dict[str, Any] | None = None
+        self, env: str | envs.Environment | GymnasiumEnv, env_args: dict[str, Any] | None = None
     ) -> AgentView:
         """Returns `keras_s5rl.envs.AgentView` of an environment as this agent sees it.
 
@@ -238,7 +241,7 @@ class PPO:
         self,
         num_episodes: int = 256,
         deterministic: bool = True,
-        env: str | envs.Environment | None = None,
+        env: str | envs.Environment | GymnasiumEnv | None = None,
         env_args: dict[str, Any] | None = None,
         seed: int | None = None,
     ) -> dict[str, Any]:

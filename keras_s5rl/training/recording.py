@@ -34,7 +34,7 @@ def record_episodes(
     than `PPO.evaluate` plays from the same seed.
 
     Args:
-        policy: `keras_s5rl.models.ActorCritic`, such as `agent.policy`, or `load_policy(path)`.
+        policy: `keras_s5rl.models.Policy`, such as `agent.policy`, or `load_policy(path)`.
         env: `keras_s5rl.envs.Environment`, or the name of a registered one.
         folder: Where to write; made if it is not there.
         num_episodes: Positive integer. Defaults to `3`.

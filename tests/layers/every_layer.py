@@ -36,14 +36,22 @@ LAYERS = {
     ),
     "LRU": lambda **k: LRU(4, **k),
     "MinGRU": lambda **k: MinGRU(5, **k),
-    "SelectiveSSM": lambda **k: SequenceStack([SelectiveSSM(4, 3)], width=4, **k),
-    "FFM": lambda **k: FFM(4, memory_size=3, context_size=2, **k),
-    "SHM": lambda **k: SHM(4, memory_size=3, **k),
-    "GRU and LSTM": lambda **k: SequenceStack([GRU(4), LSTM(3)], width=None, **k),
     "CausalAttention": lambda **k: CausalAttention(2, 4, num_heads=2, context_length=3, **k),
-    "GatedAttentionBlock": lambda **k: SequenceStack([GatedAttentionBlock(4, 2, 3)], 4, **k),
     "stacked cells": lambda **k: Resettable(
         [keras.layers.LSTMCell(4), keras.layers.GRUCell(5)], **k
+    ),
+    # Several layers in one program: compiling is most of what these tests cost.
+    "S6, SHM and FFM": lambda **k: SequenceStack(
+        [layer(4, 3, dtype=k.get("dtype")) for layer in (SelectiveSSM, SHM, FFM)], width=4, **k
+    ),
+    "GRU, LSTM and gated attention": lambda **k: SequenceStack(
+        [
+            GRU(4, dtype=k.get("dtype")),
+            LSTM(4, dtype=k.get("dtype")),
+            GatedAttentionBlock(4, num_heads=2, context_length=3, dtype=k.get("dtype")),
+        ],
+        width=None,
+        **k,
     ),
 }
 

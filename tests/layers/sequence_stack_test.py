@@ -47,6 +47,16 @@ def test_it_is_the_encoder_and_its_layers_one_after_the_other(normalize_output):
         np.testing.assert_allclose(to_numpy(a), to_numpy(b), rtol=1e-4, atol=1e-5)
 
 
+def test_without_a_width_the_first_layer_takes_the_inputs_as_they_are():
+    layer = S5(4, seed=1)
+    stack = SequenceStack([layer], width=None)
+    assert stack.compute_output_shape(INPUTS.shape) == INPUTS.shape
+    found = to_numpy(stack(INPUTS, resets=RESETS))
+    np.testing.assert_allclose(found, to_numpy(layer(INPUTS, resets=RESETS)), rtol=1e-5, atol=1e-6)
+    assert len(stack.weights) == len(layer.weights)
+    assert SequenceStack.from_config(stack.get_config()).width is None
+
+
 class FromOne(keras.layers.SimpleRNNCell):
     """A cell whose state is not zero when an episode starts."""
 

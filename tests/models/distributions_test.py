@@ -104,7 +104,7 @@ def test_other_action_spaces_are_refused(space, expected):
 
 def test_actions_are_counted_from_their_starts():
     shifted, plain = Categorical(5, start=-2), Categorical(5)
-    logits, key = np.repeat(LOGITS, 50, 0), random.key(4)
+    logits, key = ops.repeat(LOGITS, 50, 0), random.key(4)
     actions = numpy(shifted.sample(logits, key))
     np.testing.assert_array_equal(actions, numpy(plain.sample(logits, key)) - 2)
     assert actions.dtype == "int32" and numpy(shifted.mode(LOGITS)).tolist() == [0]
@@ -181,6 +181,17 @@ def test_multi_categorical_is_a_product_over_axes_side_by_side():
     entropy = -(first * np.log(first)).sum() - (second * np.log(second)).sum()
     np.testing.assert_allclose(numpy(distribution.entropy(LOGITS)), entropy, rtol=1e-5)
     assert numpy(distribution.mode(LOGITS)).tolist() == [[2, 1]]
+
+
+@pytest.mark.portable
+def test_a_multi_categorical_of_one_number_is_a_categorical_of_a_column():
+    distribution = MultiCategorical([5], starts=[1])
+    actions = numpy(distribution.sample(ops.convert_to_tensor(LOGITS), random.key(0)))
+    assert actions.shape == (1, 1) and numpy(distribution.mode(LOGITS)).tolist() == [[3]]
+    np.testing.assert_array_equal(
+        numpy(distribution.log_prob(LOGITS, actions)),
+        numpy(Categorical(5).log_prob(LOGITS, actions[:, 0] - 1)),
+    )
 
 
 def test_gaussian_parameters_are_in_the_units_of_the_environment():

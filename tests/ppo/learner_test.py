@@ -18,7 +18,10 @@ pytestmark = pytest.mark.not_on_tensorflow
         ("PositionOnlyPendulumEasy", "s5"),  # a continuous action
         *(
             ("PositionOnlyCartPoleEasy", memory)
-            for memory in ("s5", "gru", "lstm", "lru", "mingru", "attention", "mlp")
+            for memory in (
+                *("s5", "gru", "lstm", "lru", "mingru", "attention", "mlp", "s6", "ffm", "shm"),
+                *("gtrxl", "s5_no_resets"),
+            )
         ),
     ],
 )

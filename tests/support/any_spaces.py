@@ -1,5 +1,7 @@
 """An environment with any observation and action space, for the tests of all of them."""
 
+import functools
+
 import numpy as np
 from keras import ops
 
@@ -14,13 +16,20 @@ class AnySpaces(Environment):
 
     max_episode_steps = 3
 
-    def __init__(self, observation_space, action_space, num_samples=5):
+    def __init__(self, observation_space, action_space):
         self.observation_space, self.action_space = observation_space, action_space
-        observation_space.seed(3)
-        samples = [observation_space.sample() for _ in range(num_samples)]
-        self.values = np.concatenate([single_to_array(observation_space, s) for s in samples])
-        low, _ = spaces.value_bounds(action_space)
-        self.best = np.where(np.isfinite(low), low, 0).astype("float32").reshape(-1)
+
+    @functools.cached_property
+    def values(self):
+        """What it shows, one after the other."""
+        self.observation_space.seed(3)
+        samples = [self.observation_space.sample() for _ in range(5)]
+        return np.concatenate([single_to_array(self.observation_space, s) for s in samples])
+
+    @functools.cached_property
+    def best(self):
+        low, _ = spaces.value_bounds(self.action_space)
+        return np.where(np.isfinite(low), low, 0).astype("float32").reshape(-1)
 
     def draw_initial(self, key, num_envs):
         return {"index": random.randint(key, (num_envs,), 0, len(self.values))}

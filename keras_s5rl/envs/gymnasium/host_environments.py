@@ -4,13 +4,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import gymnasium
 import keras
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from keras_s5rl.envs import spaces
 from keras_s5rl.envs.environment import Environment
+from keras_s5rl.envs.gymnasium.action_masks import ActionMaskObservation, tell_masks
 from keras_s5rl.envs.gymnasium.making import env_name, is_given, make_vector_env
 from keras_s5rl.envs.gymnasium.values import (
     array_to_batch,
@@ -18,9 +18,7 @@ from keras_s5rl.envs.gymnasium.values import (
     legal_actions,
     single_to_array,
 )
-from keras_s5rl.typing import Array, Space, Tensor, Tensors
-
-_MASK = "action_mask"
+from keras_s5rl.typing import Array, Tensor, Tensors
 
 
 class EnvironmentFailedError(RuntimeError):
@@ -42,7 +40,6 @@ class HostEnvironments(Environment):
 
     Attributes:
         name: String, the environment's id or the name of its class.
-        spec: Gymnasium's `EnvSpec` of the environments, or `None`.
         autoreset_mode: `gymnasium.vector.AutoresetMode`.
 
     Raises:
@@ -54,6 +51,7 @@ class HostEnvironments(Environment):
         self._made_by = (env, num_envs, env_args)
         self._is_given = is_given(env)
         self._envs: Any = None
+        self._has_masks = False
         self._failure: BaseException | None = None
         self._failures_wait = False  # for the end of `failures_raised`
         self._num_steps: int | None = None  # of the state that the environments are in
@@ -61,17 +59,12 @@ class HostEnvironments(Environment):
         self.num_envs = num_envs
         self._open()
         self.name = env_name(self._envs)
-        self.spec = self._envs.spec or getattr(self._envs, "envs", [self._envs])[0].spec
+        self._look_for_masks()
         self.autoreset_mode = AutoresetMode(
             self._envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         )
         self.action_space = self._envs.single_action_space
         self.observation_space = self._envs.single_observation_space
-        for name in ("observation_space", "action_space"):
-            spaces.check_supported(f"{self.name}.{name}", getattr(self, name))
-        self._mask_size = self._find_masks()
-        if self._mask_size:
-            self.observation_space = _with_mask(self.observation_space, self._mask_size)
 
     def observation(self, state: Tensors) -> Tensor:
         return state["observation"]
@@ -120,7 +113,7 @@ class HostEnvironments(Environment):
         def reset() -> dict[str, Array]:
             if self._envs is None:
                 self._open()
-            return {"observation": self._array(*self._reset(seeds))}
+            return {"observation": self._array(self._reset(seeds))}
 
         self._num_steps = int(num_steps) - 1
         return self._guarded(reset)["observation"]
@@ -141,7 +134,7 @@ class HostEnvironments(Environment):
     def _step(self, actions: Any) -> dict[str, Array]:
         observations, reward, terminated, truncated, infos = self._envs.step(actions)
         results = {
-            "observation": self._array(observations, infos),
+            "observation": self._array(observations),
             "reward": np.asarray(reward, "float64").reshape(self.num_envs),
             "terminated": np.asarray(terminated, "bool").reshape(self.num_envs),
             "truncated": np.asarray(truncated, "bool").reshape(self.num_envs),
@@ -153,19 +146,17 @@ class HostEnvironments(Environment):
         if over.any() and self.autoreset_mode == AutoresetMode.SAME_STEP:
             results["final_observation"] = self._final(results["observation"], infos, over)
         elif over.any():
-            fresh = self._array(*self._envs.reset(options={"reset_mask": over.copy()}))
+            observations, _ = self._envs.reset(options={"reset_mask": over.copy()})
+            fresh = self._array(observations)
             rows = over.reshape(-1, *[1] * (fresh.ndim - 1))
             results["observation"] = np.where(rows, fresh, results["observation"])
         return results
 
     def _final(self, seen: Array, infos: dict[str, Any], over: Array) -> Array:
         """The observations with the last ones of episodes that are over."""
-        final, masks = seen.copy(), self._masks(infos.get("final_info", {}))
+        final = seen.copy()
         for row in np.flatnonzero(over):
-            value = infos["final_obs"][row]
-            if masks is not None:
-                value = _join(value, masks[row])
-            final[row] = single_to_array(self.observation_space, value)[0]
+            final[row] = single_to_array(self.observation_space, infos["final_obs"][row])[0]
         return final
 
     @contextlib.contextmanager
@@ -217,6 +208,8 @@ class HostEnvironments(Environment):
 
     def _open(self) -> None:
         self._envs = make_vector_env(*self._made_by)
+        if self._has_masks:
+            self._envs = ActionMaskObservation(self._envs)
         if self._envs.num_envs != self.num_envs:
             advice = "make one by gymnasium.make_vec, or give its id or a callable that makes it"
             raise ValueError(
@@ -224,48 +217,26 @@ class HostEnvironments(Environment):
                 f"given; for more of them {advice}. Received: num_envs={self.num_envs}"
             )
 
-    def _find_masks(self) -> int:
-        """Resets the environments to see whether they can be, and tell masks of actions; returns
-        the size of these, 0 if there are none."""
+    def _look_for_masks(self) -> None:
+        """Resets the environments to see whether they can be, and tell masks of actions."""
+        for kind in ("observation", "action"):
+            space = getattr(self._envs, f"single_{kind}_space")
+            spaces.check_supported(f"{self.name}.{kind}_space", space)
         try:
-            _, infos = self._reset(np.arange(self.num_envs))
+            self._has_masks = tell_masks(self._envs)
         except Exception as error:
             raise ValueError(
                 f"`env` should be an environment that can be reset ({type(error).__name__}: "
                 f"{error}). Received: env={self.name}"
             ) from error
-        if _MASK not in infos or isinstance(self.action_space, gymnasium.spaces.Box):
-            return 0
-        return spaces.flat_size(self.action_space)
+        if self._has_masks:
+            self._envs = ActionMaskObservation(self._envs)
 
-    def _reset(self, seeds: Array) -> tuple[Any, dict[str, Any]]:
+    def _reset(self, seeds: Array) -> Any:
         seed = [int(seed) for seed in seeds]
         is_listed = isinstance(self._envs.unwrapped, SyncVectorEnv | AsyncVectorEnv)
-        return self._envs.reset(seed=seed if is_listed else seed[0])
+        observations, _ = self._envs.reset(seed=seed if is_listed else seed[0])
+        return observations
 
-    def _array(self, observations: Any, infos: dict[str, Any]) -> Array:
-        masks = self._masks(infos)
-        if masks is not None:
-            observations = _join(observations, masks)
+    def _array(self, observations: Any) -> Array:
         return batch_to_array(self.observation_space, observations)
-
-    def _masks(self, infos: dict[str, Any]) -> Any:
-        """The masks of actions, all ones where an environment gives none."""
-        if not self._mask_size:
-            return None
-        masks = np.ones((self.num_envs, self._mask_size), "int8")
-        given = infos.get(f"_{_MASK}", np.full(self.num_envs, _MASK in infos))
-        for row in np.flatnonzero(given):
-            masks[row] = infos[_MASK][row]
-        return masks
-
-
-def _with_mask(space: Space, size: int) -> Space:
-    """The space of observations beside which a mask of actions stands."""
-    entries = space.spaces if isinstance(space, gymnasium.spaces.Dict) else {"observation": space}
-    return gymnasium.spaces.Dict({**entries, _MASK: gymnasium.spaces.MultiBinary(size)})
-
-
-def _join(observations: Any, masks: Array) -> dict[str, Any]:
-    entries = observations if isinstance(observations, dict) else {"observation": observations}
-    return {**entries, _MASK: masks}

@@ -69,7 +69,7 @@ class DiagonalGaussian(Distribution):
         """Values of the axes that have room; 0 on the others."""
         return ops.where(self._is_fixed, 0.0, values) if self._is_fixed.any() else values
 
-    def parameters(self, outputs: Tensor, log_std: Tensor | None) -> Tensor:
+    def parameters(self, outputs: Tensor, log_std: Tensor | None = None) -> Tensor:
         mean = ops.add(self._centre, ops.multiply(self._unit, outputs))
         log_std = self._free(ops.add(log_std, self._log_unit))
         log_std = ops.broadcast_to(log_std, ops.shape(mean))

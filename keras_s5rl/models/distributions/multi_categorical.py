@@ -32,6 +32,8 @@ class MultiCategorical(Distribution):
         self._axes = [Categorical(n, start) for n, start in pairs]
 
     def _split(self, parameters: Tensor) -> Any:
+        if len(self.num_actions) == 1:  # Keras' split on torch fails without a place to split at
+            return [parameters]
         return ops.split(parameters, np.cumsum(self.num_actions)[:-1].tolist(), axis=-1)
 
     def parameters(self, outputs: Tensor, log_std: Tensor | None = None) -> Tensor:

@@ -54,3 +54,10 @@ class BrokenEnv(CountingEnv):
         if BrokenEnv.steps == 40:
             raise ZeroDivisionError("the sensor fell off")
         return super().step(action)
+
+
+class UnresetEnv(CountingEnv):
+    """Cannot be reset."""
+
+    def reset(self, **options):
+        raise OSError("no cable")

@@ -9,7 +9,7 @@ from keras import ops
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.gymnasium.host_autoreset import HostAutoReset
 from keras_s5rl.envs.gymnasium.host_environments import EnvironmentFailedError, HostEnvironments
-from tests.envs.gymnasium.counting_env import BrokenEnv, CountingEnv, MaskedEnv
+from tests.envs.gymnasium.counting_env import BrokenEnv, CountingEnv, MaskedEnv, UnresetEnv
 
 NUM_ENVS, NUM_STEPS = 3, 14
 
@@ -123,15 +123,30 @@ def test_new_episodes_follow_from_the_key_and_the_number_of_steps():
 
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_masks_of_actions_become_an_entry_of_the_observation(mode):
-    copies = SyncVectorEnv([MaskedEnv] * NUM_ENVS, autoreset_mode=mode)
-    autoreset = autoreset_of(copies)
-    assert list(autoreset.env.env.observation_space) == ["action_mask", "observation"]
-    actions = np.zeros((8, NUM_ENVS), "int32")
-    transitions = played(autoreset, actions)
-    for name in ("observation", "final_observation"):
-        time = transitions[name][..., 3]
-        mask = transitions[name][..., :3]
-        np.testing.assert_array_equal(mask, np.arange(3) <= time[..., None] % 3, err_msg=name)
+    host = HostEnvironments(SyncVectorEnv([MaskedEnv] * NUM_ENVS, autoreset_mode=mode), NUM_ENVS)
+    assert list(host.observation_space) == ["action_mask", "observation"]
+    seen = [host.reset(np.arange(NUM_ENVS), np.int32(0))]
+    for _ in range(8):
+        results = host.step(np.zeros(NUM_ENVS, "int32"))
+        seen += [value for name, value in results.items() if "observation" in name]
+    seen = np.stack(seen)  # the mask, the clock and the length of the episode
+    np.testing.assert_array_equal(seen[..., :3], np.arange(3) <= seen[..., 3:4] % 3)
+    assert {0, 1, 2} <= set(seen[..., 3].ravel())
+
+
+@pytest.mark.slow
+def test_environments_in_processes_of_their_own_step_as_those_in_this_one():
+    played = []
+    for mode in ("sync", "async"):
+        host = HostEnvironments("gymnasium:CartPole-v1", 2, {"vectorization_mode": mode})
+        seen = [host.reset(np.arange(2), np.int32(0))]
+        for _ in range(25):
+            results = host.step(np.ones(2, "int32"))
+            seen += [results["observation"], results["final_observation"]]
+        host.close()
+        played.append(np.stack(seen))
+    np.testing.assert_array_equal(*played)
+    assert (played[0][1::2] != played[0][2::2]).any()  # an episode ended
 
 
 def test_what_an_environment_raises_comes_out_of_a_program_with_its_name():
@@ -169,7 +184,7 @@ def test_environments_that_were_made_are_closed_and_made_anew_and_given_ones_sta
         ("gymnasium:CartPole-v1", {"wrappers": ["gymnasium"]}, "`wrappers` should hold strings"),
         (SyncVectorEnv([CountingEnv] * 2), None, "`num_envs` should be 2.*Received: num_envs=3"),
         (lambda: 3, None, "`env` should return a new gymnasium.Env"),
-        ("gymnasium:keras_s5rl/RepeatPreviousEasy-v0", None, "the registered name"),
+        (UnresetEnv, None, r"can be reset \(OSError: no cable\). Received: env=UnresetEnv"),
     ],
 )
 def test_environments_that_cannot_be_made_are_told(env, env_args, expected):
