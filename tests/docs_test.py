@@ -60,6 +60,7 @@ def parse(name, *arguments):
     return command.parse_flags(DEFINE_FLAGS[name], [name, *arguments], more)
 
 
+@pytest.mark.filterwarnings("ignore:The `native_serialization` parameter:DeprecationWarning")
 @pytest.mark.parametrize(
     "page",
     [
@@ -130,7 +131,8 @@ def test_every_public_name_has_an_entry_and_a_docstring(part, hooks):
     module = importlib.import_module(name)
     text = "".join(hooks.on_page_markdown(PAGES[page]) for page in PAGES if "/api/" in page)
     entries = re.findall(r"^::: (.*)$", text, re.MULTILINE)
-    for public in getattr(module, "__all__", [n for n in vars(module) if f"::: {name}.{n}" in text]):
+    own = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == name]
+    for public in getattr(module, "__all__", own):
         value = getattr(module, public)
         if public.startswith("_") or type(value) is type(importlib):
             continue

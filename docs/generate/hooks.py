@@ -34,7 +34,9 @@ def public_names(module: str) -> list[str]:
     """Returns the public names of a module in its order, read from the source: `__all__` without
     submodules, which it imports from itself, or else its classes and functions."""
     path = ROOT / module.replace(".", "/")
-    tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
+    tree = ast.parse(
+        (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+    )
     listed = [node for node in tree.body if ast.unparse(node).startswith("__all__ = ")]
     if listed:
         names = ast.literal_eval(ast.unparse(listed[0]).removeprefix("__all__ = "))

@@ -57,10 +57,10 @@ def export(values: FlagValues) -> None:
         from keras_s5rl.training import PPO, export_policy
 
         agent = PPO.load(values.run_dir, values.accept_edited_config)
+        form = "onnx" if is_onnx else "tf_saved_model"
+        export_policy(agent.policy, agent.environment, values.output, form)
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
-    form = "onnx" if is_onnx else "tf_saved_model"
-    export_policy(agent.policy, agent.environment, values.output, form)
     command.print_result(f"{values.output} and {values.output}.json")
 
 

@@ -6,11 +6,13 @@ from typing import Any
 import gymnasium
 import keras
 import numpy as np
+from keras import ops
 
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.space_leaves import Leaf, leaves
 from keras_s5rl.envs.spaces import value_bounds, value_dtype
-from keras_s5rl.models import Policy
+from keras_s5rl.models import JointDistribution, Policy
+from keras_s5rl.models.distributions import Distribution
 from keras_s5rl.runs import write_json_atomically
 from keras_s5rl.typing import Space, StrPath, Tensor
 
@@ -36,17 +38,16 @@ def export_policy(
     Returns:
         Dict, what the file with the ending `.json` holds.
 
-    Example:
-
-    >>> import os, tempfile
-    >>> from keras_s5rl import PPO, PPOConfig
-    >>> from keras_s5rl.training import export_policy
-    >>> agent = PPO("RepeatFirstEasy", config=PPOConfig(num_envs=4, width=8))
-    >>> path = os.path.join(tempfile.mkdtemp(), "policy")
-    >>> description = export_policy(agent.policy, agent.environment, path)  # doctest: +SKIP
+    Raises:
+        ValueError: If the format is not known, or cannot hold the policy.
     """
     if format not in FORMATS:
         raise ValueError(f"`format` should be one of {FORMATS}. Received: format={format!r}")
+    if format == "onnx" and isinstance(policy.distribution, JointDistribution):
+        raise ValueError(
+            "`format` should be 'tf_saved_model' for a policy of discrete and continuous actions "
+            f"together. Received: format='onnx' with {policy.distribution}"
+        )
     model = step_model(policy)
     # The exporter to ONNX asks for a model that was called.
     model([np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs])
@@ -66,7 +67,16 @@ class _Step(keras.layers.Layer):
     def call(self, inputs: list[Tensor]) -> list[Tensor]:
         observation, reset, *state = inputs
         parameters, _, state = self.policy.step(observation, reset, state)
-        return [self.policy.distribution.mode(parameters), parameters, *state]
+        return [_mode(self.policy.distribution, parameters), parameters, *state]
+
+
+def _mode(distribution: Distribution, parameters: Tensor) -> Tensor:
+    """The most likely action. ONNX has no form of what Keras does with floats in `argmax`; their
+    ranks are integers and have the same one."""
+    if distribution.num_log_stds:
+        return distribution.mode(parameters)
+    ranks = ops.cast(parameters[..., None, :] <= parameters[..., None], "int32")
+    return distribution.mode(ops.sum(ranks, axis=-1))
 
 
 def step_model(policy: Policy) -> keras.Model:

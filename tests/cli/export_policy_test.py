@@ -82,9 +82,11 @@ def test_an_onnx_file_plays_as_the_agent_does(trained, run, tmp_path):
     session = runtime.InferenceSession(str(path))
     names = [tensor.name for tensor in session.get_inputs()]
     assert names == [tensor["name"] for tensor in description["inputs"]]
-    check_against_the_agent(
-        trained, description, lambda inputs: session.run(None, dict(zip(names, inputs, strict=True)))
-    )
+
+    def step(inputs):
+        return session.run(None, dict(zip(names, inputs, strict=True)))
+
+    check_against_the_agent(trained, description, step)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +98,7 @@ def test_an_onnx_file_plays_as_the_agent_does(trained, run, tmp_path):
         (["--run_dir=runs/none", "--output=nowhere/policy.onnx"], "`output`"),
     ],
 )
-def test_mistakes_are_one_line_and_nothing_is_written(
-    flags, named, capsys, tmp_path, monkeypatch
-):
+def test_mistakes_are_one_line_and_nothing_is_written(flags, named, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert export_policy.main(["export_policy.py", *flags]) == 2
     error = capsys.readouterr().err
