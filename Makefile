@@ -3,11 +3,13 @@
 # make test-all    runs all other tests on JAX and TensorFlow
 # make test-torch  runs the tests on torch
 # make lint        runs the linter alone
+# make docs        builds the documentation into site/
 #
 # Each first makes .venv with what it needs (for torch .venv-torch), once; PYTHON=... names the
 # Python to make it with.
 
 SHELL := /bin/sh
+comma := ,
 VENV := .venv
 VENV_PYTHON = $(VENV)/bin/python
 PRESET := launch/presets/repeat_previous_hard.flags
@@ -60,7 +62,7 @@ $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '$(
 wanted >$(VENV)/$(firstword $(1))
 endef
 
-.PHONY: train test test-all test-torch lint install install-dev install-torch
+.PHONY: train test test-all test-torch lint docs install install-dev install-docs install-torch
 # Two targets at once would install into one folder, and each uses all cores as it is.
 .NOTPARALLEL:
 
@@ -93,14 +95,20 @@ $(VENV_PYTHON) -m ruff format --check .
 $(VENV_PYTHON) -m mypy
 endef
 
+# A broken link, a name that is not there and a page that nothing leads to are errors.
+docs: install-docs
+	$(VENV_PYTHON) -m mkdocs build --quiet --strict
+
 install:
-	$(call install,installed-run installed-dev,.)
+	$(call install,installed-run installed-dev installed-docs,.)
 
 install-dev:
-	$(call install,installed-dev,.[dev])
+	$(call install,installed-dev installed-docs,.[dev])
+
+install-docs:
+	$(call install,installed-docs,.[dev$(comma)docs])
 
 # torch has a venv of its own: with it Keras and the tests find a third backend.
 test-torch install-torch: VENV := .venv-torch
-comma := ,
 install-torch:
 	$(call install,installed-torch,.[dev$(comma)torch])

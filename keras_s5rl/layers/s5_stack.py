@@ -25,9 +25,10 @@ class S5Stack(SequenceStack):
         dropout: As for `S5Block`. Defaults to `0.0`.
         seed: Integer, or `None` for Keras' global seed; all initial weights are drawn from it.
             Defaults to `None`.
-        state_size, num_blocks, discretization, c_init, dt_min, dt_max, conjugate_symmetry,
-            clip_eigenvalues, bidirectional, step_rescale, return_sequences, return_state, stateful,
-            go_backwards, zero_output_for_mask, implementation: As for `S5`, with its defaults.
+        state_size, num_blocks, discretization, c_init, dt_min, dt_max: As for `S5`.
+        conjugate_symmetry, clip_eigenvalues, bidirectional, step_rescale: As for `S5`.
+        return_sequences, return_state, stateful, go_backwards: As for `S5`.
+        zero_output_for_mask, implementation: As for `S5`.
         b_regularizer, c_regularizer, d_regularizer, b_constraint, c_constraint, d_constraint: As
             for `S5`.
         **kwargs: Arguments of `keras.layers.Layer`.

@@ -4,6 +4,14 @@ from keras_s5rl.training.checks import NonFiniteLossError
 from keras_s5rl.training.gymnasium_evaluation import evaluate_gymnasium
 from keras_s5rl.training.in_context import evaluate_in_context
 from keras_s5rl.training.player import Player
+from keras_s5rl.training.policy_export import export_policy
 from keras_s5rl.training.ppo import PPO
 
-__all__ = ["PPO", "NonFiniteLossError", "Player", "evaluate_gymnasium", "evaluate_in_context"]
+__all__ = [
+    "PPO",
+    "NonFiniteLossError",
+    "Player",
+    "evaluate_gymnasium",
+    "evaluate_in_context",
+    "export_policy",
+]
