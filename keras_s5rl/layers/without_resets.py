@@ -1,8 +1,9 @@
-"""A layer over time that is told of no episodes: the ablation of resets."""
+"""A layer over time that ignores resets, for ablations."""
 
 from typing import Any, Self, Unpack
 
 import keras
+from keras import ops
 
 from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer, hand_on
 from keras_s5rl.layers.inner_layer import check_inner_layer
@@ -115,8 +116,8 @@ class WithoutResets(DerivingLayer, SequenceLayer):
         training: bool | None = None,
         derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        return self.layer.run(
-            inputs,
+        outputs, states = self.layer.run(
+            ops.cast(inputs, self.layer.compute_dtype),
             states,
             None,
             mask,
@@ -125,6 +126,7 @@ class WithoutResets(DerivingLayer, SequenceLayer):
             training,
             **hand_on(derived, self.layer),
         )
+        return ops.cast(outputs, self.compute_dtype), states
 
     def _run_sequence(
         self,

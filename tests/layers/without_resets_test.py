@@ -21,7 +21,7 @@ def close(found, expected):
 
 
 def pair(**arguments):
-    """A layer that is told of resets, and one of the same weights that is not."""
+    """A layer, and one of the same weights that ignores resets."""
     layer = GRU(4, seed=0, **arguments)
     ablated = WithoutResets(GRU(4, seed=0), **arguments)
     return layer, ablated
@@ -46,6 +46,13 @@ def test_a_step_with_a_reset_goes_on_from_the_state():
         ablated.step(INPUTS[:, 0], np.array([True, True]), state),
         layer.step(INPUTS[:, 0], None, state),
     )
+
+
+def test_each_layer_computes_in_the_dtype_of_its_own_policy():
+    layer = WithoutResets(GRU(4, seed=0), return_state=True, dtype="mixed_bfloat16")
+    outputs, state = layer(INPUTS)
+    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+    assert keras.backend.standardize_dtype(state.dtype) == "float32"
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras' Variable and numpy 2

@@ -13,6 +13,7 @@ from keras_s5rl.models import (
 )
 from tests.support.differentiate import compiled
 
+# All but s5_no_resets, which ignores resets (tests/layers/without_resets_test.py)
 MEMORIES = ["s5", "gru", "lstm", "lru", "mingru", "mlp", "s6", "ffm", "shm"]
 BATCH, TIME, SIZE = 3, 9, 5
 MEMORY_ARGS = {
@@ -68,7 +69,7 @@ def assert_close(first, second, tolerance=1e-5):
 
 @pytest.mark.slow
 @pytest.mark.portable
-@pytest.mark.parametrize("memory", [*MEMORIES, "attention", "gtrxl"])
+@pytest.mark.parametrize("memory", [*MEMORIES, "attention", "gtrxl", "s5_no_resets"])
 def test_steps_equal_the_sequence(memory):
     policy = make_policy(memory)
     observations, resets = sequence()
