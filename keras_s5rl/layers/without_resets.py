@@ -1,4 +1,4 @@
-"""A layer over time that is told of no episodes: the ablation of resets."""
+"""A layer over time that ignores resets, for ablations."""
 
 from typing import Any, Self, Unpack
 
