@@ -97,7 +97,7 @@ endef
 
 # A broken link, a name that is not there and a page that nothing leads to are errors.
 docs: install-docs
-	$(VENV_PYTHON) -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --quiet --strict
 
 install:
 	$(call install,installed-run installed-dev installed-docs,.)

@@ -3,8 +3,11 @@
 import dataclasses
 import importlib
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +77,23 @@ def test_the_snippets_of_a_page_run_as_printed_one_after_the_other(page, tmp_pat
     namespace = {"__name__": "__main__"}
     for snippet in SNIPPETS[page]:
         exec(compile(snippet, page, "exec"), namespace)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_the_layer_in_readme_runs_on_the_other_backends(backend, tmp_path):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed.")
+    (snippet,) = [snippet for snippet in SNIPPETS["README.md"] if "resets" in snippet]
+    result = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", snippet],
+        cwd=tmp_path,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("page", [page for page, snippets in SNIPPETS.items() if snippets])

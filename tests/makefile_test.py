@@ -101,6 +101,13 @@ def test_lint_adds_the_tools_of_development_and_train_is_content_with_them(proje
     assert project.make("lint")[1] == LINT
 
 
+def test_docs_adds_what_builds_them_and_lint_is_content_with_it(project):
+    project.add_python("python3.12")
+    project.make("lint")
+    assert project.make("docs")[1] == [f"{PIP} .[dev,docs]", "-m mkdocs build --quiet --strict"]
+    assert project.make("lint")[1] == LINT
+
+
 def test_an_install_that_failed_is_done_again(project):
     project.add_python("python3.12")
     (project.folder / "fail").touch()

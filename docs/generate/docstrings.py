@@ -12,7 +12,7 @@ import griffe
 _SECTION = re.compile(
     r"(Call arguments|Input shape|Output shape|Examples?|References?):\s*(.*)", re.DOTALL
 )
-_ENTRY = re.compile(r"(\w+): ")
+_NAMES = re.compile(r"[\w, ]+: ")
 
 
 class KerasDocstrings(griffe.Extension):
@@ -41,8 +41,14 @@ def as_markdown(docstring: str) -> str:
         elif section and line.startswith("    ") and not in_code:
             text = line[4:]
             is_entry = section == "Call arguments" and not text.startswith(" ")
-            lines.append("- " + _ENTRY.sub(r"`\1`: ", text, count=1) if is_entry else text)
+            lines.append(f"- {_with_names_as_code(text)}" if is_entry else text)
         else:
             section = section if not line.strip() else ""
             lines.append(line)
     return "\n".join([*lines, "```"] if in_code else lines)
+
+
+def _with_names_as_code(entry: str) -> str:
+    """An entry `name, other: ...` with its names as code."""
+    names = _NAMES.match(entry)
+    return re.sub(r"\w+", r"`\g<0>`", names[0]) + entry[names.end() :] if names else entry

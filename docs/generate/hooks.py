@@ -80,7 +80,8 @@ def _flag_table(values: FlagValues) -> str:
             if isinstance(default, list | tuple):
                 default = ",".join(map(str, default))
             shown = f"`{default}`" if default not in (None, "") else ""
-            rows.append(f"| `--{flag.name}` | {shown} | {flag.help.replace('|', ',')} |")
+            meaning = flag.help.partition("\n")[0].rstrip(";")
+            rows.append(f"| `--{flag.name}` | {shown} | {meaning} |")
     return "\n".join(rows)
 
 

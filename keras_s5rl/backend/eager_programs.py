@@ -1,4 +1,4 @@
-"""What is asked about compiled programs, for backends that tell nothing before they run one; and
+"""Questions about compiled programs, for backends that know nothing before they run one; and
 structures as Keras knows them."""
 
 import functools

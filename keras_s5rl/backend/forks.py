@@ -20,7 +20,7 @@ def watch(is_running: Callable[[], bool]) -> None:
 def check_not_orphaned() -> None:
     """Raises a RuntimeError in the child of a fork that came after the backend had started.
 
-    The next computation would wait for ever there, for threads that only the parent has.
+    The next computation would wait there forever, for threads that only the parent has.
     """
     if _is_orphaned:
         raise RuntimeError(

@@ -42,7 +42,7 @@ class _Written(torch.autograd.Function):
     """A function of `num_arguments` tensors and of constants, with the functions written for it.
 
     Arguments and result are saved by torch itself: a closure over the result would keep the graph
-    alive for ever.
+    alive forever.
     """
 
     generate_vmap_rule = True

@@ -25,7 +25,7 @@ class _WholeNumber(flags.IntegerParser):
             except decimal.DecimalException:
                 whole = False
             if not whole:
-                raise ValueError(f"{argument} is no whole number")
+                raise ValueError(f"{argument} is not a whole number")
             return int(number)
         number = super().convert(argument)
         if abs(number) > _LARGEST:

@@ -1,4 +1,4 @@
-"""Names of runs in a picture: what tells them apart beside their seeds."""
+"""Names of runs in a picture: what distinguishes them besides their seeds."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The flags of one memory, beside those that all trainings have."""
+"""The flags of one memory, besides those that all trainings have."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

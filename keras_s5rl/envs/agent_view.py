@@ -26,8 +26,8 @@ class AgentView(Environment):
     0 and 1) says which actions are legal, with a number for each logit of the policy. `action_mask`
     are its columns `(start, stop)`, or `None` where there is none.
 
-    `entries` tells an encoder what the vector holds, one after the other: a list of dicts with the
-    `shape` of an entry and a `scale` that brings pixels into `[0, 1]`.
+    `entries` describes to an encoder what the vector holds, one part after the other: a list of
+    dicts with the `shape` of an entry and a `scale` that brings pixels into `[0, 1]`.
 
     The state is `{"env": state of env, "previous_action": ..., "is_first": bool (num_envs,)}`.
 

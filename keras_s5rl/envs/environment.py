@@ -102,7 +102,7 @@ class Environment:
         return 1.0 - ops.cast(state["terminated"], "float32")
 
     def info(self, state: Tensors) -> Tensors:
-        """Returns what the reference tells about `state` beside the observation.
+        """Returns what the reference reports about `state` besides the observation.
 
         It is for people and for logs: a policy does not see it.
 

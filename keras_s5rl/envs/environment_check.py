@@ -49,7 +49,7 @@ def check_environment(env: Any, num_envs: int = 3, num_steps: int = 0, seed: int
 
     Raises:
         ValueError: At the first finding. It names the class and the method, what was expected and
-            what was received; it also tells what a method of the environment raised.
+            what was received; it also shows what a method of the environment raised.
 
     Example:
 

@@ -116,7 +116,7 @@ def register_env(name: str, factory: _Factory | str) -> None:
             needed.
 
     Raises:
-        ValueError: If `name` is taken or is no such string, or `factory` is neither callable nor
+        ValueError: If `name` is taken or is not such a string, or `factory` is neither callable nor
             such a string.
 
     Example:

@@ -294,7 +294,7 @@ class PPOConfig:
 
     @property
     def needs_tasks(self) -> bool:
-        """Whether learning tells apart the tasks from which an environment draws its episodes."""
+        """Whether learning distinguishes the tasks from which an environment draws its episodes."""
         return self.normalize_advantages == "task" or self.normalize_rewards
 
     @property

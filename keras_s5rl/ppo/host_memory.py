@@ -6,13 +6,13 @@ from typing import Any
 
 from keras_s5rl import backend
 
-_RESERVE = 64 * 2**20  # bytes that the libraries take beside a program
+_RESERVE = 64 * 2**20  # bytes that the libraries take besides a program
 
 
 def check_memory(program: Any, arguments: Sequence[Any], settings: Mapping[str, Any]) -> None:
     """Raises a ValueError if there is less memory than a compiled program takes to run.
 
-    On a CPU XLA would wait for ever for memory that it does not get. The program is compiled here,
+    On a CPU XLA would wait forever for memory that it does not get. The program is compiled here,
     so that its first call is not slower than the others.
 
     Args:

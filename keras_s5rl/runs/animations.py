@@ -34,7 +34,7 @@ def write_gif(
         seconds_per_frame: how long a frame is shown, in seconds, in steps of 0.01 and from 0.02.
 
     Raises:
-        RunError: when `output` is no `.gif`, or there are no frames.
+        RunError: when `output` is not a `.gif`, or there are no frames.
 
     Example:
 

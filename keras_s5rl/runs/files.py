@@ -158,7 +158,7 @@ def read_json(path: StrPath) -> dict[str, Any]:
     # ValueError: JSONDecodeError and UnicodeDecodeError; RecursionError: brackets without end.
     except (ValueError, RecursionError) as error:
         raise RunError(
-            f"{path.name} is no whole JSON file, it was cut short or altered ({error}). "
+            f"{path.name} is not a whole JSON file: it was cut short or altered ({error}). "
             f"Restore it from a copy. Received: path={str(path)!r}"
         ) from None
     if not isinstance(contents, dict):

@@ -17,7 +17,7 @@ def recorded_imports(config: dict[str, Any]) -> list[str]:
     """Returns the list `imports` of a config.json, empty where there is none.
 
     Raises:
-        RunError: when it is no list of names of modules.
+        RunError: when it is not a list of names of modules.
     """
     imports = config.get("imports", [])
     is_list = isinstance(imports, list)
@@ -30,7 +30,7 @@ def recorded_imports(config: dict[str, Any]) -> list[str]:
 
 
 def check_imports(config: dict[str, Any], imported: Container[str]) -> None:
-    """Raises a RunError that says which modules a run needs beside those that were imported.
+    """Raises a RunError that says which modules a run needs besides those that were imported.
 
     Args:
         config: the settings of the run.

@@ -122,7 +122,8 @@ def read_metrics(path: StrPath) -> dict[str, Array | list[Any]]:
         a name missing from a line are NaN. What is none of these stays a list.
 
     Raises:
-        RunError: when there is no such file, it cannot be read, or another line is no JSON object.
+        RunError: when there is no such file, it cannot be read, or another line is not a JSON
+            object.
     """
     path = Path(path)
     try:
@@ -137,7 +138,7 @@ def read_metrics(path: StrPath) -> dict[str, Array | list[Any]]:
     for number, line in enumerate(lines, start=1):
         row = parse_line(line)
         if row is None:
-            raise RunError(f"Line {number} is no JSON object. Received: path={str(path)!r}")
+            raise RunError(f"Line {number} is not a JSON object. Received: path={str(path)!r}")
         rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: _column([row.get(name) for row in rows]) for name in names}

@@ -97,8 +97,8 @@ class RunDirectory:
         with run._refusing_errors("that can be read"):
             if not run.config_path.is_file():
                 raise RunError(
-                    "`run_dir` is no run: it has no config.json. Name the folder of a run that was "
-                    f"started, or start one there. Received: run_dir={str(path)!r}"
+                    "`run_dir` is not a run: it has no config.json. Name the folder of a run that "
+                    f"was started, or start one there. Received: run_dir={str(path)!r}"
                 )
         return run
 

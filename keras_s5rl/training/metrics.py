@@ -15,7 +15,7 @@ _CHECKED_ALONE = ("weights",)  # whether they are finite matters, how large they
 
 
 class UpdateRecord:
-    """What a training remembers from update to update beside the learner's state: its time.
+    """What a training remembers from update to update besides the learner's state: its time.
 
     An object is never changed: an update makes a new one.
 
@@ -117,8 +117,8 @@ class EpisodeRecord(UpdateRecord):
         return cls.empty(config.num_envs, config.episodes_kept, config.steps_per_update)
 
     def restored(self, metadata: dict[str, Any]) -> Self:
-        """Returns the record that `to_metadata` wrote down; one of before returns were kept begins
-        without any.
+        """Returns the record that `to_metadata` wrote down; one from before returns were kept
+        begins without any.
 
         Raises:
             RunError: If it is of other environments.

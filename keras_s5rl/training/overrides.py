@@ -59,7 +59,7 @@ def recorded_overrides(config: dict[str, Any]) -> list[Any]:
     """Returns the list `overrides` of a config.json, empty where there is none.
 
     Raises:
-        RunError: If it is no such list.
+        RunError: If it is not such a list.
     """
     overrides = config.get("overrides", [])
     if not (isinstance(overrides, list) and all(map(_is_override, overrides))):

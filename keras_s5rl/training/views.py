@@ -48,7 +48,7 @@ def view_for(policy: Any, env: Any, name: str) -> AgentView:
     """Returns the view of an environment that a policy was made for.
 
     Args:
-        policy: `keras_s5rl.models.ActorCritic`; its observation size tells whether it sees its
+        policy: `keras_s5rl.models.ActorCritic`; its observation size shows whether it sees its
             previous action.
         env: `keras_s5rl.envs.Environment`.
         name: String, what the environment is called.
@@ -85,7 +85,7 @@ def env_key(env: Any, env_args: dict[str, Any]) -> Hashable:
 
 def resolved_args(env: Any, env_args: dict[str, Any]) -> dict[str, Any] | None:
     """Returns all arguments of an environment given by its name as plain values, those that the
-    name stands for and the defaults too; `None` of an object, which does not tell."""
+    name stands for and the defaults too; `None` of an object, whose arguments are not known."""
     if not isinstance(env, str):
         return None
     factory, arguments = resolve(env, env_args)

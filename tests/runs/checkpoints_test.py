@@ -129,7 +129,7 @@ CORRUPTIONS = {
     "arrays altered": (lambda f: flip_a_byte(f / "arrays.npz"), "arrays.npz was altered"),
     "arrays gone": (lambda f: (f / "arrays.npz").unlink(), "arrays.npz is missing"),
     "manifest gone": (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
-    "manifest cut short": (lambda f: os.truncate(f / "manifest.json", 50), "no whole JSON"),
+    "manifest cut short": (lambda f: os.truncate(f / "manifest.json", 50), "not a whole JSON"),
     "manifest altered": (lambda f: edit_manifest(f, metadata={}), "manifest.json was altered"),
     "another format": (lambda f: edit_manifest(f, format_version=9), "format_version is 9"),
     "another step": (

@@ -95,7 +95,7 @@ def test_the_file_is_on_disk_before_it_takes_its_place_and_the_name_after(tmp_pa
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('{"a": [1, 2', "no whole JSON"), ("[1]", "JSON object"), (None, "is missing")],
+    [('{"a": [1, 2', "not a whole JSON"), ("[1]", "JSON object"), (None, "is missing")],
 )
 def test_a_broken_json_file_is_named(tmp_path, text, message):
     path = tmp_path / "config.json"

@@ -107,7 +107,7 @@ def test_a_run_without_updates_has_no_columns(path):
 @pytest.mark.parametrize("line", ["{broken", "3"])
 def test_a_broken_line_in_the_middle_is_named(path, line):
     path.write_text(f'{{"update": 1}}\n{line}\n{{"update": 3}}\n')
-    with pytest.raises(RunError, match="Line 2 is no JSON object. Received: path="):
+    with pytest.raises(RunError, match="Line 2 is not a JSON object. Received: path="):
         read_metrics(path)
 
 

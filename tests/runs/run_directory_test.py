@@ -85,7 +85,7 @@ def test_a_setting_that_is_not_finite_is_refused_before_a_run_exists(tmp_path):
 @pytest.mark.parametrize("name", ["empty", "missing"])
 def test_a_folder_without_config_is_no_run(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RunError, match="is no run.*Received: run_dir="):
+    with pytest.raises(RunError, match="is not a run.*Received: run_dir="):
         RunDirectory.open(tmp_path / name)
 
 
@@ -93,7 +93,7 @@ def test_a_folder_without_config_is_no_run(tmp_path, name):
 def test_a_config_cut_short_is_named(tmp_path, keep_bytes):
     run = RunDirectory.create(tmp_path, {"env": "RepeatFirstEasy"})
     run.config_path.write_bytes(run.config_path.read_bytes()[:keep_bytes])
-    with pytest.raises(RunError, match=r"config\.json is no whole JSON"):
+    with pytest.raises(RunError, match=r"config\.json is not a whole JSON"):
         run.read_config()
 
 

@@ -54,7 +54,7 @@ class ProjectedControl(Environment):
     The reward of a step is DMC's, in `[0, 1]`, averaged over the control steps of the decision.
 
     Projections to 12 entries and 2 actions, the observed reward and held-out tasks are the paper's,
-    whose context is one episode of 1000 steps; it does not tell the distribution of the
+    whose context is one episode of 1000 steps; it does not state the distribution of the
     projections, and its code has no control tasks. Trials, scales, the factor `sqrt(m)`, varied
     physics, `strength` and the choice of tasks, those without contacts, are ours.
 

@@ -1,4 +1,4 @@
-"""`ActionMaskObservation`: masks of actions that environments tell beside their observations."""
+"""`ActionMaskObservation`: masks of actions that environments give with their observations."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class ActionMaskObservation(VectorWrapper):
     """A `VectorEnv` whose `info["action_mask"]` is an entry of its observations, a `Dict`.
 
     A mask has a number for each class of the discrete action space, 1 where it is allowed. Where
-    an environment tells none all are.
+    an environment gives none all are.
 
     Args:
         env: `gymnasium.vector.VectorEnv`.
@@ -61,7 +61,7 @@ class ActionMaskObservation(VectorWrapper):
 
 
 def tell_masks(envs: VectorEnv) -> bool:
-    """Resets environments, and returns whether they tell masks of discrete actions."""
+    """Resets environments, and returns whether they give masks of discrete actions."""
     _, infos = envs.reset(seed=0)
     return _MASK in infos and value_dtype(envs.single_action_space) == "int32"
 

@@ -14,7 +14,7 @@ class Distribution:
     | member | meaning |
     | --- | --- |
     | `num_outputs` | units of the actor's last layer |
-    | `num_log_stds` | log standard deviations that the policy learns beside it |
+    | `num_log_stds` | log standard deviations that the policy learns besides |
     | `num_parameters` | parameters of one action |
     | `parameters(outputs, log_std)` | float32 `(..., num_parameters)`, from the actor's outputs |
     | `masked(parameters, mask)` | the parameters under which illegal actions are not taken |

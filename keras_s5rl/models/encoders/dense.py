@@ -1,4 +1,4 @@
-"""`dense`: none beside the dense layers of the policy, over the whole flat observation."""
+"""`dense`: no encoder but the dense layers of the policy, over the whole flat observation."""
 
 from typing import Any
 
