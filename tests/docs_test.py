@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import pytest
 
 from benchmarks import benchmark
@@ -17,7 +18,9 @@ from keras_s5rl import envs
 from keras_s5rl.cli import command, evaluate, export_policy, plot, train
 from keras_s5rl.cli.memory_flags import MemoryFlags
 from keras_s5rl.cli.setting_flags import config_from_flags, memory_args_from_flags
+from keras_s5rl.envs import registry
 from keras_s5rl.models import memory_settings, registered_memories
+from keras_s5rl.models.memories import registry as memories_registry
 from keras_s5rl.ppo.config import PPOConfig
 from tests.support.small_runs import METRICS
 
@@ -63,6 +66,18 @@ def parse(name, *arguments):
     return command.parse_flags(DEFINE_FLAGS[name], [name, *arguments], more)
 
 
+@pytest.fixture
+def registries_as_before():
+    """A page may register names; other tests do not see them."""
+    registries = (registry._own, memories_registry._MEMORIES, gymnasium.registry)
+    before = [dict(names) for names in registries]
+    yield
+    for names, old in zip(registries, before, strict=True):
+        names.clear()
+        names.update(old)
+
+
+@pytest.mark.usefixtures("registries_as_before")
 @pytest.mark.filterwarnings("ignore:The `native_serialization` parameter:DeprecationWarning")
 @pytest.mark.parametrize(
     "page",
@@ -182,3 +197,8 @@ def test_every_environment_is_in_the_reference():
     families = {re.sub(r"(Easy|Medium|Hard)$", "", name) for name in envs.registered_envs()}
     text = PAGES["docs/reference/environments.md"]
     assert {family for family in families if f"`{family}`" not in text} == set()
+
+
+def test_every_memory_is_in_the_reference():
+    listed = re.findall(r"^\| `(\w+)` \|", PAGES["docs/reference/memories.md"], re.MULTILINE)
+    assert sorted(listed) == sorted(registered_memories())
