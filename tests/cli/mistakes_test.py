@@ -28,6 +28,7 @@ def runs(tmp_path_factory):
             "env_args": {},
             "memory": "mlp",
             "memory_args": {},
+            "encoder": "dense",
             "backend": "jax",
         },
         **{"seed": 0, "num_seeds": 1, "total_steps": 256, "checkpoint_every": 1, "log_every": 1},
@@ -141,7 +142,7 @@ TRAIN = [
     ("--stagger_starts --treat_truncation_as_termination", "`stagger_starts` cuts the first"),
     ("--normalize_advantages=task", "`normalize_advantages` should be 'minibatch' or 'none'"),
     ("--normalize_advantages", "Missing value"),
-    ("--memory=mlp --state_size=4", "`state_size` is a setting of lru, s5, s5_no_resets, s6. The settings of the"),
+    ("--memory=mlp --state_size=4", "`state_size` is a setting of lru, s5, s5_no_resets, s6. The"),
     # Texts.
     ("--backend=", "`backend` (Keras backend, one of jax, tensorflow, torch) should not be empty"),
     ("--backend= ", "should not be empty"),

@@ -17,7 +17,8 @@ from tests.support.small_runs import small_config
 pytestmark = pytest.mark.not_on_tensorflow
 
 SETTINGS = {
-    **{"env": "E", "env_args": {}, "memory": "mlp", "memory_args": {}, "backend": "jax"},
+    **{"env": "E", "env_args": {}, "memory": "mlp", "memory_args": {}, "encoder": "dense"},
+    "backend": "jax",
     **{"imports": [], "seed": 0, "num_seeds": 1},
     **{"total_steps": 1280, "checkpoint_every": 1, "log_every": 1},
     **vars(small_config()),
