@@ -198,6 +198,16 @@ def test_the_associative_scan_keeps_float64():
 
 @defect(
     "torch",
+    raises=RuntimeError,
+    reason="keras 3.15: torch's split wants at least one part.",
+)
+def test_a_split_at_no_place_is_the_whole():
+    (whole,) = ops.split(np.ones((2, 3), "float32"), [], axis=-1)
+    assert whole.shape == (2, 3)
+
+
+@defect(
+    "torch",
     raises=TypeError,
     reason="keras 3.15: a custom gradient takes one upstream gradient.",
 )
