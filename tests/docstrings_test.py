@@ -16,6 +16,7 @@ SLOW = [
     *("training.player", "models.policy"),
     *("layers.attention_block", "layers.windowed_attention", "layers.resettable"),
     *("layers.residual_block", "layers.derived_weights", "layers.lru", "layers.min_gru"),
+    *("layers.gated_attention_block", "layers.selective_ssm", "layers.sequence_stack"),
     *("envs.autoreset", "envs.environment", "envs.environment_check", "envs.gymnasium.vector_env"),
     "envs.gymnasium.host_autoreset",
 ]

@@ -19,6 +19,7 @@ def call(folder, *flags):
     return evaluate.main(["evaluate.py", f"--run_dir={folder}", *flags])
 
 
+@pytest.mark.slow
 def test_it_writes_the_score_of_the_agent_into_the_run(folder, capsys):
     assert call(folder, "--num_episodes=7", "--overwrite") == 0
     report = json.loads((folder / "evaluation.json").read_text())

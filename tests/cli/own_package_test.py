@@ -110,6 +110,7 @@ def test_a_run_says_what_it_needs_and_does_not_import_it(
     tmp_path, capsys, monkeypatch, main, flag, others
 ):
     settings = {"env": "Parity", "env_args": {}, "memory": "leaky", "memory_args": {}}
+    settings |= {"encoder": "dense"}
     settings |= {"imports": ["my_lab.register"], "backend": "jax", "seed": 0, "num_seeds": 1}
     settings |= {"total_steps": 64, "checkpoint_every": 1, "log_every": 1}
     settings |= dataclasses.asdict(small_config())

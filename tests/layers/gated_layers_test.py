@@ -68,7 +68,7 @@ def pair(kind):
     return layer, other
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 def test_it_takes_the_weights_of_the_cell_of_keras_and_computes_the_same(kind):
     layer, other = pair(kind)
     assert [(w.name, w.shape) for w in layer.weights] == [(w.name, w.shape) for w in other.weights]

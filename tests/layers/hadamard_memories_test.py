@@ -69,7 +69,7 @@ def test_outputs_states_and_gradients_are_those_of_the_equations(name, step, imp
     check_equations(layer, step, FEATURES, tolerance=1e-4 if name == "FFM" else 2e-5)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_a_thousand_steps_stay_finite_and_add_at_most_one_input_each(name):
     layer = KINDS[name](seed=0)

@@ -88,7 +88,7 @@ def check(layer, arguments, units, weights, seeds):
     )
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Keras' test case warns by itself
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0].__name__}-{case[1]}")
 def test_keras_accepts_the_layer(case):

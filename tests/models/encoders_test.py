@@ -195,6 +195,7 @@ def test_encoders_are_known_by_their_names():
         make_encoder(unknown, ENTRIES, width=4)
 
 
+@pytest.mark.slow
 def test_serialised_layers_are_the_same_whatever_keras_called_them():
     def layers(units):
         source = keras.Input((SIZE,))

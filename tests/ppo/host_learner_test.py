@@ -35,7 +35,7 @@ def to_tensors(structure):
     return keras.tree.map_structure(ops.convert_to_tensor, structure)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_the_critic_stands_for_the_return_behind_a_time_limit_and_for_nothing_else(mode):
     learner = learner_of(SyncVectorEnv([CountingEnv] * 4, autoreset_mode=mode))

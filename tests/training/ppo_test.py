@@ -204,7 +204,7 @@ def test_the_default_configuration_is_that_of_ppo_config():
     [
         ({"env": "RepeatPreviusEasy"}, "RepeatPreviousEasy"),
         ({"env_args": {"decks": 1}}, "decks"),
-        ({"memory": "s6"}, "`memory` should be one of"),
+        ({"memory": "s55"}, "`memory` should be one of"),
         ({"memory_args": {"stat_size": 4}}, "did you mean .state_size.*Received: stat_size=4"),
         ({"memory_args": {"dt_min": 1.0}}, "`dt_max` should be not below `dt_min`"),
         ({"seed": -1}, "`seed`"),

@@ -40,6 +40,7 @@ def test_a_second_fit(agent):
     assert compiled == []
 
 
+@pytest.mark.slow
 def test_evaluations_after_more_training_in_other_modes_and_of_other_seeds(agent):
     with compilations() as compiled:
         first = agent.evaluate(8)

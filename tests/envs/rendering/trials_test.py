@@ -162,6 +162,7 @@ def test_the_body_is_shown_not_its_projection():
         assert np.array_equal(scene(env, state), render(alone, own, "rgb_array")[80:-FOOT])
 
 
+@pytest.mark.slow
 def test_longer_links_are_drawn_longer():
     env, episodes = contexts()
     state = episodes["cartpole_balance"][1][1]
