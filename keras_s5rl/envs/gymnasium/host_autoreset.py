@@ -34,7 +34,8 @@ class HostAutoReset:
     >>> from keras import ops
     >>> from keras_s5rl import envs, random
     >>> from keras_s5rl.envs.gymnasium.host_autoreset import HostAutoReset
-    >>>     >>> host = HostEnvironments("gymnasium:CartPole-v1", num_envs=4)
+    >>> from keras_s5rl.envs.gymnasium.host_environments import HostEnvironments
+    >>> host = HostEnvironments("gymnasium:CartPole-v1", num_envs=4)
     >>> autoreset = HostAutoReset(envs.AgentView(host))
     >>> state = autoreset.initial(random.key(0), num_envs=4)
     >>> state, transition = autoreset.step(state, ops.zeros((4,), dtype="int32"))
