@@ -116,7 +116,7 @@ class PPO:
         check_tasks(self.config, self.environment, self.env)
         if policy is not None:
             check_given_policy(policy, self.environment, self.config, self.env)
-            self.policy, self.encoder = policy, self.memory
+            self.policy, self.encoder = policy, "dense"  # an encoder does not count
         else:
             encoder = default_encoder(self.environment) if encoder is None else encoder
             self.policy = make_policy(

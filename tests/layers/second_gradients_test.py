@@ -31,8 +31,8 @@ def test_second_gradients_of_weights_and_inputs_are_those_of_differences(name):
     size = sum(float(np.sum(d * d)) for d in directions) ** 0.5
     directions = [d / np.float32(size) for d in directions]
     found = second_gradients(loss, arguments, directions, COMPILE)
-    # At three times this size the differences cross a corner of the relu before a gate.
-    expected = second_differences(loss, arguments, directions, size=1e-2)
+    # Larger ones cross a corner of the relu before a gate, or miss how a normalisation bends.
+    expected = second_differences(loss, arguments, directions, size=3e-3)
     largest = max(np.abs(e).max() for e in expected)
     for result, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(result, wanted, atol=2e-2 * largest)
