@@ -14,7 +14,7 @@ from tests.support.small_runs import metrics_of, newest_arrays, train_flags
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("KERAS_S5RL_KILLS", "4"))
+KILLS = int(os.environ.get("KERAS_S5RL_KILLS", "2"))
 NUM_UPDATES = 60
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.layers.every_layer import LAYERS
+from tests.layers.every_layer import KINDS, LAYERS
 from tests.support.compilations import compilations
 from tests.support.differentiate import BACKEND, gradients
 
@@ -31,7 +31,7 @@ def calls(layer, inputs, resets):
 @pytest.mark.parametrize(
     ("name", "features"),
     # From 128 on products are XLA calls of their own.
-    [*((name, 4) for name in LAYERS), ("S5Stack", 128), ("CausalAttention", 128)],
+    [*((name, 4) for name in KINDS), ("S5Stack", 128), ("CausalAttention", 128)],
 )
 def test_second_eager_calls_compile_nothing(name, features):
     generator = np.random.default_rng(0)
