@@ -196,6 +196,8 @@ def _host_call(
 
     dtypes = [tf.as_dtype(leaf.dtype) for leaf in leaves]
     results = tf.numpy_function(call, arguments, dtypes, stateful=stateful)
+    # Eagerly, TensorFlow returns one result without its list.
+    results = results if isinstance(results, list | tuple) else [results]
     # What runs outside TensorFlow has no shapes.
     results = [
         tf.ensure_shape(result, leaf.shape) for result, leaf in zip(results, leaves, strict=True)

@@ -35,6 +35,17 @@ def test_a_structure_comes_back_bit_for_bit(compile):
     np.testing.assert_array_equal(words, expected["words"][0])
 
 
+@pytest.mark.parametrize("compile", (False, True))
+def test_one_array_comes_back_in_its_structure(compile):
+    like = [KerasTensor((3,), "float32")]
+
+    def call(values):
+        return backend.host_call(lambda array: [2 * array], like, values)
+
+    (doubled,) = (backend.compile(call) if compile else call)(ops.convert_to_tensor(VALUES))
+    np.testing.assert_array_equal(ops.convert_to_numpy(doubled), 2 * VALUES)
+
+
 def test_it_is_called_in_every_step_of_a_compiled_loop_and_in_chosen_branches_only():
     seen, threads = [], set()
 
