@@ -56,7 +56,7 @@ SLOW_EVERYWHERE = {
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Marks as slow what lies beyond the first cases of a test marked `slow_after(number)`, and as
-    `jax_alone` what is slow and not for other backends."""
+    `jax_alone` what other backends leave to JAX."""
     counts = {}
     for item in items:
         marker = item.get_closest_marker("slow_after")
@@ -67,7 +67,8 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.slow)
         path = item.path.relative_to(ROOT).as_posix()
         may_be = path.startswith(SLOW_ON_JAX_ALONE) and item.path.stem not in SLOW_EVERYWHERE
-        if may_be and item.get_closest_marker("slow"):
+        is_picture = path.startswith("tests/envs/rendering/")  # numpy draws it
+        if is_picture or (may_be and item.get_closest_marker("slow")):
             item.add_marker(pytest.mark.jax_alone)
 
 
