@@ -49,7 +49,7 @@ SLOW_ON_JAX_ALONE = (
 # But for these, which compare with references and between backends.
 SLOW_EVERYWHERE = {
     *("golden_test", "episodes_test", "engine_test", "autoreset_test"),
-    *("portability_test", "other_backends_test", "earlier_runs_test"),
+    *("portability_test", "other_backends_test"),
 }
 
 
