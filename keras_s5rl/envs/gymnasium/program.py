@@ -48,6 +48,7 @@ class Program:
         reporting = _Reporting(env, autoreset_mode, max_episode_steps)
         is_disabled = autoreset_mode == AutoresetMode.DISABLED
         self._episodes = _WithoutRestarts(reporting) if is_disabled else AutoReset(reporting)
+        self.env = env
         self._num_envs = num_envs
         self._is_same_step = autoreset_mode == AutoresetMode.SAME_STEP
         self._report, self._final = Words(), Words()
@@ -245,14 +246,17 @@ def program_for(*arguments: Any) -> Program:
     """Returns the `Program` of these arguments; environments that are alike share one.
 
     So many single environments side by side compile as much as one, and one that is made again
-    compiles nothing. Alike are those of the same class with equal attributes.
+    compiles nothing. Alike are those of the same class with equal attributes. One that its calls
+    changed, though they should be pure, is not shared any more.
     """
     env, *others = arguments
     try:
-        alike = (type(env), pickle.dumps(vars(env)), *others)
+        attributes = pickle.dumps(vars(env))
+        program = _programs.get((type(env), attributes, *others), lambda: Program(*arguments))
+        is_as_it_was = pickle.dumps(vars(program.env)) == attributes
     except (pickle.PicklingError, AttributeError, TypeError):
-        return Program(*arguments)
-    return _programs.get(alike, lambda: Program(*arguments))
+        is_as_it_was = False
+    return program if is_as_it_was else Program(*arguments)
 
 
 class Picklable:

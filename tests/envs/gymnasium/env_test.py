@@ -161,6 +161,12 @@ def test_an_environment_of_ones_own_needs_no_name():
     assert [env.step(0)[2] for _ in range(3)] == [False, False, True]
 
 
+def test_an_environment_that_its_calls_change_is_not_shared():
+    for _ in range(2):
+        observation, _ = GymnasiumEnv(Numbered([3])).reset()
+        assert observation.tolist() == [0.0, 0.0]
+
+
 def test_environments_that_are_alike_share_what_is_compiled_but_no_episode():
     first, second, other = (make("RepeatPreviousEasy", k=k) for k in (3, 3, 5))
     assert first.unwrapped._program is second.unwrapped._program
