@@ -1,5 +1,6 @@
 """Fast and forgetful memory (FFM), a sum of decaying and turning traces, with resets."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -13,16 +14,16 @@ from keras_s5rl.layers.checks import (
     check_positive_integers,
     refuse_step_scale,
 )
-from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
+from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Normal, derive_seeds
+from keras_s5rl.layers.linear_recurrence_layer import LinearRecurrenceLayer, add_float32_weight
 from keras_s5rl.layers.row_normalization import RowNormalization
-from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, product, rowwise
+from keras_s5rl.ops import product, rowwise
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class FFM(DerivingLayer, SequenceLayer):
+class FFM(LinearRecurrenceLayer):
     """Fast and forgetful memory (FFM) with resets.
 
     Each of `memory_size` traces is kept `context_size` times, turning at another frequency, so that
@@ -79,6 +80,8 @@ class FFM(DerivingLayer, SequenceLayer):
     - Morad et al., "Reinforcement learning with fast and forgetful memory", 2023.
     """
 
+    is_complex = True
+
     def __init__(
         self,
         units: int,
@@ -95,6 +98,7 @@ class FFM(DerivingLayer, SequenceLayer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
+            implementation=implementation,
             return_sequences=return_sequences,
             return_state=return_state,
             stateful=stateful,
@@ -105,21 +109,15 @@ class FFM(DerivingLayer, SequenceLayer):
         )
         check_positive_integers(units=units, memory_size=memory_size, context_size=context_size)
         check_number("max_period", max_period, "a number of steps from 2", lambda steps: steps >= 2)
-        check_implementation(implementation)
         self.units = units
         self.memory_size = memory_size
         self.context_size = context_size
         self.max_period = max_period
-        self.implementation = implementation
         self.norm = RowNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
 
     @property
     def state_shapes(self) -> list[tuple[int, ...]]:
         return [(2, self.memory_size * self.context_size)]
-
-    @property
-    def single_state(self) -> bool:
-        return True
 
     def output_size(self, features: int) -> int:
         return self.units
@@ -134,11 +132,7 @@ class FFM(DerivingLayer, SequenceLayer):
         features = check_features(inputs_shape)
         input_seed, mixing_seed = derive_seeds(self.seed, 2)
 
-        def add(name: str, shape: Sequence[int], initializer: Any) -> Any:
-            return self.add_weight(
-                shape=shape, initializer=initializer, dtype="float32", autocast=False, name=name
-            )
-
+        add = functools.partial(add_float32_weight, self)
         # Of v and its gate, of o and of what is added to the memory, side by side.
         width = 2 * (self.memory_size + self.units)
         self.kernel = add("kernel", (features, width), Normal(features**-0.5, seed=input_seed))
@@ -183,21 +177,14 @@ class FFM(DerivingLayer, SequenceLayer):
             product(inputs, kernel) + self.bias, ends, axis=-1
         )
         values = ops.repeat(values * ops.sigmoid(gate), self.context_size, axis=-1)
-        history = linear_recurrence_time_major(
-            decay,
-            ops.stack([values, ops.zeros_like(values)], axis=-2),
-            states[0],
-            resets,
-            mask,
-            reverse,
-            self.implementation,
-        )
+        values = ops.stack([values, ops.zeros_like(values)], axis=-2)
+        history, states = self.recur(decay, values, states, resets, mask, reverse)
         rows = ops.reshape(history, (*ops.shape(inputs)[:2], mixing_kernel.shape[0]))
         mixed = product(ops.cast(rows, self.compute_dtype), mixing_kernel) + self.mixing_bias
         mixed = ops.cast(rowwise(self.norm, mixed), "float32")
         output_gate = ops.sigmoid(output_gate)
         outputs = mixed * output_gate + added * (1 - output_gate)
-        return ops.cast(outputs, self.compute_dtype), [history[0 if reverse else -1]]
+        return ops.cast(outputs, self.compute_dtype), states
 
     def derive_weights(self) -> tuple[Tensor, ...]:
         """The decay, and both kernels in the dtype that their products are computed in."""
@@ -217,5 +204,4 @@ class FFM(DerivingLayer, SequenceLayer):
             "memory_size": self.memory_size,
             "context_size": self.context_size,
             "max_period": self.max_period,
-            "implementation": self.implementation,
         }

@@ -1,6 +1,6 @@
 """What `GRU` and `LSTM` share: one product for the inputs of all steps, then the loop."""
 
-from collections.abc import Sequence
+import functools
 from typing import Any, ClassVar, Unpack
 
 import keras
@@ -10,6 +10,7 @@ from keras_s5rl import backend
 from keras_s5rl.layers.checks import check_features, check_positive_integers, refuse_step_scale
 from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.layers.linear_recurrence_layer import add_float32_weight
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import product
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
@@ -63,11 +64,7 @@ class GatedLayer(DerivingLayer, SequenceLayer):
         features = check_features(inputs_shape)
         kernel_seed, recurrent_seed = derive_seeds(self.seed, 2)
 
-        def add(name: str, shape: Sequence[int], initializer: Any) -> Any:
-            return self.add_weight(
-                shape=shape, initializer=initializer, dtype="float32", autocast=False, name=name
-            )
-
+        add = functools.partial(add_float32_weight, self)
         width = self.num_gates * self.units
         self.kernel = add(
             "kernel", (features, width), self.kernel_initializer or Orthogonal(seed=kernel_seed)

@@ -1,23 +1,23 @@
 """The linear recurrent unit (LRU), a diagonal recurrence trained in discrete time, with resets."""
 
-from collections.abc import Sequence
+import functools
 from typing import Any, Unpack
 
 import keras
 from keras import ops
 
 from keras_s5rl.layers.checks import check_features, check_positive_integers, refuse_step_scale
-from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
+from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Normal, derive_seeds
+from keras_s5rl.layers.linear_recurrence_layer import LinearRecurrenceLayer, add_float32_weight
 from keras_s5rl.layers.ring_eigenvalues import RingEigenvalues, check_ring
-from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, scale
+from keras_s5rl.ops import scale
 from keras_s5rl.ops.planes import planes_to_real, readout_kernel, real_to_planes
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class LRU(DerivingLayer, SequenceLayer):
+class LRU(LinearRecurrenceLayer):
     """Linear recurrent unit (LRU) with resets.
 
     A diagonal, complex recurrence whose eigenvalues are trained as they are, with no continuous
@@ -86,6 +86,8 @@ class LRU(DerivingLayer, SequenceLayer):
       Orvieto et al., 2023).
     """
 
+    is_complex = True
+
     def __init__(
         self,
         state_size: int = 256,
@@ -102,6 +104,7 @@ class LRU(DerivingLayer, SequenceLayer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
+            implementation=implementation,
             return_sequences=return_sequences,
             return_state=return_state,
             stateful=stateful,
@@ -112,20 +115,14 @@ class LRU(DerivingLayer, SequenceLayer):
         )
         check_positive_integers(state_size=state_size)
         check_ring(r_min, r_max, max_phase)
-        check_implementation(implementation)
         self.state_size = state_size
         self.r_min = r_min
         self.r_max = r_max
         self.max_phase = max_phase
-        self.implementation = implementation
 
     @property
     def state_shapes(self) -> list[tuple[int, ...]]:
         return [(2, self.state_size)]
-
-    @property
-    def single_state(self) -> bool:
-        return True
 
     def output_size(self, features: int) -> int:
         return features
@@ -140,11 +137,7 @@ class LRU(DerivingLayer, SequenceLayer):
         features, states = check_features(inputs_shape), self.state_size
         ring_seed, *seeds = derive_seeds(self.seed, 4)
 
-        def add(name: str, shape: Sequence[int], initializer: Any) -> Any:
-            # Float32 and never cast: eigenvalues close to 1 do not fit in a half-precision number.
-            return self.add_weight(
-                shape=shape, initializer=initializer, dtype="float32", autocast=False, name=name
-            )
+        add = functools.partial(add_float32_weight, self)
 
         def add_ring(part: str) -> Any:
             initializer = RingEigenvalues(
@@ -176,18 +169,12 @@ class LRU(DerivingLayer, SequenceLayer):
         if inputs.shape[0] == 0:
             return inputs, states
         decay, kernel, readout = self._derive() if derived is None else derived.of(self)
-        history = linear_recurrence_time_major(
-            decay,
-            real_to_planes(inputs, kernel),
-            states[0],
-            resets,
-            mask,
-            reverse,
-            self.implementation,
+        history, states = self.recur(
+            decay, real_to_planes(inputs, kernel), states, resets, mask, reverse
         )
         outputs = planes_to_real(history, readout, self.compute_dtype)
         outputs = outputs + scale(inputs, self.D)
-        return ops.cast(outputs, self.compute_dtype), [history[0 if reverse else -1]]
+        return ops.cast(outputs, self.compute_dtype), states
 
     def derive_weights(self) -> tuple[Tensor, ...]:
         """The decay, and both kernels in the dtype that their products are computed in."""
@@ -207,5 +194,4 @@ class LRU(DerivingLayer, SequenceLayer):
             "r_min": self.r_min,
             "r_max": self.r_max,
             "max_phase": self.max_phase,
-            "implementation": self.implementation,
         }

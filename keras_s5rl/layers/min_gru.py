@@ -1,21 +1,21 @@
 """The minimal gated recurrent unit (minGRU), whose gates do not see the state, with resets."""
 
-from collections.abc import Sequence
+import functools
 from typing import Any, Unpack
 
 import keras
 from keras import ops
 
 from keras_s5rl.layers.checks import check_features, check_positive_integers, refuse_step_scale
-from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
+from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Normal, derive_seeds
-from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, product
+from keras_s5rl.layers.linear_recurrence_layer import LinearRecurrenceLayer, add_float32_weight
+from keras_s5rl.ops import product
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class MinGRU(DerivingLayer, SequenceLayer):
+class MinGRU(LinearRecurrenceLayer):
     """Minimal gated recurrent unit (minGRU) with resets.
 
     The gate and the candidate of a GRU, read from the input alone. What is left is a linear
@@ -77,6 +77,8 @@ class MinGRU(DerivingLayer, SequenceLayer):
     - "Were RNNs all we needed?" (section 3.1; Feng et al., 2024).
     """
 
+    is_complex = False
+
     def __init__(
         self,
         units: int,
@@ -90,6 +92,7 @@ class MinGRU(DerivingLayer, SequenceLayer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
+            implementation=implementation,
             return_sequences=return_sequences,
             return_state=return_state,
             stateful=stateful,
@@ -99,17 +102,11 @@ class MinGRU(DerivingLayer, SequenceLayer):
             **kwargs,
         )
         check_positive_integers(units=units)
-        check_implementation(implementation)
         self.units = units
-        self.implementation = implementation
 
     @property
     def state_shapes(self) -> list[tuple[int, ...]]:
         return [(self.units,)]
-
-    @property
-    def single_state(self) -> bool:
-        return True
 
     def output_size(self, features: int) -> int:
         return self.units
@@ -124,11 +121,7 @@ class MinGRU(DerivingLayer, SequenceLayer):
         features = check_features(inputs_shape)
         (seed,) = derive_seeds(self.seed, 1)
 
-        def add(name: str, shape: Sequence[int], initializer: Any) -> Any:
-            return self.add_weight(
-                shape=shape, initializer=initializer, dtype="float32", autocast=False, name=name
-            )
-
+        add = functools.partial(add_float32_weight, self)
         # Of the gate, then of the candidate, side by side as in a Keras GRU.
         self.kernel = add("kernel", (features, 2 * self.units), Normal(features**-0.5, seed=seed))
         self.bias = add("bias", (2 * self.units,), "zeros")
@@ -149,20 +142,18 @@ class MinGRU(DerivingLayer, SequenceLayer):
         refuse_step_scale(self, step_scale)
         if inputs.shape[0] == 0:
             return ops.zeros((0, ops.shape(inputs)[1], self.units), inputs.dtype), states
-        # One real plane, on the last axis but one.
         kernel = self.kernel if derived is None else derived.of(self)
-        products = (product(inputs, kernel) + self.bias)[:, :, None]
+        products = product(inputs, kernel) + self.bias
         gate, candidate = products[..., : self.units], products[..., self.units :]
-        history = linear_recurrence_time_major(
+        history, states = self.recur(
             ops.sigmoid(-gate),  # 1 - z, exact also where z is almost 1
             ops.sigmoid(gate) * candidate,
-            states[0][:, None],
+            states,
             resets,
             mask,
             reverse,
-            self.implementation,
-        )[:, :, 0]
-        return ops.cast(history, self.compute_dtype), [history[0 if reverse else -1]]
+        )
+        return ops.cast(history, self.compute_dtype), states
 
     def derive_weights(self) -> Tensor:
         """The kernel in the dtype that its product is computed in."""
@@ -172,5 +163,4 @@ class MinGRU(DerivingLayer, SequenceLayer):
         return {
             **super().get_config(),
             "units": self.units,
-            "implementation": self.implementation,
         }

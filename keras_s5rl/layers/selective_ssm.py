@@ -1,5 +1,6 @@
 """The selective state-space layer of Mamba (S6), with resets."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -8,15 +9,15 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl.layers.checks import check_number, check_positive_integers
-from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
+from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import Normal, SoftplusStep, derive_seeds
-from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, product, scale
+from keras_s5rl.layers.linear_recurrence_layer import LinearRecurrenceLayer, add_float32_weight
+from keras_s5rl.ops import product, scale
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class SelectiveSSM(DerivingLayer, SequenceLayer):
+class SelectiveSSM(LinearRecurrenceLayer):
     """Selective state-space layer (S6, the recurrence of Mamba) with resets.
 
     Each feature h has `state_size` real states n of its own. How long a step is, what it writes and
@@ -80,6 +81,8 @@ class SelectiveSSM(DerivingLayer, SequenceLayer):
       (algorithm 2; initial values: section 3.6).
     """
 
+    is_complex = False
+
     def __init__(
         self,
         width: int,
@@ -97,6 +100,7 @@ class SelectiveSSM(DerivingLayer, SequenceLayer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
+            implementation=implementation,
             return_sequences=return_sequences,
             return_state=return_state,
             stateful=stateful,
@@ -110,21 +114,15 @@ class SelectiveSSM(DerivingLayer, SequenceLayer):
             check_positive_integers(dt_rank=dt_rank)
         check_number("dt_min", dt_min, "a positive number", lambda step: step > 0)
         check_number("dt_max", dt_max, "not below `dt_min`", lambda step: step >= dt_min)
-        check_implementation(implementation)
         self.width = width
         self.state_size = state_size
         self.dt_rank = dt_rank
         self.dt_min = dt_min
         self.dt_max = dt_max
-        self.implementation = implementation
 
     @property
     def state_shapes(self) -> list[tuple[int, ...]]:
         return [(self.state_size, self.width)]
-
-    @property
-    def single_state(self) -> bool:
-        return True
 
     def output_size(self, features: int) -> int:
         return self.width
@@ -145,12 +143,7 @@ class SelectiveSSM(DerivingLayer, SequenceLayer):
         rank = self.dt_rank or -(-self.width // 16)
         input_seed, step_seed, bias_seed = derive_seeds(self.seed, 3)
 
-        def add(name: str, shape: Sequence[int], initializer: Any) -> Any:
-            # Never cast: decays close to 1 do not fit in a half-precision number.
-            return self.add_weight(
-                shape=shape, initializer=initializer, dtype="float32", autocast=False, name=name
-            )
-
+        add = functools.partial(add_float32_weight, self)
         # Of the step sizes, of B and of C, side by side.
         self.input_kernel = add(
             "input_kernel",
@@ -193,22 +186,16 @@ class SelectiveSSM(DerivingLayer, SequenceLayer):
             steps = steps * step_scale[..., None]
         taken_in = steps * ops.cast(inputs, "float32")
 
-        def as_planes(values: Tensor) -> Tensor:
-            """One real plane of all states, which lie side by side."""
-            return ops.reshape(values, (*ops.shape(inputs)[:2], 1, size * self.width))
-
-        history = linear_recurrence_time_major(
-            as_planes(ops.exp(steps[:, :, None] * rates)),
-            as_planes(write[..., None] * taken_in[:, :, None]),
-            ops.reshape(states[0], (-1, 1, size * self.width)),
+        history, states = self.recur(
+            ops.exp(steps[:, :, None] * rates),
+            write[..., None] * taken_in[:, :, None],
+            states,
             resets,
             mask,
             reverse,
-            self.implementation,
         )
-        history = ops.reshape(history, (*ops.shape(inputs)[:2], size, self.width))
         outputs = ops.sum(read[..., None] * history, axis=2) + scale(inputs, self.D)
-        return ops.cast(outputs, self.compute_dtype), [history[0 if reverse else -1]]
+        return ops.cast(outputs, self.compute_dtype), states
 
     def derive_weights(self) -> tuple[Tensor, ...]:
         """The eigenvalues A, and both kernels in the dtype that their products are computed in."""
@@ -227,7 +214,6 @@ class SelectiveSSM(DerivingLayer, SequenceLayer):
             "dt_rank": self.dt_rank,
             "dt_min": self.dt_min,
             "dt_max": self.dt_max,
-            "implementation": self.implementation,
         }
 
 

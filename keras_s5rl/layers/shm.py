@@ -1,5 +1,6 @@
 """Stable Hadamard memory (SHM), a matrix that is forgotten and written element by element."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -8,16 +9,16 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl.layers.checks import check_features, check_positive_integers, refuse_step_scale
-from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
+from keras_s5rl.layers.derived_weights import DerivedWeights
 from keras_s5rl.layers.initializers import LogUniform, Normal, derive_seeds
+from keras_s5rl.layers.linear_recurrence_layer import LinearRecurrenceLayer, add_float32_weight
 from keras_s5rl.layers.row_normalization import RowNormalization
-from keras_s5rl.layers.sequence_layer import SequenceLayer
-from keras_s5rl.ops import check_implementation, linear_recurrence_time_major, product, rowwise
+from keras_s5rl.ops import product, rowwise
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
-class SHM(DerivingLayer, SequenceLayer):
+class SHM(LinearRecurrenceLayer):
     """Stable Hadamard memory (SHM) with resets.
 
     The memory is a matrix M with a row for each entry of a key k and a column for each of a value
@@ -77,6 +78,8 @@ class SHM(DerivingLayer, SequenceLayer):
       learning", 2024.
     """
 
+    is_complex = False
+
     def __init__(
         self,
         units: int,
@@ -91,6 +94,7 @@ class SHM(DerivingLayer, SequenceLayer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
+            implementation=implementation,
             return_sequences=return_sequences,
             return_state=return_state,
             stateful=stateful,
@@ -100,19 +104,13 @@ class SHM(DerivingLayer, SequenceLayer):
             **kwargs,
         )
         check_positive_integers(units=units, memory_size=memory_size)
-        check_implementation(implementation)
         self.units = units
         self.memory_size = memory_size
-        self.implementation = implementation
         self.norm = RowNormalization(epsilon=1.0, dtype=self.dtype_policy, name="norm")
 
     @property
     def state_shapes(self) -> list[tuple[int, ...]]:
         return [(self.memory_size, self.memory_size)]
-
-    @property
-    def single_state(self) -> bool:
-        return True
 
     def output_size(self, features: int) -> int:
         return self.units
@@ -127,10 +125,7 @@ class SHM(DerivingLayer, SequenceLayer):
         features, size = check_features(inputs_shape), self.memory_size
         input_seed, theta_seed, output_seed = derive_seeds(self.seed, 3)
 
-        def add(name: str, shape: Sequence[int], initializer: Any) -> Any:
-            return self.add_weight(
-                shape=shape, initializer=initializer, dtype="float32", autocast=False, name=name
-            )
+        add = functools.partial(add_float32_weight, self)
 
         def spread(shape: Sequence[int], dtype: str | None = None) -> Tensor:
             # With c of size 1 an entry keeps its memory for 4 to 1000 steps.
@@ -171,24 +166,18 @@ class SHM(DerivingLayer, SequenceLayer):
             product(inputs, kernel) + self.bias, [size, 2 * size, 3 * size, 4 * size], axis=-1
         )
 
-        def as_planes(values: Tensor) -> Tensor:
-            """One real plane of all entries, which lie side by side."""
-            return ops.reshape(values, (*ops.shape(inputs)[:2], 1, size * size))
-
         turned = ops.tanh(calibration[..., None] * ops.convert_to_tensor(self.theta))
-        history = linear_recurrence_time_major(
-            as_planes(1 - turned * turned),
-            as_planes(key[..., None] * (ops.sigmoid(strength) * value)[:, :, None]),
-            ops.reshape(states[0], (-1, 1, size * size)),
+        history, states = self.recur(
+            1 - turned * turned,
+            key[..., None] * (ops.sigmoid(strength) * value)[:, :, None],
+            states,
             resets,
             mask,
             reverse,
-            self.implementation,
         )
-        history = ops.reshape(history, (*ops.shape(inputs)[:2], size, size))
         read = rowwise(self.norm, ops.sum(query[..., None] * history, axis=2))
         outputs = product(ops.cast(read, self.compute_dtype), output_kernel) + self.output_bias
-        return ops.cast(outputs, self.compute_dtype), [history[0 if reverse else -1]]
+        return ops.cast(outputs, self.compute_dtype), states
 
     def derive_weights(self) -> tuple[Tensor, ...]:
         """Both kernels in the dtype that their products are computed in."""
@@ -201,5 +190,4 @@ class SHM(DerivingLayer, SequenceLayer):
             **super().get_config(),
             "units": self.units,
             "memory_size": self.memory_size,
-            "implementation": self.implementation,
         }
