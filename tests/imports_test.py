@@ -18,15 +18,18 @@ ARROWS = {
     "serializable": (),
     "typing": (),
     "lazy": (),
+    "space_leaves": (),
     "backend": (),
     "random": ("backend",),
     "ops": ("backend",),
     "layers": ("backend", "random", "ops"),
-    "models": ("backend", "random", "ops", "layers", "entry_points"),
-    "envs": ("backend", "random", "entry_points"),
-    "ppo": ("backend", "random", "ops", "layers", "models", "envs"),
+    "models": ("backend", "random", "ops", "layers", "entry_points", "space_leaves"),
+    "envs": ("backend", "random", "entry_points", "space_leaves"),
+    "ppo": ("backend", "random", "ops", "layers", "models", "envs", "space_leaves"),
     "runs": (),
-    "training": ("backend", "random", "ops", "layers", "models", "envs", "ppo", "runs"),
+    "training": (
+        *("backend", "random", "ops", "layers", "models", "envs", "space_leaves", "ppo", "runs"),
+    ),
     "cli": ("backend", "random", "ops", "layers", "models", "envs", "ppo", "runs", "training"),
 }
 # What every part may import: the standard library is all that it needs.

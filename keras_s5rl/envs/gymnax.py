@@ -13,8 +13,8 @@ from keras import ops
 
 from keras_s5rl import backend, random
 from keras_s5rl.envs.environment import Environment
-from keras_s5rl.envs.space_leaves import leaves
 from keras_s5rl.envs.spaces import value_dtype
+from keras_s5rl.space_leaves import leaves
 from keras_s5rl.typing import Space, Tensor, Tensors
 
 _LIMIT = "max_steps_in_episode"

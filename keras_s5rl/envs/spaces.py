@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from keras import ops
 
-from keras_s5rl.envs.space_leaves import Leaf, check_leaves, leaves
+from keras_s5rl.space_leaves import Leaf, check_leaves, leaves
 from keras_s5rl.typing import Array, Space, Tensor
 
 
@@ -23,10 +23,7 @@ def check_supported(name: str, space: Any) -> None:
 
     Bounds of a `Box` are numbers or infinite, the lower ones not above the upper ones.
     """
-    try:
-        check_leaves(space)
-    except ValueError as error:
-        raise ValueError(str(error).replace("`space`", f"`{name}`", 1)) from None
+    check_leaves(space, name)
 
 
 def value_dtype(space: Space) -> str:

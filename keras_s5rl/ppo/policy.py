@@ -3,12 +3,12 @@
 from typing import Any
 
 from keras_s5rl.envs.agent_view import AgentView
-from keras_s5rl.envs.space_leaves import leaves
 from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.models import ActorCritic, distribution_for, make_encoder, make_memory
 from keras_s5rl.models.image_encoder import image_layout
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
+from keras_s5rl.space_leaves import leaves
 
 _SIZES = ("width", "num_layers", "encoder_sizes", "head_sizes")  # what its size depends on
 

@@ -9,11 +9,11 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl.envs.agent_view import AgentView
-from keras_s5rl.envs.space_leaves import Leaf, leaves
 from keras_s5rl.envs.spaces import value_bounds, value_dtype
 from keras_s5rl.models import JointDistribution, Policy
 from keras_s5rl.models.distributions import Distribution
 from keras_s5rl.runs import write_json_atomically
+from keras_s5rl.space_leaves import Leaf, leaves
 from keras_s5rl.typing import Space, StrPath, Tensor
 
 FORMATS = ("onnx", "tf_saved_model")
@@ -82,13 +82,12 @@ def _mode(distribution: Distribution, parameters: Tensor) -> Tensor:
 def step_model(policy: Policy) -> keras.Model:
     """Returns a Keras model of one step: from observation, reset and states to action, action
     parameters and states."""
-    states = policy.get_initial_state(1)
     inputs = [
         keras.Input((policy.observation_size,), name="observation"),
         keras.Input((), dtype="bool", name="reset"),
         *(
-            keras.Input(state.shape[1:], dtype=keras.backend.standardize_dtype(state.dtype), name=n)
-            for n, state in zip(_state_names(states), states, strict=True)
+            keras.Input(state.shape[1:], dtype=state.dtype, name=f"state_{index}")
+            for index, state in enumerate(policy.get_initial_state(1))
         ),
     ]
     return keras.Model(inputs, _Step(policy)(inputs))
@@ -98,13 +97,11 @@ def describe_step(policy: Policy, view: AgentView) -> dict[str, Any]:
     """Returns what goes into a step of a policy and comes out of it, as plain values."""
     states = [
         {
-            "name": name,
+            "name": f"state_{index}",
             "shape": ["batch", *state.shape[1:]],
             "dtype": keras.backend.standardize_dtype(state.dtype),
         }
-        for name, state in zip(
-            _state_names(policy.get_initial_state(1)), policy.get_initial_state(1), strict=True
-        )
+        for index, state in enumerate(policy.get_initial_state(1))
     ]
     size, space = policy.observation_size, view.action_space
     return {
@@ -137,17 +134,16 @@ def describe_step(policy: Policy, view: AgentView) -> dict[str, Any]:
     }
 
 
-def _state_names(states: list[Tensor]) -> list[str]:
-    return [f"state_{index}" for index in range(len(states))]
-
-
 def _entries(view: AgentView, size: int) -> list[dict[str, Any]]:
     """What the columns of the policy's observation hold, one after the other."""
     entries = _leaf_entries("observation", view.env.observation_space, 0)
     if view.previous_action:
-        start = entries[-1]["stop"]
-        entries += _leaf_entries("previous_action", view.action_space, start)
-        entries[-1]["meaning"] = "class 0, or zeros, in the first step of an episode"
+        entries += _leaf_entries(
+            "previous_action",
+            view.action_space,
+            entries[-1]["stop"],
+            meaning="class 0, or zeros, in the first step of an episode",
+        )
     return [
         *entries,
         {
@@ -160,13 +156,14 @@ def _entries(view: AgentView, size: int) -> list[dict[str, Any]]:
     ]
 
 
-def _leaf_entries(name: str, space: Space, start: int) -> list[dict[str, Any]]:
+def _leaf_entries(name: str, space: Space, start: int, **others: str) -> list[dict[str, Any]]:
     return [
         {
-            "name": "/".join(map(str, (name, *leaf.path))),
+            "name": f"{name}/{leaf.name}" if leaf.path else name,
             "start": start + leaf.flat_start,
             "stop": start + leaf.flat_stop,
             **_kind(leaf),
+            **others,
         }
         for leaf in leaves(space)
     ]

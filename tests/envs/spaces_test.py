@@ -124,7 +124,7 @@ KINDS = {
 
 @pytest.mark.parametrize("space", KINDS.values(), ids=KINDS)
 def test_other_spaces_are_refused_and_the_error_names_the_entry(space):
-    with pytest.raises(ValueError, match="`env.space` should be Discrete.*Received: space="):
+    with pytest.raises(ValueError, match="`env.space` should be Discrete.*Received: env.space="):
         spaces.check_supported("env.space", space)
     if space is not None:
         nested = Dict(a=Box(0, 1), mission=Tuple((Discrete(2), space)))

@@ -86,19 +86,22 @@ def test_a_nested_space_has_its_parts_in_order():
 @pytest.mark.parametrize(
     ("space", "expected"),
     [
-        (gymnasium.spaces.Box(0, 3, (2,), "int32"), "`action_space` should be a Box of floats"),
+        (
+            gymnasium.spaces.Box(0, 3, (2,), "int32"),
+            "`action_space` should hold boxes of floats alone",
+        ),
         (gymnasium.spaces.Box(0, 1, (2,), bool), "describe integers by Discrete"),
         (gymnasium.spaces.Text(3), "`action_space` should be Discrete"),
         (
             gymnasium.spaces.Dict(a=BOX, b=gymnasium.spaces.Tuple((gymnasium.spaces.Text(3),))),
-            r"`action_space\['b'\]\[0\]` should be Discrete",
+            "`action_space` should be Discrete.*Leave its entry b/0 out",
         ),
         (gymnasium.spaces.Tuple(()), "should have at least one entry"),
         (None, "`action_space` should be"),
     ],
 )
 def test_other_action_spaces_are_refused(space, expected):
-    with pytest.raises(ValueError, match=f"{expected}.*Received: action_space"):
+    with pytest.raises(ValueError, match=f"{expected}.*Received: (action_space|b/0)="):
         distribution_for(space)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from keras_s5rl.envs.space_leaves import Leaf, leaves
 from keras_s5rl.envs.spaces import value_bounds, value_dtype
+from keras_s5rl.space_leaves import Leaf, leaves
 from keras_s5rl.typing import Array, Space
 
 

@@ -32,6 +32,11 @@ class Leaf:
     flat_start: int
 
     @property
+    def name(self) -> str:
+        """Its path in words, such as `"camera/left"`; empty if it is the whole space."""
+        return "/".join(map(str, self.path))
+
+    @property
     def is_box(self) -> bool:
         return isinstance(self.space, _SPACES.Box)
 
@@ -53,52 +58,57 @@ class Leaf:
         space = self.space
         if isinstance(space, _SPACES.MultiBinary):
             return np.full(space.shape, 2).ravel(), np.zeros(space.shape, int).ravel()
-        sizes, starts = (space.n, space.start) if _is_discrete(space) else (space.nvec, space.start)
-        return np.ravel(sizes).astype("int64"), np.ravel(starts).astype("int64")
+        sizes = space.n if isinstance(space, _SPACES.Discrete) else space.nvec
+        return np.ravel(sizes).astype("int64"), np.ravel(space.start).astype("int64")
 
 
-def leaves(space: Space) -> list[Leaf]:
+def leaves(space: Space, name: str = "space") -> list[Leaf]:
     """Returns the leaves of a space in Gymnasium's order.
+
+    Args:
+        space: Gymnasium space.
+        name: String, what it is called in errors. Defaults to `"space"`.
 
     Raises:
         ValueError: If a part of the space is of another kind, or there is none.
     """
     found: list[Leaf] = []
-    for path, part in _parts((), space):
+    for path, part in _parts((), space, name):
         start, flat_start = (found[-1].stop, found[-1].flat_stop) if found else (0, 0)
         found.append(Leaf(path, part, start, flat_start))
     if not found:
-        raise ValueError(f"`space` should have at least one entry. Received: space={space}")
+        raise ValueError(f"`{name}` should have at least one entry. Received: {name}={space}")
     return found
 
 
-def _parts(path: tuple[Any, ...], space: Any) -> Iterator[tuple[tuple[Any, ...], Space]]:
+def _parts(path: tuple[Any, ...], space: Any, name: str) -> Iterator[tuple[tuple[Any, ...], Space]]:
     if isinstance(space, _SPACES.Dict):
         for key, part in space.spaces.items():
-            yield from _parts((*path, key), part)
+            yield from _parts((*path, key), part, name)
     elif isinstance(space, _SPACES.Tuple):
         for index, part in enumerate(space.spaces):
-            yield from _parts((*path, index), part)
+            yield from _parts((*path, index), part, name)
     elif isinstance(
         space, _SPACES.Discrete | _SPACES.MultiDiscrete | _SPACES.MultiBinary | _SPACES.Box
     ):
         yield path, space
     elif path:
+        entry = "/".join(map(str, path))
         raise ValueError(
-            f"`space` should be {_SUPPORTED}. Leave its entry {_entry(path)} out, or describe it "
-            f"by one of these. Received: {_entry(path)}={space}"
+            f"`{name}` should be {_SUPPORTED}. Leave its entry {entry} out, or describe it by one "
+            f"of these. Received: {entry}={space}"
         )
     else:
         raise ValueError(
-            f"`space` should be {_SUPPORTED}. Describe observations and actions by one of these. "
-            f"Received: space={space}"
+            f"`{name}` should be {_SUPPORTED}. Describe observations and actions by one of these. "
+            f"Received: {name}={space}"
         )
 
 
-def check_leaves(space: Space) -> None:
+def check_leaves(space: Space, name: str) -> None:
     """Raises a ValueError unless a space has leaves, and each has numbers, and room for finite
     values that its tensor can hold."""
-    found = leaves(space)
+    found = leaves(space, name)
     limit = _EXACT if any(leaf.is_box for leaf in found) else 2**31
     for leaf in found:
         low, high = _bounds(leaf)
@@ -113,8 +123,8 @@ def check_leaves(space: Space) -> None:
             expected = f"have classes from -{limit} to {limit - 1}, which its tensor holds exactly"
         else:
             continue
-        received = f"{_entry(leaf.path)}={leaf.space}" if leaf.path else f"low={low}, high={high}"
-        raise ValueError(f"`space` should {expected}. Received: {received}")
+        received = f"{leaf.name}={leaf.space}" if leaf.path else f"low={low}, high={high}"
+        raise ValueError(f"`{name}` should {expected}. Received: {received}")
 
 
 def _bounds(leaf: Leaf) -> tuple[Array, Array]:
@@ -122,11 +132,3 @@ def _bounds(leaf: Leaf) -> tuple[Array, Array]:
         return leaf.space.low, leaf.space.high
     sizes, starts = leaf.classes()
     return starts, starts + sizes - 1
-
-
-def _is_discrete(space: Space) -> bool:
-    return isinstance(space, _SPACES.Discrete)
-
-
-def _entry(path: tuple[Any, ...]) -> str:
-    return "/".join(map(str, path))
