@@ -1,6 +1,5 @@
 """Policies of the user's own: what they have to do, and how a run records them."""
 
-import json
 from typing import Any
 
 import keras
@@ -10,6 +9,7 @@ from keras import ops
 from keras_s5rl import backend
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.models import Policy
+from keras_s5rl.models.keras_configs import plain_config
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.training.checks import check_spaces
 from keras_s5rl.typing import Tensor
@@ -77,11 +77,10 @@ def _try(policy: Policy, observations: Tensor) -> Any:
 
 
 def recorded_policy(policy: Policy) -> dict[str, Any] | None:
-    """Returns what config.json holds of a policy that was given: what Keras makes it of again,
-    without names, which Keras counts on; `None` where it cannot be written down."""
+    """Returns what config.json holds of a policy that was given: what Keras makes it of again, or
+    `None` where it cannot be written down."""
     try:
-        config = _without_names(keras.saving.serialize_keras_object(policy))
-        return json.loads(json.dumps(config, allow_nan=False))
+        return plain_config(policy)
     except Exception:  # of its own `get_config`
         return None
 
@@ -109,18 +108,6 @@ def policy_of(settings: dict[str, Any], given: Policy | None = None) -> Policy |
             f"enough (--import). Received: policy={registered!r}"
         )
     return keras.saving.deserialize_keras_object(recorded)
-
-
-def _without_names(config: Any) -> Any:
-    if isinstance(config, list | tuple):
-        return [_without_names(entry) for entry in config]
-    if not isinstance(config, dict):
-        return config
-    config = {name: _without_names(entry) for name, entry in config.items()}
-    if "class_name" in config and isinstance(config.get("config"), dict):
-        config["config"].pop("name", None)
-        config = {n: v for n, v in config.items() if n not in ("build_config", "compile_config")}
-    return config
 
 
 def _check_outputs(policy: Any, method: str, outputs: Any, batch: Any, initial: Any) -> None:

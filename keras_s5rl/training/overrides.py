@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_s5rl.models.encoders import same_encoder
+from keras_s5rl.models.keras_configs import same_config
 from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS, PPOConfig
 from keras_s5rl.runs import RunError
 from keras_s5rl.typing import Array
 
+# In which names are of no account
+_KERAS_CONFIGS = ("encoder", "policy")
 _FREE_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend", "imports")
 
 
@@ -40,7 +42,7 @@ def changed_settings(
     changed = {}
     for name, value in settings.items():
         recorded, value = _plain(config.get(name)), _plain(value)
-        is_same = same_encoder if name == "encoder" else operator.eq
+        is_same = same_config if name in _KERAS_CONFIGS else operator.eq
         if name in free or is_same(recorded, value):
             continue
         if not (override and name in overridable):

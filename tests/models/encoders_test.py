@@ -20,8 +20,9 @@ from keras_s5rl.models import (
     register_encoder,
     registered_encoders,
 )
-from keras_s5rl.models.encoders import encoder_setting, same_encoder
+from keras_s5rl.models.encoders import encoder_setting
 from keras_s5rl.models.image_encoder import ImageEncoder, image_layout
+from keras_s5rl.models.keras_configs import same_config
 from keras_s5rl.ppo.policy import default_encoder
 from tests.support.any_spaces import AnySpaces
 
@@ -202,9 +203,9 @@ def test_serialised_layers_are_the_same_whatever_keras_called_them():
         return keras.Model(source, keras.layers.Dense(units)(keras.layers.Dense(units)(source)))
 
     first, second, other = map(encoder_setting, map(layers, (3, 3, 4)))
-    assert first != second and same_encoder(first, second)
-    assert not same_encoder(first, other) and not same_encoder(first, "dense")
-    assert same_encoder("dense", "dense") and not same_encoder("dense", "entries")
+    assert first != second and same_config(first, second)
+    assert not same_config(first, other) and not same_config(first, "dense")
+    assert same_config("dense", "dense") and not same_config("dense", "entries")
 
 
 @pytest.mark.parametrize(

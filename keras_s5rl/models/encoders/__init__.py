@@ -13,7 +13,6 @@ from keras_s5rl.models.encoders.registry import (
     make_encoder,
     register_encoder,
     registered_encoders,
-    same_encoder,
 )
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "make_encoder",
     "register_encoder",
     "registered_encoders",
-    "same_encoder",
 ]
 
 for _module in pkgutil.iter_modules(__path__):

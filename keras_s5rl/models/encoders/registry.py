@@ -1,9 +1,11 @@
 """The registry of encoders."""
 
 import difflib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from keras_s5rl import entry_points
+from keras_s5rl.models.keras_configs import plain_config
 
 _BUILDERS: dict[str, Callable[..., Any]] = {}
 
@@ -24,7 +26,7 @@ def register_encoder(name: str, builder: Callable[..., Any]) -> None:
             observation as it is.
 
     Raises:
-        ValueError: If the name is taken, or no name.
+        ValueError: If the name is taken or no name, or the builder cannot be called.
 
     Example:
 
@@ -36,11 +38,16 @@ def register_encoder(name: str, builder: Callable[..., Any]) -> None:
     """
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"`name` should be a string that is not empty. Received: name={name!r}")
-    known = _BUILDERS.get(name, builder)
-    if (known.__module__, known.__qualname__) != (builder.__module__, builder.__qualname__):
+    if not callable(builder):
         raise ValueError(
-            f"`name` should not be that of another encoder, and {known.__module__} has registered "
-            f"this one. Choose another name. Received: name={name!r}"
+            f"`builder` should be a function that returns a layer. Received: builder={builder!r}"
+        )
+    other = _BUILDERS.get(name, builder)
+    if not entry_points.is_same(other, builder):
+        raise ValueError(
+            "`name` should not be that of another encoder, and this one is registered already, as "
+            f"{entry_points.path_of(other) or other!r}. Choose another name. "
+            f"Received: name={name!r}"
         )
     _BUILDERS[name] = builder
 
@@ -67,34 +74,7 @@ def check_encoder(encoder: Any) -> None:
 
 def encoder_setting(encoder: Any) -> Any:
     """Returns an encoder as config.json has it: its name, or the serialised layer."""
-    if isinstance(encoder, str | Mapping):
-        return encoder
-    import keras
-
-    return json.loads(json.dumps(keras.saving.serialize_keras_object(encoder)))
-
-
-def same_encoder(one: Any, other: Any) -> bool:
-    """Returns whether two encoders, as config.json has them, are the same but for the names that
-    Keras gave to layers."""
-    return _without_names(one, _names_in(one)) == _without_names(other, _names_in(other))
-
-
-def _names_in(config: Any) -> list[str]:
-    """The names of layers in a serialised one, in their order."""
-    own = [config["name"]] if isinstance(config, dict) and "name" in config else []
-    parts = config.values() if isinstance(config, dict) else config
-    found = [_names_in(part) for part in parts] if isinstance(config, dict | list) else []
-    return list(dict.fromkeys(own + [name for names in found for name in names]))
-
-
-def _without_names(config: Any, names: list[str]) -> Any:
-    """A serialised layer with the places of names in their list instead of them."""
-    if isinstance(config, dict):
-        return {key: _without_names(part, names) for key, part in config.items()}
-    if isinstance(config, list):
-        return [_without_names(part, names) for part in config]
-    return names.index(config) if config in names else config
+    return encoder if isinstance(encoder, str | Mapping) else plain_config(encoder)
 
 
 def make_encoder(
