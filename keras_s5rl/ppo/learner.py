@@ -301,7 +301,8 @@ class Learner:
             scalars, means over all minibatches.
         """
         config, batch = self.config, dict(batch)
-        statistics = {name: batch.pop(name) for name in ("statistics",) if name in batch}
+        # One for all environments: a minibatch has no rows of it.
+        statistics = {"statistics": batch.pop("statistics")} if "statistics" in batch else {}
         rows = random.permutation(key, config.envs_per_device, batch=(config.num_epochs,))
         rows = ops.reshape(rows, (-1, config.envs_per_device // config.num_minibatches))
         # Normalised before the loop: devices wait for each other once, not in every minibatch.

@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from keras_s5rl.envs.arguments import check_boolean
-from keras_s5rl.envs.gymnasium.action_masks import ActionMaskObservation, tell_masks
+from keras_s5rl.envs.gymnasium.action_masks import ActionMaskObservation, gives_masks
 from keras_s5rl.envs.gymnasium.making import (
     OF_COPIES,
     env_name,
@@ -81,7 +81,7 @@ def evaluate_gymnasium(
     copies = make_vector_env(env, min(num_episodes, MAX_COPIES), env_args)
     name = env if isinstance(env, str) else env_name(copies)
     try:
-        if getattr(policy, "action_mask", None) is not None and tell_masks(copies):
+        if getattr(policy, "action_mask", None) is not None and gives_masks(copies):
             copies = ActionMaskObservation(copies)
         arguments = _arguments(copies)
         played, other = (

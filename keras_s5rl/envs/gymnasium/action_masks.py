@@ -32,14 +32,14 @@ class ActionMaskObservation(VectorWrapper):
         mask = gymnasium.spaces.MultiBinary(self._size)
         self.single_observation_space = gymnasium.spaces.Dict({**entries, _MASK: mask})
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
-        self._told = self._masks({})
+        self._last_masks = self._masks({})
 
     def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
         options = arguments.get("options") or {}
         mask = np.copy(options.get("reset_mask", np.ones(self.num_envs, bool)))
         observations, infos = self.env.reset(**arguments)
-        self._told = np.where(mask[:, None], self._masks(infos), self._told)
-        return _join(observations, self._told), infos
+        self._last_masks = np.where(mask[:, None], self._masks(infos), self._last_masks)
+        return _join(observations, self._last_masks), infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         observations, reward, terminated, truncated, infos = self.env.step(actions)
@@ -49,18 +49,18 @@ class ActionMaskObservation(VectorWrapper):
             for row in np.flatnonzero(np.logical_or(terminated, truncated)):
                 final[row] = _join(infos["final_obs"][row], masks[row])
             infos = {**infos, "final_obs": final}
-        self._told = self._masks(infos)
-        return _join(observations, self._told), reward, terminated, truncated, infos
+        self._last_masks = self._masks(infos)
+        return _join(observations, self._last_masks), reward, terminated, truncated, infos
 
     def _masks(self, infos: dict[str, Any]) -> Array:
         masks = np.ones((self.num_envs, self._size), "int8")
-        told = infos.get(f"_{_MASK}", np.full(self.num_envs, _MASK in infos))
-        for row in np.flatnonzero(told):
+        is_given = infos.get(f"_{_MASK}", np.full(self.num_envs, _MASK in infos))
+        for row in np.flatnonzero(is_given):
             masks[row] = infos[_MASK][row]
         return masks
 
 
-def tell_masks(envs: VectorEnv) -> bool:
+def gives_masks(envs: VectorEnv) -> bool:
     """Resets environments, and returns whether they give masks of discrete actions."""
     _, infos = envs.reset(seed=0)
     return _MASK in infos and value_dtype(envs.single_action_space) == "int32"

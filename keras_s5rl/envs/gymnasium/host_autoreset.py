@@ -2,7 +2,6 @@
 
 from typing import cast
 
-import keras
 from gymnasium.vector import AutoresetMode
 from keras import ops
 
@@ -10,7 +9,7 @@ from keras_s5rl import backend, random
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.gymnasium.host_environments import HostEnvironments
 from keras_s5rl.envs.spaces import null_value
-from keras_s5rl.typing import Array, Tensor, Tensors
+from keras_s5rl.typing import Tensor, Tensors
 
 
 class HostAutoReset:
@@ -88,9 +87,7 @@ class HostAutoReset:
         Returns:
             `state, transition`, as of `AutoReset`, and `valid` (see above) in the transition.
         """
-        float32 = keras.KerasTensor((self.host.num_envs,), "float32")
-        like = self.host.results | {"reward": float32}
-        results = backend.ordered_host_call(self._host_step, like, action)
+        results = backend.ordered_host_call(self.host.step, self.host.results, action)
         reward, terminated, truncated = (
             results[name] for name in ("reward", "terminated", "truncated")
         )
@@ -138,10 +135,6 @@ class HostAutoReset:
         if self._restarts_later:
             next_state["ended"] = done
         return next_state, transition
-
-    def _host_step(self, actions: Array) -> dict[str, Array]:
-        results = self.host.step(actions)
-        return results | {"reward": results["reward"].astype("float32")}
 
     def _start(self, key: Tensor, num_steps: Tensor) -> Tensors:
         num_envs, flag = self.host.num_envs, ops.ones((self.host.num_envs,), dtype="bool")

@@ -10,7 +10,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 
 from keras_s5rl.envs import spaces
 from keras_s5rl.envs.environment import Environment
-from keras_s5rl.envs.gymnasium.action_masks import ActionMaskObservation, tell_masks
+from keras_s5rl.envs.gymnasium.action_masks import ActionMaskObservation, gives_masks
 from keras_s5rl.envs.gymnasium.making import env_name, is_given, make_vector_env
 from keras_s5rl.envs.gymnasium.values import (
     array_to_batch,
@@ -77,7 +77,7 @@ class HostEnvironments(Environment):
         flag = keras.KerasTensor((self.num_envs,), "bool")
         results = {
             "observation": observation,
-            "reward": keras.KerasTensor((self.num_envs,), "float64"),
+            "reward": keras.KerasTensor((self.num_envs,), "float32"),
             "terminated": flag,
             "truncated": flag,
         }
@@ -134,7 +134,7 @@ class HostEnvironments(Environment):
         observations, reward, terminated, truncated, infos = self._envs.step(actions)
         results = {
             "observation": self._array(observations),
-            "reward": np.asarray(reward, "float64").reshape(self.num_envs),
+            "reward": np.asarray(reward, "float32").reshape(self.num_envs),
             "terminated": np.asarray(terminated, "bool").reshape(self.num_envs),
             "truncated": np.asarray(truncated, "bool").reshape(self.num_envs),
         }
@@ -216,12 +216,12 @@ class HostEnvironments(Environment):
         return ActionMaskObservation(envs) if self._has_masks else envs
 
     def _look_for_masks(self) -> None:
-        """Resets the environments to see whether they can be, and tell masks of actions."""
+        """Resets the environments to see whether they can be, and give masks of actions."""
         for kind in ("observation", "action"):
             space = getattr(self._envs, f"single_{kind}_space")
             spaces.check_supported(f"{self.name}.{kind}_space", space)
         try:
-            self._has_masks = tell_masks(self._envs)
+            self._has_masks = gives_masks(self._envs)
         except Exception as error:
             raise ValueError(
                 f"`env` should be an environment that can be reset ({type(error).__name__}: "
