@@ -15,6 +15,8 @@ VENV_PYTHON = $(VENV)/bin/python
 PRESET := launch/presets/repeat_previous_hard.flags
 # Two at a time, a file each: most of a test is compiling, which keeps one core busy.
 PYTEST = $(VENV_PYTHON) -m pytest --numprocesses=2 --dist=loadfile
+# XLA optimizes the programs of JAX and TensorFlow less: most of the time of a test is compiling.
+LESS_OPTIMIZED := XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0"
 # The markers are explained in pyproject.toml.
 REST := slow or reference or devices
 FEW := (portable and not slow)
@@ -74,17 +76,17 @@ test: install-dev
 	KERAS_BACKEND=tensorflow $(PYTEST) -m '$(FEW)' $(SHARED_TESTS)
 	$(LINT)
 
-# What `make test` leaves out. XLA optimises these programs less: most of their time is compiling.
+# What `make test` leaves out.
 test-all: install-dev
-	XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0" KERAS_BACKEND=jax $(PYTEST) -m '$(REST)'
-	KERAS_BACKEND=tensorflow $(PYTEST) -m 'not ($(FEW) or not_on_tensorflow or jax_alone)' \
+	$(LESS_OPTIMIZED) KERAS_BACKEND=jax $(PYTEST) -m '$(REST)'
+	$(LESS_OPTIMIZED) KERAS_BACKEND=tensorflow $(PYTEST) -m 'not ($(FEW) or not_on_tensorflow or jax_alone)' \
 		$(SHARED_TESTS)
 
 # One thread each: most operations are too small for two, and those of two processes get in each
 # other's way.
 test-torch: install-torch
 	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(PYTEST) -m 'not jax_alone' $(SHARED_TESTS)
-	KERAS_BACKEND=jax $(PYTEST) $(COMPARED_TESTS)
+	$(LESS_OPTIMIZED) KERAS_BACKEND=jax $(PYTEST) $(COMPARED_TESTS)
 
 lint: install-dev
 	$(LINT)

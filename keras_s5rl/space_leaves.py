@@ -1,6 +1,7 @@
 """The parts of a Gymnasium space that hold no other space."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,25 +37,26 @@ class Leaf:
         """Its path in words, such as `"camera/left"`; empty if it is the whole space."""
         return "/".join(map(str, self.path))
 
-    @property
+    @functools.cached_property
     def is_box(self) -> bool:
         return isinstance(self.space, _SPACES.Box)
 
-    @property
+    @functools.cached_property
     def stop(self) -> int:
         """The column behind its last one: it has one for each number of a value."""
         return self.start + int(np.prod(self.space.shape))
 
-    @property
+    @functools.cached_property
     def flat_stop(self) -> int:
         """The column of the flattened values behind its last one: a class of a `Discrete` or
         `MultiDiscrete` has one, and so has each number of a `MultiBinary` or `Box`."""
         if self.is_box or isinstance(self.space, _SPACES.MultiBinary):
             return self.flat_start + int(np.prod(self.space.shape))
-        return self.flat_start + int(self.classes()[0].sum())
+        return self.flat_start + int(self.classes[0].sum())
 
+    @functools.cached_property
     def classes(self) -> tuple[Array, Array]:
-        """Returns the number of classes of each column of a discrete leaf, and its lowest one."""
+        """The number of classes of each column of a discrete leaf, and its lowest one."""
         space = self.space
         if isinstance(space, _SPACES.MultiBinary):
             return np.full(space.shape, 2).ravel(), np.zeros(space.shape, int).ravel()
@@ -72,12 +74,30 @@ def leaves(space: Space, name: str = "space") -> list[Leaf]:
     Raises:
         ValueError: If a part of the space is of another kind, or there is none.
     """
+    return _leaves(_ByIdentity(space), name)
+
+
+class _ByIdentity:
+    """A space as a key: it has no hash."""
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+
+    def __hash__(self) -> int:
+        return id(self.space)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByIdentity) and self.space is other.space
+
+
+@functools.lru_cache(maxsize=64)  # values are converted in every step of an environment
+def _leaves(key: _ByIdentity, name: str) -> list[Leaf]:
     found: list[Leaf] = []
-    for path, part in _parts((), space, name):
+    for path, part in _parts((), key.space, name):
         start, flat_start = (found[-1].stop, found[-1].flat_stop) if found else (0, 0)
         found.append(Leaf(path, part, start, flat_start))
     if not found:
-        raise ValueError(f"`{name}` should have at least one entry. Received: {name}={space}")
+        raise ValueError(f"`{name}` should have at least one entry. Received: {name}={key.space}")
     return found
 
 
@@ -130,5 +150,5 @@ def check_leaves(space: Space, name: str) -> None:
 def _bounds(leaf: Leaf) -> tuple[Array, Array]:
     if leaf.is_box:
         return leaf.space.low, leaf.space.high
-    sizes, starts = leaf.classes()
+    sizes, starts = leaf.classes
     return starts, starts + sizes - 1

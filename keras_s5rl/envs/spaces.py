@@ -39,7 +39,7 @@ def value_bounds(space: Space) -> tuple[Array, Array]:
         if leaf.is_box:
             bounds.append((_float32(leaf.space.low), _float32(leaf.space.high)))
         else:
-            sizes, starts = leaf.classes()
+            sizes, starts = leaf.classes
             bounds.append((starts, starts + sizes - 1))
     low, high = zip(*bounds, strict=True)
     return _value(space, low), _value(space, high)
@@ -162,7 +162,7 @@ def sizes_and_starts(space: Space) -> tuple[list[int], list[int]]:
     parts = leaves(space)
     if any(leaf.is_box for leaf in parts):
         raise ValueError(f"`space` should hold no Box. Received: space={space}")
-    sizes, starts = zip(*(leaf.classes() for leaf in parts), strict=True)
+    sizes, starts = zip(*(leaf.classes for leaf in parts), strict=True)
     return np.concatenate(sizes).tolist(), np.concatenate(starts).tolist()
 
 
@@ -173,7 +173,7 @@ def _indicators(parts: Sequence[Leaf], values: Tensor, dtype: str) -> Tensor:
         if isinstance(leaf.space, gymnasium.spaces.MultiBinary):
             counts, lowest = (np.ones(leaf.stop - leaf.start, int),) * 2
         else:
-            counts, lowest = leaf.classes()
+            counts, lowest = leaf.classes
         sizes += counts.tolist()
         starts += lowest.tolist()
     if len(set(zip(sizes, starts, strict=True))) == 1:

@@ -173,7 +173,7 @@ def _kind(leaf: Leaf) -> dict[str, Any]:
     """How the columns of a leaf of a space come from its values."""
     if leaf.is_box or isinstance(leaf.space, gymnasium.spaces.MultiBinary):
         return {"kind": "numbers", "shape": list(leaf.space.shape)}
-    classes, lowest = (array.tolist() for array in leaf.classes())
+    classes, lowest = (array.tolist() for array in leaf.classes)
     return {"kind": "one-hots", "classes": classes, "lowest": lowest}
 
 

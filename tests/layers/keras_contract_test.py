@@ -66,6 +66,8 @@ CASES = [
 
 
 def check(layer, arguments, units, weights, seeds):
+    if keras.backend.backend() == "torch" and arguments.get("stateful"):
+        pytest.skip("On torch Keras' test takes all variables but seeds for weights.")
     states = arguments.get("return_state", False)
     output_shape = (BATCH, units)
     if arguments.get("return_sequences", True):
@@ -90,18 +92,19 @@ def check(layer, arguments, units, weights, seeds):
 @pytest.mark.filterwarnings("ignore")  # Keras' test case warns by itself
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0].__name__}-{case[1]}")
 def test_keras_accepts_the_layer(case):
-    if keras.backend.backend() == "torch" and case[1].get("stateful"):
-        pytest.skip("On torch Keras' test takes all variables but seeds for weights.")
     check(*case)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))
-def test_keras_accepts_the_layer_under_a_global_mixed_policy(policy):
+@pytest.mark.parametrize(
+    ("policy", "case"),
+    (("mixed_bfloat16", CASES[3]), ("mixed_bfloat16", CASES[7]), ("mixed_float16", CASES[0])),
+    ids=("bfloat16-S5Stack", "bfloat16-LRU", "float16-S5"),
+)
+def test_keras_accepts_the_layer_under_a_global_mixed_policy(policy, case):
     keras.config.set_dtype_policy(policy)
     try:
-        for case in (CASES[3], CASES[7]) if policy == "mixed_bfloat16" else CASES[:1]:
-            check(*case)
+        check(*case)
     finally:
         keras.config.set_dtype_policy("float32")

@@ -117,7 +117,10 @@ def check_reset(seed: Any, options: Any, known_options: Collection[str] = ()) ->
 
 def _arrange(space: Space, value_of: Callable[[Leaf], Any]) -> Any:
     """The values of the leaves in the dicts and tuples of the space."""
-    remaining = iter(leaves(space))
+    parts = leaves(space)
+    if not parts[0].path:
+        return value_of(parts[0])
+    remaining = iter(parts)
 
     def arrange(part: Space) -> Any:
         if isinstance(part, gymnasium.spaces.Dict):
@@ -164,6 +167,6 @@ def _fits(leaf: Leaf, array: Array, num_envs: int) -> bool:
         return False
     if leaf.is_box:
         return not np.isnan(array).any()
-    sizes, starts = leaf.classes()
+    sizes, starts = leaf.classes
     classes = array.reshape(num_envs, -1).astype("int64") - starts
     return bool(((classes >= 0) & (classes < sizes)).all())

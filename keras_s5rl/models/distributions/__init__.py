@@ -60,5 +60,5 @@ def _gaussian(boxes: Sequence[Leaf]) -> DiagonalGaussian:
 
 
 def _multi_categorical(discrete: Sequence[Leaf]) -> MultiCategorical:
-    sizes, starts = zip(*(leaf.classes() for leaf in discrete), strict=True)
+    sizes, starts = zip(*(leaf.classes for leaf in discrete), strict=True)
     return MultiCategorical(np.concatenate(sizes).tolist(), np.concatenate(starts).tolist())
