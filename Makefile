@@ -78,7 +78,7 @@ test: install-dev
 
 # What `make test` leaves out.
 test-all: install-dev
-	$(LESS_OPTIMIZED) KERAS_BACKEND=jax $(PYTEST) -m '$(REST)'
+	$(LESS_OPTIMIZED) KERAS_BACKEND=jax $(PYTEST) -m '$(REST)' $(COMPARED_TESTS:%=--ignore=%)
 	$(LESS_OPTIMIZED) KERAS_BACKEND=tensorflow $(PYTEST) -m 'not ($(FEW) or not_on_tensorflow or jax_alone)' \
 		$(SHARED_TESTS)
 
