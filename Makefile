@@ -59,7 +59,7 @@ if ! $(VENV_PYTHON) -c 'import pip; $(SUITS)' 2>/dev/null; then \
 	fi; \
 	"$$found" -m venv --clear $(VENV) || exit 1; \
 fi; \
-echo 'Installing keras_s5rl into $(VENV)...'; \
+echo 'Installing keras_s5rl into $(VENV): about 3 GB, which takes some minutes...'; \
 $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '$(2)' || exit 1; \
 wanted >$(VENV)/$(firstword $(1))
 endef

@@ -8,12 +8,14 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops
+from PIL import Image
 
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.rendering import render
 from keras_s5rl.runs.figures import COLOURS, new_figure, save_figure, set_look
 
-TRIALS, STEPS, FRAMES = 3, 60, (0, 20, 40, 60, 80, 100, 120, 140)
+TRIALS, STEPS, NUM_COLOURS = 3, 60, 96
+FRAMES = (0, 30, 59, 60, 90, 120, 150)
 
 
 def two_contexts(env):
@@ -49,9 +51,9 @@ def main():
     )
     observations, actions, rewards, frames = play(env)
     figure = new_figure(10, 6.6)
-    rows = figure.subfigures(2, 1, height_ratios=[1, 3.4])
+    rows = figure.subfigures(2, 1, height_ratios=[1, 4.2])
     for axes, frame, step in zip(rows[0].subplots(1, len(frames)), frames, FRAMES, strict=True):
-        axes.imshow(frame[90:310, 40:-40])
+        axes.imshow(frame[130:300, 40:-40])
         axes.set_axis_off()
         axes.set_title(f"step {step}", fontsize="small")
     panels = rows[1].subplots(3, 2, sharex=True, sharey="row", height_ratios=[3, 1.4, 1])
@@ -69,7 +71,9 @@ def main():
         panels[:, 0], ("12 projected\nnumbers", "2 actions", "Reward"), strict=True
     ):
         axes.set_ylabel(name)
-    save_figure(figure, Path(__file__).with_suffix(".png"))
+    output = Path(__file__).with_suffix(".png")
+    save_figure(figure, output)
+    Image.open(output).convert("RGB").quantize(NUM_COLOURS).save(output, optimize=True)
 
 
 if __name__ == "__main__":
