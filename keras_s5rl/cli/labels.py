@@ -32,12 +32,12 @@ def label_runs(configs: Sequence[dict[str, Any]]) -> list[str]:
             if any(other.get("env_args", {}).get(name) != value for other in configs):
                 parts.append(_assignment(name, value))
         labels.append(", ".join(parts))
-    labels = _told_apart(labels, configs, _DEFAULTS, "observe_previous_action", everywhere=True)
+    labels = _distinguish(labels, configs, _DEFAULTS, "observe_previous_action", everywhere=True)
     for name in _DEFAULTS:
-        labels = _told_apart(labels, configs, _DEFAULTS, name)
+        labels = _distinguish(labels, configs, _DEFAULTS, name)
     memory_args = [config.get("memory_args", {}) for config in configs]
     for name in dict.fromkeys(name for given in memory_args for name in given):
-        labels = _told_apart(labels, memory_args, _memory_defaults(configs), name)
+        labels = _distinguish(labels, memory_args, _memory_defaults(configs), name)
     return labels
 
 
@@ -49,7 +49,7 @@ def _memory_defaults(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return defaults
 
 
-def _told_apart(
+def _distinguish(
     labels: list[str],
     configs: Sequence[dict[str, Any]],
     defaults: dict[str, Any],

@@ -30,8 +30,8 @@ def plot_learning_curves(
 
     Runs with the same label are seeds of one experiment, as are the columns of a run that trained
     several seeds at once (`<metric>_per_seed`): their mean is a line, the range from the lowest to
-    the highest a band. A single seed is a line over its faint raw values. Lines are moving averages
-    over about 2 % of the updates.
+    the highest a band, as the legend says. A single seed is a line over its faint raw values. Lines
+    are moving averages over about 2 % of the updates.
 
     Args:
         runs: pairs of a label and the columns that `read_metrics` returns.
@@ -57,7 +57,8 @@ def plot_learning_curves(
         colour = COLOURS[index % len(COLOURS)]
         style = LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
         lines.append(_draw(axes, curves, colour, style))
-    _decorate(axes, list(groups), lines, metric, title)
+    _decorate(axes, lines, metric, title)
+    _add_legend(axes, list(groups), lines, [len(curves) for curves in groups.values()])
     save_figure(figure, output)
 
 
@@ -124,7 +125,7 @@ def _smooth(values: Array) -> Array:
     return (sums[high] - sums[low]) / (high - low)
 
 
-def _decorate(axes: Any, labels: Sequence[str], lines: Any, metric: str, title: str | None) -> None:
+def _decorate(axes: Any, lines: Sequence[Any], metric: str, title: str | None) -> None:
     from matplotlib.ticker import EngFormatter
 
     axes.set_xlabel("Environment steps")
@@ -133,12 +134,22 @@ def _decorate(axes: Any, labels: Sequence[str], lines: Any, metric: str, title: 
     set_look(axes)
     if title:
         axes.set_title(literal(title), loc="left", fontsize="medium")
-    empty = [not len(line.get_xdata()) for line in lines]
-    if all(empty):
+    if not any(len(line.get_xdata()) for line in lines):
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", va="center")
+
+
+def _add_legend(
+    axes: Any, labels: Sequence[str], lines: Sequence[Any], num_seeds: Sequence[int]
+) -> None:
+    """Names the lines, and what the bands around them are."""
+    several = sorted({number for number in num_seeds if number > 1})
+    band = f"mean of {several[0] if len(several) == 1 else 'the'} seeds," if several else ""
+    band += "\nband from lowest to highest" if several else ""
     if any(labels):
         names = [
-            literal(label) + (" (no values yet)" if bare else "")
-            for label, bare in zip(labels, empty, strict=True)
+            literal(label) + ("" if len(line.get_xdata()) else " (no values yet)")
+            for label, line in zip(labels, lines, strict=True)
         ]
-        axes.legend(lines, names, frameon=False)
+        axes.legend(lines, names, title=band, title_fontsize="small", frameon=False)
+    elif band:
+        axes.legend(lines, [band], frameon=False)

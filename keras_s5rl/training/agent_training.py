@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_s5rl.training.arguments import check_callbacks, check_fit, check_verbose
-from keras_s5rl.training.backend_notice import say_backend
+from keras_s5rl.training.backend_notice import report_backend
 from keras_s5rl.training.checks import check_devices
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.host_views import close_environments
@@ -36,7 +36,7 @@ def train_agent(
     check_verbose(verbose)
     check_devices(agent.config)
     if verbose:
-        say_backend()
+        report_backend()
     recorder = None
     if run_dir is not None:
         settings = {**agent.settings(), "total_steps": total_steps, **schedule}

@@ -104,7 +104,7 @@ def evaluate_gymnasium(
 
 
 def _arguments(copies: Any) -> dict[str, Any] | None:
-    """All arguments of the environments as plain values, or `None` where nothing tells them."""
+    """All arguments of the environments as plain values, or `None` where they are unknown."""
     spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
     if spec is None:
         return None
@@ -114,7 +114,7 @@ def _arguments(copies: Any) -> dict[str, Any] | None:
     given = {name: value for name, value in spec.kwargs.items() if name not in OF_COPIES}
     try:
         return plain_arguments(factory, given)
-    except (TypeError, ValueError):  # nothing tells what it takes
+    except (TypeError, ValueError):  # its arguments are unknown
         return plain_arguments(lambda **arguments: None, given)
 
 

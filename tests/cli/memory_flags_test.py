@@ -115,7 +115,7 @@ def test_help_shows_the_settings_of_the_memory_alone(capsys):
         ),
     ],
 )
-def test_a_wrong_setting_of_a_memory_is_told_with_those_there_are(flags, expected, capsys):
+def test_a_wrong_setting_of_a_memory_is_reported_with_those_there_are(flags, expected, capsys):
     assert expected in error(capsys, *flags.split())
 
 

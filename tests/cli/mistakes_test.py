@@ -1,4 +1,4 @@
-"""A table of wrong flags and files: each is told in one line, with exit status 2."""
+"""A table of wrong flags and files: each is reported in one line, with exit status 2."""
 
 import dataclasses
 import json
@@ -273,7 +273,7 @@ BENCHMARK = [
 
 
 @pytest.mark.parametrize(("flags", "expected"), TRAIN)
-def test_train_tells_a_mistake(flags, expected, mistake):
+def test_train_reports_a_mistake(flags, expected, mistake):
     flags = flags.split(" --")
     flags = [flags[0], *(f"--{flag}" for flag in flags[1:])]
     given = [] if "--resume" in flags else FLAGS
@@ -281,17 +281,17 @@ def test_train_tells_a_mistake(flags, expected, mistake):
 
 
 @pytest.mark.parametrize(("flags", "expected"), EVALUATE)
-def test_evaluate_tells_a_mistake(flags, expected, mistake):
+def test_evaluate_reports_a_mistake(flags, expected, mistake):
     assert expected in mistake("evaluate", *flags.split())
 
 
 @pytest.mark.parametrize(("flags", "expected"), PLOT)
-def test_plot_tells_a_mistake(flags, expected, mistake):
+def test_plot_reports_a_mistake(flags, expected, mistake):
     assert expected in mistake("plot", *flags.split())
 
 
 @pytest.mark.parametrize(("flags", "expected"), BENCHMARK)
-def test_benchmark_tells_a_mistake(flags, expected, mistake):
+def test_benchmark_reports_a_mistake(flags, expected, mistake):
     assert expected in mistake("benchmark", *flags.split())
 
 

@@ -38,7 +38,7 @@ def installed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def imported_run(run, tmp_path_factory):
-    """A run trained with `--import`: `(folder, what the command said)`."""
+    """A run trained with `--import`: `(folder, what the command printed)`."""
     folder = tmp_path_factory.mktemp("imported") / "run"
     flags = [*TRAIN, IMPORT, f"--run_dir={folder}", "--total_steps=64"]
     status, stdout, stderr = run("train", *flags, cwd=SOURCE)
@@ -99,8 +99,8 @@ def test_help_shows_the_settings_of_a_memory_of_ones_own(run):
 
 @pytest.mark.slow
 def test_a_module_of_the_current_folder_is_imported_and_recorded(imported_run):
-    folder, said = imported_run
-    assert said.startswith("leaky with ") and " on Parity, seed 0" in said
+    folder, printed = imported_run
+    assert printed.startswith("leaky with ") and " on Parity, seed 0" in printed
     assert json.loads((folder / "config.json").read_text())["imports"] == ["my_lab.register"]
 
 
@@ -168,7 +168,7 @@ def test_in_python_a_run_is_loaded_once_its_module_is_imported(imported_run):
         ),
     ],
 )
-def test_an_import_that_fails_is_told_in_one_line_before_anything_is_written(
+def test_an_import_that_fails_is_reported_in_one_line_before_anything_is_written(
     tmp_path, capsys, monkeypatch, module, source, reason
 ):
     monkeypatch.chdir(tmp_path)

@@ -44,7 +44,7 @@ def optimizer(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("anneal", [True, False])
-def test_settings_are_overridden_and_said(tmp_path, anneal):
+def test_settings_are_overridden_and_reported(tmp_path, anneal):
     folder = tmp_path / "run"
     agent(anneal_learning_rate=anneal).fit(4 * STEPS, run_dir=folder, verbose=False)
     other = {**OTHER, "anneal_learning_rate": not anneal}

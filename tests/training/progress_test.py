@@ -46,13 +46,13 @@ def test_a_pipe_is_shown_lines_and_what_is_left_does_not_count_compiling(monkeyp
     assert left == ["10", "2"]  # 250 and 50 steps, at 100 in 4 s and 300 in 12 s
 
 
-def test_where_nothing_compiles_nothing_is_said_about_it():
+def test_where_nothing_compiles_nothing_is_printed_about_it():
     lines = show(Stream(terminal=False), compiles=False).splitlines()
     assert lines[0] == "training to 950 steps" and "compil" not in "".join(lines)
     assert "compiling" not in show(Stream(terminal=True), compiles=False)
 
 
-def test_one_update_is_too_few_to_tell_what_is_left():
+def test_one_update_is_too_few_to_estimate_what_is_left():
     stream = Stream(terminal=False)
     progress = Progress(300, stream=stream)
     progress.on_train_begin()

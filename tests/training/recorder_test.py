@@ -142,12 +142,12 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_metrics_never_block_good_checkpoints(damage, folder, started, capsys):
     started[0].close()
-    path, (do, left, said) = folder / "metrics.jsonl", DAMAGES[damage]
+    path, (do, left, reported) = folder / "metrics.jsonl", DAMAGES[damage]
     do(path)
     found = path.read_bytes() if path.exists() else None
     assert resumed(folder) == 3
     warning = capsys.readouterr().err
-    assert warning.startswith("warning: metrics.jsonl ") and said in warning
+    assert warning.startswith("warning: metrics.jsonl ") and reported in warning
     assert warning.count("\n") == 1
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["update"] for row in rows] == left

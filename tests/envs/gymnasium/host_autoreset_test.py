@@ -187,7 +187,7 @@ def test_environments_that_were_made_are_closed_and_made_anew_and_given_ones_sta
         (UnresetEnv, None, r"can be reset \(OSError: no cable\). Received: env=UnresetEnv"),
     ],
 )
-def test_environments_that_cannot_be_made_are_told(env, env_args, expected):
+def test_environments_that_cannot_be_made_raise(env, env_args, expected):
     with pytest.raises(ValueError, match=expected):
         HostEnvironments(env, NUM_ENVS, env_args)
 
