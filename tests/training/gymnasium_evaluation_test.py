@@ -59,10 +59,10 @@ class Numbers(gymnasium.Env):
         return np.full((2, 2), 7, "uint8"), float(action[0]), self.time == 3, False, {}
 
 
-def policy_for(env, view_size):
+def policy_for(env, view_size, **arguments):
     memory = S5Stack(1, 8, state_size=8, return_state=True, seed=3)
     distribution = distribution_for(env.action_space)
-    policy = ActorCritic(view_size, distribution, memory, (8,), (8,), seed=4)
+    policy = ActorCritic(view_size, distribution, memory, (8,), (8,), seed=4, **arguments)
     kernel = policy.actor[-1].kernel
     kernel.assign(300 * kernel)  # so that actions follow what is seen and remembered
     return policy

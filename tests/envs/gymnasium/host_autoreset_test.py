@@ -1,5 +1,6 @@
 """Environments of Gymnasium in compiled programs, beside loops over single ones by hand."""
 
+import gymnasium
 import keras
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from keras import ops
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.gymnasium.host_autoreset import HostAutoReset
 from keras_s5rl.envs.gymnasium.host_environments import EnvironmentFailedError, HostEnvironments
+from keras_s5rl.models import distribution_for
 from tests.envs.gymnasium.counting_env import BrokenEnv, CountingEnv, MaskedEnv, UnresetEnv
 
 NUM_ENVS, NUM_STEPS = 3, 14
@@ -132,6 +134,24 @@ def test_masks_of_actions_become_an_entry_of_the_observation(mode):
     seen = np.stack(seen)  # the mask, the clock and the length of the episode
     np.testing.assert_array_equal(seen[..., :3], np.arange(3) <= seen[..., 3:4] % 3)
     assert {0, 1, 2} <= set(seen[..., 3].ravel())
+
+
+class SwitchesEnv(MaskedEnv):
+    """Two switches, of which it allows no more than to leave the first one off."""
+
+    action_space = gymnasium.spaces.MultiBinary(2)
+
+    def _info(self):
+        return {"action_mask": [1, 0, 1, 1]}
+
+
+def test_a_mask_of_switches_has_a_number_for_off_and_on():
+    host = HostEnvironments(SyncVectorEnv([SwitchesEnv] * NUM_ENVS), NUM_ENVS)
+    seen = host.reset(np.arange(NUM_ENVS), np.int32(0))
+    np.testing.assert_array_equal(seen[:, :4], np.tile([1, 0, 1, 1], (NUM_ENVS, 1)))
+    assert (
+        host.observation_space["action_mask"].n == distribution_for(host.action_space).num_outputs
+    )
 
 
 @pytest.mark.slow
