@@ -28,6 +28,7 @@ def run(
     define_flags: Callable[[FlagValues], None],
     argv: Sequence[str] | None = None,
     more: Any = None,
+    positional: str | None = None,
 ) -> int:
     """Runs a command and returns its exit status.
 
@@ -41,11 +42,13 @@ def run(
         argv: List of strings, the program's name first. Defaults to `sys.argv`.
         more: What defines further flags by what the others say, such as
             `keras_s5rl.cli.memory_flags.MemoryFlags`, or `None`. Defaults to `None`.
+        positional: String, the flag that takes the arguments without a name, such as the folders
+            that a shell makes of a pattern, or `None`. Defaults to `None`.
     """
     console.open_standard_descriptors()
     argv = list(sys.argv if argv is None else argv)
     try:
-        values = parse_flags(define_flags, argv, more)
+        values = parse_flags(define_flags, argv, more, positional)
         if values.help:
             shown = console.write(_help(values, pathlib.Path(argv[0]).name), sys.stdout)
             return 0 if shown else 1
@@ -63,7 +66,10 @@ def run(
 
 
 def parse_flags(
-    define_flags: Callable[[FlagValues], None], argv: Sequence[str], more: Any = None
+    define_flags: Callable[[FlagValues], None],
+    argv: Sequence[str],
+    more: Any = None,
+    positional: str | None = None,
 ) -> FlagValues:
     """Returns the parsed `absl.flags.FlagValues` of a command; the arguments are those of `run`.
 
@@ -71,12 +77,24 @@ def parse_flags(
         UsageError: If a flag or its value is not what it should be.
     """
     values, arguments = _flag_values(define_flags), find_flagfiles(argv[1:])
+    if positional is not None:
+        arguments = _named(arguments, positional)
     if more is not None:
         first = _flag_values(define_flags)
         _parse(first, [argv[0], *arguments], known_only=True)
         arguments = more.define(values, first, arguments)
     _parse(values, [argv[0], *arguments], more)
     return values
+
+
+def _named(arguments: Sequence[str], name: str) -> list[str]:
+    """Gives arguments that stand alone the name of a flag."""
+    named, is_value = [], False  # whether an argument is the value of a flag before it
+    for argument in arguments:
+        is_flag = argument.startswith("-")
+        named.append(argument if is_flag or is_value else f"--{name}={argument}")
+        is_value = is_flag and "=" not in argument
+    return named
 
 
 def _flag_values(define_flags: Callable[[FlagValues], None]) -> FlagValues:
