@@ -77,24 +77,12 @@ def parse_flags(
         UsageError: If a flag or its value is not what it should be.
     """
     values, arguments = _flag_values(define_flags), find_flagfiles(argv[1:])
-    if positional is not None:
-        arguments = _named(arguments, positional)
     if more is not None:
         first = _flag_values(define_flags)
         _parse(first, [argv[0], *arguments], known_only=True)
         arguments = more.define(values, first, arguments)
-    _parse(values, [argv[0], *arguments], more)
+    _parse(values, [argv[0], *arguments], more, positional=positional)
     return values
-
-
-def _named(arguments: Sequence[str], name: str) -> list[str]:
-    """Gives arguments that stand alone the name of a flag."""
-    named, is_value = [], False  # whether an argument is the value of a flag before it
-    for argument in arguments:
-        is_flag = argument.startswith("-")
-        named.append(argument if is_flag or is_value else f"--{name}={argument}")
-        is_value = is_flag and "=" not in argument
-    return named
 
 
 def _flag_values(define_flags: Callable[[FlagValues], None]) -> FlagValues:
@@ -258,13 +246,20 @@ def _help(values: FlagValues, program: str) -> str:
 
 
 def _parse(
-    values: FlagValues, argv: Sequence[str], more: Any = None, known_only: bool = False
+    values: FlagValues,
+    argv: Sequence[str],
+    more: Any = None,
+    known_only: bool = False,
+    positional: str | None = None,
 ) -> None:
+    values.set_gnu_getopt(positional is not None)  # flags may stand behind other arguments
     try:
         rest = values(argv, known_only)
     except (flags.Error, ValueError) as error:  # ValueError: --noflag=value
         raise UsageError(_reason(values, error, argv, more)) from None
-    if len(rest) > 1 and not known_only:
+    if positional is not None and len(rest) > 1:
+        values[positional].parse(rest[1:])
+    elif len(rest) > 1 and not known_only:
         raise UsageError(f"Flags begin with two dashes, --name=value. Received: {rest[1]}")
     _check_strings(values)
 

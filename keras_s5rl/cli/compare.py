@@ -18,7 +18,7 @@ from absl.flags import FlagValues
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.comparison_table import comparison_table
-from keras_s5rl.cli.outputs import check_output_file
+from keras_s5rl.cli.outputs import check_output_file, check_picture_file
 from keras_s5rl.cli.run_groups import group_runs, name_tasks
 from keras_s5rl.cli.run_scores import EVALUATION, default_metric, read_scores
 from keras_s5rl.ppo.config import PPOConfig
@@ -73,7 +73,7 @@ def compare(values: FlagValues) -> int:
     if values.json not in (None, "-"):
         check_output_file("json", values.json)
     if values.output is not None:
-        check_output_file("output", values.output)
+        check_picture_file("output", values.output)
     command.backend_name(values.backend)  # checked as on every command; comparing needs none
     try:
         runs = [RunDirectory.open(path) for path in values.run_dir]
@@ -81,8 +81,9 @@ def compare(values: FlagValues) -> int:
         for config in configs:
             PPOConfig.from_settings(config)
         metric = values.metric or default_metric(runs)
-        scored = read_scores(runs, configs, metric)
-        _, settings = group_runs(configs, name_tasks(configs))
+        tasks = name_tasks(configs)
+        groups, settings = group_runs(configs, tasks)
+        scored = read_scores(runs, configs, tasks, groups, metric)
         report = {"metric": metric, "settings": settings, **compare_runs(scored)}
         if values.output is not None:
             plot_comparison(scored, report, values.output)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_s5rl.cli.command import UsageError
-from keras_s5rl.cli.run_groups import group_runs, name_tasks
 from keras_s5rl.runs import RunDirectory, read_json, read_metrics
 from keras_s5rl.runs.comparison import ScoredRun
 from keras_s5rl.runs.curves import seed_curves
@@ -21,13 +20,19 @@ def default_metric(runs: Sequence[RunDirectory]) -> str:
 
 
 def read_scores(
-    runs: Sequence[RunDirectory], configs: Sequence[dict[str, Any]], metric: str
+    runs: Sequence[RunDirectory],
+    configs: Sequence[dict[str, Any]],
+    tasks: Sequence[str],
+    groups: Sequence[str],
+    metric: str,
 ) -> list[ScoredRun]:
-    """Returns the runs with their tasks, groups and scores.
+    """Returns the runs with their scores.
 
     Args:
         runs: List of `keras_s5rl.runs.RunDirectory`.
         configs: List of dicts, the settings of each run.
+        tasks: List of strings, the task of each run.
+        groups: List of strings, the group of each run.
         metric: String, `"evaluation"` for the mean return in evaluation.json, or a column of
             metrics.jsonl, of which the last value counts.
 
@@ -35,8 +40,6 @@ def read_scores(
         UsageError: If a run has no score, a seed is there twice, or runs of one group were scored
             at different numbers of steps or played in different modes.
     """
-    tasks = name_tasks(configs)
-    groups, _ = group_runs(configs, tasks)
     scored = [
         _read(run, config, task, group, metric)
         for run, config, task, group in zip(runs, configs, tasks, groups, strict=True)
@@ -52,28 +55,32 @@ def _read(
     run: RunDirectory, config: dict[str, Any], task: str, group: str, metric: str
 ) -> ScoredRun:
     seeds = tuple(range(config["seed"], config["seed"] + config["num_seeds"]))
+    report = _read_evaluation(run) if metric == EVALUATION else {}
     metrics = read_metrics(run.metrics_path) if run.metrics_path.exists() else {}
-    column = RETURN if metric == EVALUATION else metric
-    curves = seed_curves(str(run.path), metrics, column) if metrics else None
+    curves = None
+    if metric != EVALUATION or RETURN in metrics:  # beside an evaluation curves are but drawn
+        curves = _read_curves(run, metrics, RETURN if metric == EVALUATION else metric)
     if metric == EVALUATION:
-        report = _read_evaluation(run)
         scores = report.get("return_mean_per_seed", [report.get("return_mean")])
-        env_steps = report.get("env_steps", _last(metrics, "env_steps"))
     else:
-        if not curves:
-            raise UsageError(
-                f"`metric` should have a value in the metrics of every run. Received: "
-                f"metric={metric} for run_dir={run.path}"
-            )
-        scores = [float(values[-1]) for _, values in curves]
-        env_steps = _last(metrics, "env_steps")
+        scores = [float(values[-1]) for _, values in curves or ()]
+    env_steps = report.get("env_steps", _last(metrics, "env_steps"))
     if len(scores) != len(seeds) or not all(isinstance(score, int | float) for score in scores):
         raise UsageError(
-            f"`run_dir` should hold a score ({metric}) of each of its {len(seeds)} seeds; call "
-            f"evaluate on it. Received: {len(scores)} scores in run_dir={run.path}"
+            f"`run_dir` should hold a score ({metric}) of each of its {len(seeds)} seeds; train "
+            f"on, or call evaluate on it. Received: scores={scores} in run_dir={run.path}"
         )
     seconds = _last(metrics, "wall_time_s")
     return ScoredRun(str(run.path), task, group, seeds, tuple(scores), env_steps, seconds, curves)
+
+
+def _read_curves(run: RunDirectory, metrics: dict[str, Any], metric: str) -> Any:
+    if not metrics:
+        raise UsageError(
+            f"`run_dir` should hold metrics.jsonl with a line or more, to compare by {metric}. "
+            f"Received: run_dir={run.path}"
+        )
+    return seed_curves(str(run.path), metrics, metric)
 
 
 def _read_evaluation(run: RunDirectory) -> dict[str, Any]:
@@ -106,19 +113,20 @@ def _check_seeds(scored: Sequence[ScoredRun]) -> None:
 
 def _check_steps(scored: Sequence[ScoredRun]) -> None:
     """A run that was stopped early is no seed of those that were not."""
+    longest: dict[Any, tuple[int, str]] = {}
     for run in scored:
-        for other in scored:
-            if (run.task, run.group) != (other.task, other.group):
-                continue
-            if None in (run.env_steps, other.env_steps):
-                continue
-            if run.env_steps < (1 - _TOLERANCE) * other.env_steps:
-                raise UsageError(
-                    f"`run_dir` should name runs of {run.group} on {run.task} that were scored "
-                    "after as many steps; go on with the shorter one (--resume, then evaluate) or "
-                    f"leave it out. Received: {run.env_steps} steps in run_dir={run.path}, "
-                    f"{other.env_steps} in run_dir={other.path}"
-                )
+        if run.env_steps is not None:
+            known = longest.get((run.task, run.group), (0, ""))
+            longest[run.task, run.group] = max(known, (run.env_steps, run.path))
+    for run in scored:
+        steps, path = longest.get((run.task, run.group), (0, ""))
+        if run.env_steps is not None and run.env_steps < (1 - _TOLERANCE) * steps:
+            raise UsageError(
+                f"`run_dir` should name runs of {run.group} on {run.task} that were scored after "
+                "as many steps; go on with the shorter one (--resume, then evaluate) or leave it "
+                f"out. Received: {run.env_steps} steps in run_dir={run.path}, {steps} in "
+                f"run_dir={path}"
+            )
 
 
 def _check_modes(runs: Sequence[RunDirectory]) -> None:

@@ -104,8 +104,15 @@ def _draw_intervals(axes: Any, section: dict[str, Any], looks: dict[str, dict[st
     for height, row in enumerate(rows):
         colour = looks[row["group"]]["color"]
         low, high = row["iqm_interval"]
-        axes.plot([low, high], [height, height], color=colour, alpha=0.35, linewidth=8)
-        axes.plot([row["iqm"]], [height], "|", color=colour, markersize=16, markeredgewidth=2)
+        axes.plot(
+            [low, high],
+            [height, height],
+            color=colour,
+            alpha=0.35,
+            linewidth=8,
+            solid_capstyle="butt",
+        )
+        axes.plot(row["iqm"], height, "|", color=colour, markersize=16, markeredgewidth=2)
         if len(row["scores"]) == 1:
             (scores,) = row["scores"]
             axes.plot(scores, [height] * len(scores), "o", color=colour, markersize=4)
@@ -116,3 +123,4 @@ def _draw_intervals(axes: Any, section: dict[str, Any], looks: dict[str, dict[st
     axes.set_title(literal(f"Scores on {where}"), loc="left", fontsize="medium")
     axes.set_xlabel("IQM with 95 % interval")
     set_look(axes)
+    axes.margins(x=0.05)
