@@ -14,7 +14,7 @@ import gymnasium
 import pytest
 
 from benchmarks import benchmark
-from keras_s5rl.cli import command, evaluate, export_policy, plot, train
+from keras_s5rl.cli import command, compare, evaluate, export_policy, plot, train
 from keras_s5rl.cli.memory_flags import MemoryFlags
 from keras_s5rl.cli.setting_flags import config_from_flags, memory_args_from_flags
 from keras_s5rl.envs import registry
@@ -44,11 +44,12 @@ DEFINE_FLAGS = {
     "train": train.define_flags,
     "evaluate": evaluate.define_flags,
     "plot": plot.define_flags,
+    "compare": compare.define_flags,
     "export_policy": export_policy.define_flags,
     "benchmark": benchmark.define_flags,
 }
 PARTS = ("", ".layers", ".models", ".models.settings", ".envs", ".ppo", ".training", ".ops")
-FAST = ("docs/how_to/environment.md", "docs/how_to/memory.md")
+FAST = ("docs/how_to/compare.md", "docs/how_to/environment.md", "docs/how_to/memory.md")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,8 @@ def hooks():
 
 def parse(name, *arguments):
     more = MemoryFlags(lambda values: values.memory) if name == "train" else None
-    return command.parse_flags(DEFINE_FLAGS[name], [name, *arguments], more)
+    positional = "run_dir" if name == "compare" else None
+    return command.parse_flags(DEFINE_FLAGS[name], [name, *arguments], more, positional)
 
 
 @pytest.fixture

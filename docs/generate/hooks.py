@@ -9,7 +9,7 @@ from typing import Any
 from absl.flags import FlagValues
 
 from benchmarks import benchmark
-from keras_s5rl.cli import evaluate, export_policy, plot, train
+from keras_s5rl.cli import compare, evaluate, export_policy, plot, train
 from keras_s5rl.cli.setting_flags import define_setting_flag
 from keras_s5rl.models.memories import memory_settings, registered_memories
 
@@ -18,6 +18,7 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "plot": plot,
+    "compare": compare,
     "export_policy": export_policy,
     "benchmark": benchmark,
 }

@@ -28,6 +28,7 @@ def run(
     define_flags: Callable[[FlagValues], None],
     argv: Sequence[str] | None = None,
     more: Any = None,
+    positional: str | None = None,
 ) -> int:
     """Runs a command and returns its exit status.
 
@@ -41,11 +42,13 @@ def run(
         argv: List of strings, the program's name first. Defaults to `sys.argv`.
         more: What defines further flags by what the others say, such as
             `keras_s5rl.cli.memory_flags.MemoryFlags`, or `None`. Defaults to `None`.
+        positional: String, the flag that takes the arguments without a name, such as the folders
+            that a shell makes of a pattern, or `None`. Defaults to `None`.
     """
     console.open_standard_descriptors()
     argv = list(sys.argv if argv is None else argv)
     try:
-        values = parse_flags(define_flags, argv, more)
+        values = parse_flags(define_flags, argv, more, positional)
         if values.help:
             shown = console.write(_help(values, pathlib.Path(argv[0]).name), sys.stdout)
             return 0 if shown else 1
@@ -63,7 +66,10 @@ def run(
 
 
 def parse_flags(
-    define_flags: Callable[[FlagValues], None], argv: Sequence[str], more: Any = None
+    define_flags: Callable[[FlagValues], None],
+    argv: Sequence[str],
+    more: Any = None,
+    positional: str | None = None,
 ) -> FlagValues:
     """Returns the parsed `absl.flags.FlagValues` of a command; the arguments are those of `run`.
 
@@ -75,7 +81,7 @@ def parse_flags(
         first = _flag_values(define_flags)
         _parse(first, [argv[0], *arguments], known_only=True)
         arguments = more.define(values, first, arguments)
-    _parse(values, [argv[0], *arguments], more)
+    _parse(values, [argv[0], *arguments], more, positional=positional)
     return values
 
 
@@ -240,13 +246,20 @@ def _help(values: FlagValues, program: str) -> str:
 
 
 def _parse(
-    values: FlagValues, argv: Sequence[str], more: Any = None, known_only: bool = False
+    values: FlagValues,
+    argv: Sequence[str],
+    more: Any = None,
+    known_only: bool = False,
+    positional: str | None = None,
 ) -> None:
+    values.set_gnu_getopt(positional is not None)  # flags may stand behind other arguments
     try:
         rest = values(argv, known_only)
     except (flags.Error, ValueError) as error:  # ValueError: --noflag=value
         raise UsageError(_reason(values, error, argv, more)) from None
-    if len(rest) > 1 and not known_only:
+    if positional is not None and len(rest) > 1:
+        values[positional].parse(rest[1:])
+    elif len(rest) > 1 and not known_only:
         raise UsageError(f"Flags begin with two dashes, --name=value. Received: {rest[1]}")
     _check_strings(values)
 

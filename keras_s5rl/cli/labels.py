@@ -1,6 +1,7 @@
 """Names of runs in a picture: what distinguishes them besides their seeds."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from keras_s5rl.models import memory_settings, registered_memories
 from keras_s5rl.ppo.config import PPOConfig
 
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(PPOConfig)}
+_LONGEST = 60  # characters of a value that are shown
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(PPOConfig)}
 
 
 def label_runs(configs: Sequence[dict[str, Any]]) -> list[str]:
@@ -30,19 +32,20 @@ def label_runs(configs: Sequence[dict[str, Any]]) -> list[str]:
         parts += [config["memory"]] if several["memory"] or not several["env"] else []
         for name, value in config.get("env_args", {}).items():
             if any(other.get("env_args", {}).get(name) != value for other in configs):
-                parts.append(_assignment(name, value))
+                parts.append(assignment(name, value))
         labels.append(", ".join(parts))
-    labels = _distinguish(labels, configs, _DEFAULTS, "observe_previous_action", everywhere=True)
-    for name in _DEFAULTS:
-        labels = _distinguish(labels, configs, _DEFAULTS, name)
+    labels = _distinguish(labels, configs, DEFAULTS, "observe_previous_action", everywhere=True)
+    for name in DEFAULTS:
+        labels = _distinguish(labels, configs, DEFAULTS, name)
     memory_args = [config.get("memory_args", {}) for config in configs]
     for name in dict.fromkeys(name for given in memory_args for name in given):
-        labels = _distinguish(labels, memory_args, _memory_defaults(configs), name)
+        labels = _distinguish(labels, memory_args, memory_defaults(configs), name)
     return labels
 
 
-def _memory_defaults(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The defaults of the settings of the memories; runs of one label have the same memory."""
+def memory_defaults(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the defaults of the settings of the memories; runs of one label have the same
+    memory."""
     defaults: dict[str, Any] = {}
     for memory in {config["memory"] for config in configs} & set(registered_memories()):
         defaults |= {name: setting.default for name, setting in memory_settings(memory).items()}
@@ -58,7 +61,7 @@ def _distinguish(
 ) -> list[str]:
     """Adds a setting to the labels of runs that differ in it from others of the same label, or from
     any other."""
-    default = json.loads(json.dumps(defaults.get(name)))  # JSON has no tuples
+    default = as_json(defaults.get(name))
     values = [config.get(name, default) for config in configs]
     named = []
     for label, value in zip(labels, values, strict=True):
@@ -67,10 +70,18 @@ def _distinguish(
             for of_label, other in zip(labels, values, strict=True)
         )
         is_named = differs and value != default
-        named.append(f"{label}, {_assignment(name, value)}" if is_named else label)
+        named.append(f"{label}, {assignment(name, value)}" if is_named else label)
     return named
 
 
-def _assignment(name: str, value: Any) -> str:
-    """As the flags and JSON have it."""
-    return f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+def as_json(value: Any) -> Any:
+    """Returns a value as JSON gives it back: it has no tuples."""
+    return json.loads(json.dumps(value))
+
+
+def assignment(name: str, value: Any) -> str:
+    """Returns a setting as the flags and JSON have it; a long value by its hash."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    if len(text) > _LONGEST:
+        text = f"#{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return f"{name}={text}"

@@ -6,6 +6,7 @@ import stat
 from typing import Any
 
 from keras_s5rl.cli.command import UsageError
+from keras_s5rl.runs.figures import check_format
 
 
 def check_output_file(name: str, path: Any) -> None:
@@ -19,6 +20,15 @@ def check_output_file(name: str, path: Any) -> None:
             f"`{name}` should be a file in a folder that exists and can be written to ({reason}). "
             f"Received: {name}={path}"
         )
+
+
+def check_picture_file(name: str, path: Any) -> None:
+    """Raises a `UsageError` if no picture can be written there, or of the format that it names."""
+    try:
+        check_format(path)
+    except ValueError as error:
+        raise UsageError(error) from None
+    check_output_file(name, path)
 
 
 def check_output_folder(name: str, path: Any) -> None:

@@ -3,8 +3,11 @@
 Nothing here needs Keras or a backend.
 """
 
-from keras_s5rl.runs import console
+from keras_s5rl.runs import console, statistics
+from keras_s5rl.runs.bootstrap import bootstrap_interval, sample_efficiency_curve
 from keras_s5rl.runs.checkpoints import Checkpoints
+from keras_s5rl.runs.comparison import compare_runs
+from keras_s5rl.runs.comparison_plots import plot_comparison
 from keras_s5rl.runs.files import (
     RunError,
     WriteError,
@@ -28,11 +31,14 @@ __all__ = [
     "RunError",
     "TensorBoardLog",
     "WriteError",
+    "bootstrap_interval",
     "check_imports",
     "compare_in_context",
+    "compare_runs",
     "console",
     "find_damage",
     "machine_block",
+    "plot_comparison",
     "plot_in_context",
     "plot_learning_curve",
     "plot_learning_curves",
@@ -41,5 +47,7 @@ __all__ = [
     "recorded_imports",
     "repair",
     "replacing",
+    "sample_efficiency_curve",
+    "statistics",
     "write_json_atomically",
 ]

@@ -9,6 +9,7 @@ from keras_s5rl.typing import StrPath
 # Okabe and Ito's colours, distinct to people with colour-blindness too, darkest contrasts first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 LINE_STYLES = ("-", "--", ":", "-.")
+_AXIS_NAMES = {"episode_return_mean": "Mean episode return", "mmer": "Best mean return so far"}
 _FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -42,6 +43,16 @@ def set_look(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.margins(x=0.01)
+
+
+def name_axes(axes: Any, metric: str) -> None:
+    """Makes axes those of a metric over environment steps."""
+    from matplotlib.ticker import EngFormatter
+
+    axes.set_xlabel("Environment steps")
+    axes.set_ylabel(_AXIS_NAMES.get(metric, metric))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    set_look(axes)
 
 
 def literal(text: str) -> str:

@@ -5,19 +5,18 @@ from typing import Any
 
 import numpy as np
 
+from keras_s5rl.runs.curves import seed_curves, smooth
 from keras_s5rl.runs.figures import (
     COLOURS,
     LINE_STYLES,
     check_format,
     literal,
+    name_axes,
     new_figure,
     save_figure,
-    set_look,
 )
 from keras_s5rl.runs.files import RunError
 from keras_s5rl.typing import Array, StrPath
-
-_AXIS_NAMES = {"episode_return_mean": "Mean episode return", "mmer": "Best mean return so far"}
 
 
 def plot_learning_curves(
@@ -48,7 +47,7 @@ def plot_learning_curves(
         raise RunError("`runs` must hold at least one run. Received: runs=[]")
     groups: dict[str, list[tuple[Array, Array]]] = {}
     for label, metrics in runs:
-        groups.setdefault(label, []).extend(_curves(label, metrics, metric))
+        groups.setdefault(label, []).extend(seed_curves(label, metrics, metric))
 
     figure = new_figure(7, 4)
     axes = figure.add_subplot()
@@ -73,31 +72,6 @@ def plot_learning_curve(metrics: dict[str, Any], output: StrPath, title: str | N
     plot_learning_curves([("", metrics)], output, title=title)
 
 
-def _curves(label: str, metrics: dict[str, Any], metric: str) -> list[tuple[Array, Array]]:
-    """One `(env_steps, values)` per seed of the run, without the updates that have no value."""
-    per_seed = metrics.get(f"{metric}_per_seed")
-    values = metrics.get(metric) if per_seed is None else per_seed
-    if values is None or "env_steps" not in metrics:
-        raise RunError(
-            f"The run {label!r} has no column `{metric}` over `env_steps`. "
-            f"Received: columns={sorted(metrics)}"
-        )
-    try:
-        steps = np.asarray(metrics["env_steps"], np.float64)
-        values = np.asarray(values, np.float64).reshape(len(steps), -1)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise RunError(
-            f"`{metric}` and `env_steps` of the run {label!r} must be numbers in every line of its "
-            f"metrics ({error}). Received: {metric}={str(values)[:80]}"
-        ) from None
-    curves = []
-    for column in values.T:
-        known = np.isfinite(column)
-        if known.any():
-            curves.append((steps[known], column[known]))
-    return curves
-
-
 def _draw(axes: Any, curves: Sequence[tuple[Array, Array]], colour: Any, style: str) -> Any:
     """Draws the seeds of one label and returns the line for the legend."""
     if not curves:
@@ -105,33 +79,19 @@ def _draw(axes: Any, curves: Sequence[tuple[Array, Array]], colour: Any, style: 
     if len(curves) == 1:
         steps, values = curves[0]
         axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
-        return axes.plot(steps, _smooth(values), color=colour, linestyle=style, linewidth=1.8)[0]
+        return axes.plot(steps, smooth(values), color=colour, linestyle=style, linewidth=1.8)[0]
     # Where all seeds have values: the mean of fewer would jump where a seed begins or ends.
     first = max(steps[0] for steps, _ in curves)
     last = min(steps[-1] for steps, _ in curves)
     grid = np.unique(np.concatenate([steps for steps, _ in curves]))
     grid = grid[(grid >= first) & (grid <= last)]
-    seeds = np.stack([np.interp(grid, steps, _smooth(values)) for steps, values in curves])
+    seeds = np.stack([np.interp(grid, steps, smooth(values)) for steps, values in curves])
     axes.fill_between(grid, seeds.min(0), seeds.max(0), color=colour, alpha=0.2, linewidth=0)
     return axes.plot(grid, seeds.mean(0), color=colour, linestyle=style, linewidth=1.8)[0]
 
 
-def _smooth(values: Array) -> Array:
-    """A centred moving average over 2 % of the values, at the ends over what there is."""
-    half = len(values) // 100
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    index = np.arange(len(values))
-    low, high = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
-    return (sums[high] - sums[low]) / (high - low)
-
-
 def _decorate(axes: Any, lines: Sequence[Any], metric: str, title: str | None) -> None:
-    from matplotlib.ticker import EngFormatter
-
-    axes.set_xlabel("Environment steps")
-    axes.set_ylabel(_AXIS_NAMES.get(metric, metric))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    set_look(axes)
+    name_axes(axes, metric)
     if title:
         axes.set_title(literal(title), loc="left", fontsize="medium")
     if not any(len(line.get_xdata()) for line in lines):

@@ -6,11 +6,14 @@ import importlib.util
 import pytest
 
 from benchmarks import benchmark
-from keras_s5rl.cli import evaluate, plot, train
+from keras_s5rl.cli import compare, evaluate, plot, train
 from keras_s5rl.ppo.config import PPOConfig
 from tests.support.small_runs import FLAGS
 
-COMMANDS = {"train": train, "evaluate": evaluate, "plot": plot, "benchmark": benchmark}
+COMMANDS = {
+    **{"train": train, "evaluate": evaluate, "plot": plot, "compare": compare},
+    "benchmark": benchmark,
+}
 
 
 @pytest.fixture(autouse=True)

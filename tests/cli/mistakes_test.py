@@ -8,12 +8,15 @@ import shutil
 import pytest
 
 from benchmarks import benchmark
-from keras_s5rl.cli import evaluate, plot, train
+from keras_s5rl.cli import compare, evaluate, plot, train
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import RunDirectory
 from tests.support.small_runs import FLAGS, small_config
 
-COMMANDS = {"train": train, "evaluate": evaluate, "plot": plot, "benchmark": benchmark}
+COMMANDS = {
+    **{"train": train, "evaluate": evaluate, "plot": plot, "compare": compare},
+    "benchmark": benchmark,
+}
 LONG = "x" * 300
 DEEP = "[" * 100_000
 
@@ -265,6 +268,22 @@ PLOT = [
     ("--run_dir=in_context --in_context --tier=T9", "Received: "),
     ("--run_dir=run --backend=numpy", "should be one of"),
 ]
+COMPARE = [
+    ("", "`run_dir` should name the folders of runs"),
+    ("absent", "`run_dir` is not a run"),
+    ("--run_dir=", "should not be empty"),
+    ("run --run_dir=text", "config.json is not a whole JSON file"),
+    ("edited", "config.json was edited or damaged"),
+    ("run --output=c.bmp", "must end in one of .png, .svg, .pdf"),
+    ("run --output=no/c.png", "(its folder is not there"),
+    ("run --json=folder.png", "(there is something else than a file)"),
+    ("run --metric=", "should not be empty"),
+    ("run --metric=happiness", "has no column `happiness`"),
+    ("run --metric=loss", "must be numbers in every line"),
+    ("run --metric=evaluation", "`run_dir` should hold evaluation.json: call evaluate"),
+    ("run --metrics=loss", "Did you mean: metric"),
+    ("run --backend=numpy", "should be one of"),
+]
 BENCHMARK = [
     ("--suite=", "should not be empty"),
     ("--suite=ppo --repeats=1e-1", "`repeats`"),
@@ -288,6 +307,11 @@ def test_evaluate_reports_a_mistake(flags, expected, mistake):
 @pytest.mark.parametrize(("flags", "expected"), PLOT)
 def test_plot_reports_a_mistake(flags, expected, mistake):
     assert expected in mistake("plot", *flags.split())
+
+
+@pytest.mark.parametrize(("flags", "expected"), COMPARE)
+def test_compare_tells_a_mistake(flags, expected, mistake):
+    assert expected in mistake("compare", *flags.split())
 
 
 @pytest.mark.parametrize(("flags", "expected"), BENCHMARK)

@@ -5,7 +5,6 @@ import pytest
 from matplotlib.image import imread
 
 from keras_s5rl.runs import RunError, plot_learning_curve, plot_learning_curves
-from keras_s5rl.runs.plots import _smooth
 
 
 def run(offset=0.0, updates=50, **columns):
@@ -111,13 +110,6 @@ def test_a_run_in_which_no_episode_ended_is_drawn_empty(tmp_path):
 def test_labels_and_titles_are_text_and_not_formulas(tmp_path):
     plot_learning_curves([(r"$\bad$", run())], tmp_path / "a.svg", title=r"$\frac$ & 5_000")
     assert (tmp_path / "a.svg").exists()
-
-
-def test_smoothing_is_a_moving_average_that_keeps_short_curves_as_they_are():
-    values = np.random.default_rng(0).normal(size=250)
-    expected = [values[max(0, i - 2) : i + 3].mean() for i in range(250)]
-    np.testing.assert_allclose(_smooth(values), expected, atol=1e-12)
-    np.testing.assert_array_equal(_smooth(np.array([1.0, 5.0, 2.0])), [1.0, 5.0, 2.0])
 
 
 @pytest.mark.parametrize(
