@@ -17,10 +17,13 @@ from keras_s5rl.cli.run_reports import write_evaluation
 from keras_s5rl.cli.setting_flags import (
     config_from_flags,
     define_config_flags,
+    define_setting_flag,
     memory_args_from_flags,
+    value_of_flag,
 )
 from keras_s5rl.models.memories import check_memory
 from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.ppo.run_settings import EVALUATION_SETTINGS
 from keras_s5rl.runs import RunDirectory, WriteError, check_imports
 
 _EVALUATION_EPISODES = 256
@@ -63,6 +66,8 @@ def define_flags(values: FlagValues) -> None:
     command.define_accept_flag(values)
     command.define_count_flag(values, "checkpoint_every", 50, "updates between checkpoints")
     command.define_count_flag(values, "log_every", 10, "updates between lines of progress")
+    for name, setting in EVALUATION_SETTINGS.items():
+        define_setting_flag(name, setting, values)
     flags.DEFINE_boolean(
         "cuda_graphs",
         False,
@@ -149,6 +154,8 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     signals.policy = agent.policy
     try:
         schedule = {name: settings[name] for name in _SCHEDULE}
+        for name, setting in EVALUATION_SETTINGS.items():
+            schedule[name] = value_of_flag(setting, _flag_or_recorded(name, values, recorded))
         resuming = {name: values[name].value for name in ("resume", *_RESUMING)}
         agent.fit(**schedule, run_dir=run_dir, **resuming)
     except ValueError as error:  # a RunError, or too little memory
@@ -156,6 +163,11 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     except (NonFiniteLossError, WriteError, EnvironmentFailedError) as error:
         command.print_error(error)
         return 1
+    if signals.received is None and agent.env_steps < settings["total_steps"]:
+        command.print_result(
+            f"stopped at {agent.env_steps:,} steps: no better score in "
+            f"{schedule['early_stop_patience']} evaluations"
+        )
     if signals.received:
         command.print_result(
             f"stopped at {agent.env_steps:,} steps; go on with --resume --run_dir={run_dir}"
