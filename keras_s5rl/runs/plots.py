@@ -17,13 +17,18 @@ from keras_s5rl.runs.figures import (
 from keras_s5rl.runs.files import RunError
 from keras_s5rl.typing import Array, StrPath
 
-_AXIS_NAMES = {"episode_return_mean": "Mean episode return", "mmer": "Best mean return so far"}
+_RETURN, _EVALUATION = "episode_return_mean", "eval_return_mean"
+_AXIS_NAMES = {
+    _RETURN: "Mean episode return",
+    _EVALUATION: "Mean return of evaluations",
+    "mmer": "Best mean return so far",
+}
 
 
 def plot_learning_curves(
     runs: list[tuple[str, dict[str, Any]]],
     output: StrPath,
-    metric: str = "episode_return_mean",
+    metric: str = _RETURN,
     title: str | None = None,
 ) -> None:
     """Draws a metric against environment steps, one colour per label.
@@ -31,7 +36,8 @@ def plot_learning_curves(
     Runs with the same label are seeds of one experiment, as are the columns of a run that trained
     several seeds at once (`<metric>_per_seed`): their mean is a line, the range from the lowest to
     the highest a band. A single seed is a line over its faint raw values. Lines are moving averages
-    over about 2 % of the updates.
+    over about 2 % of the updates. Beside the return in training that of evaluations is dashed, where
+    there were some.
 
     Args:
         runs: pairs of a label and the columns that `read_metrics` returns.
@@ -47,17 +53,22 @@ def plot_learning_curves(
     if not runs:
         raise RunError("`runs` must hold at least one run. Received: runs=[]")
     groups: dict[str, list[tuple[Array, Array]]] = {}
+    evaluations: dict[str, list[tuple[Array, Array]]] = {}
     for label, metrics in runs:
         groups.setdefault(label, []).extend(_curves(label, metrics, metric))
+        if metric == _RETURN and metrics.get(_EVALUATION) is not None:
+            evaluations.setdefault(label, []).extend(_curves(label, metrics, _EVALUATION))
 
     figure = new_figure(7, 4)
     axes = figure.add_subplot()
     lines = []
-    for index, curves in enumerate(groups.values()):
+    for index, (label, curves) in enumerate(groups.items()):
         colour = COLOURS[index % len(COLOURS)]
         style = LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
         lines.append(_draw(axes, curves, colour, style))
-    _decorate(axes, list(groups), lines, metric, title)
+        if label in evaluations:
+            _draw(axes, evaluations[label], colour, "--")
+    _decorate(axes, list(groups), lines, metric, title, bool(evaluations))
     save_figure(figure, output)
 
 
@@ -124,7 +135,15 @@ def _smooth(values: Array) -> Array:
     return (sums[high] - sums[low]) / (high - low)
 
 
-def _decorate(axes: Any, labels: Sequence[str], lines: Any, metric: str, title: str | None) -> None:
+def _decorate(
+    axes: Any,
+    labels: Sequence[str],
+    lines: Sequence[Any],
+    metric: str,
+    title: str | None,
+    evaluated: bool,
+) -> None:
+    from matplotlib.lines import Line2D
     from matplotlib.ticker import EngFormatter
 
     axes.set_xlabel("Environment steps")
@@ -136,9 +155,11 @@ def _decorate(axes: Any, labels: Sequence[str], lines: Any, metric: str, title: 
     empty = [not len(line.get_xdata()) for line in lines]
     if all(empty):
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", va="center")
+    named: dict[str, Any] = {}
     if any(labels):
-        names = [
-            literal(label) + (" (no values yet)" if bare else "")
-            for label, bare in zip(labels, empty, strict=True)
-        ]
-        axes.legend(lines, names, frameon=False)
+        for label, line, bare in zip(labels, lines, empty, strict=True):
+            named[literal(label) + (" (no values yet)" if bare else "")] = line
+    if evaluated:
+        named["evaluation"] = Line2D([], [], color="grey", linestyle="--")
+    if named:
+        axes.legend(named.values(), named.keys(), frameon=False)

@@ -22,51 +22,50 @@ from keras_s5rl.typing import Array, Tensor
 class Loop:
     """Runs a learner's iteration again and again; it knows no algorithm.
 
-        A learner is a pure function of one state, a nested structure of tensors that holds everything
-        on which the next iteration depends:
+    A learner is a pure function of one state, a nested structure of tensors that holds everything
+    on which the next iteration depends:
 
-        - `initial_state(key)` returns the first state;
-        - `iterate(state)` returns `(state, metrics)`: the next state, and a dict of tensors that are
-          finite unless the training has diverged;
-        - `compile(state)`, if it has that, returns `iterate` as a compiled function of such states.
-          By default `iterate` is compiled as a whole.
+    - `initial_state(key)` returns the first state;
+    - `iterate(state)` returns `(state, metrics)`: the next state, and a dict of tensors that are
+      finite unless the training has diverged;
+    - `compile(state)`, if it has that, returns `iterate` as a compiled function of such states.
+      By default `iterate` is compiled as a whole.
 
-        However a call of `run` ends, the model's weights, its optimizer, the learner's state and the
-        number of updates belong together afterwards: an update has happened as a whole, or it has not.
+    However a call of `run` ends, the model's weights, its optimizer, the learner's state and the
+    number of updates belong together afterwards: an update has happened as a whole, or it has not.
 
-        Args:
-            learner: The learner.
-            state: Its first state, a dict.
-            model: Keras model of the callbacks. The loop stops where its `stop_training` is true.
-            variables: Dict, for entries of the state that are lists of tensors: the Keras variables
-                that these are the values of. Callbacks see them, and may change them.
-            statistics: `keras_s5rl.training.metrics.UpdateRecord`, which makes the metrics of an update
-                of what the iteration returns.
+    Args:
+        learner: The learner.
+        state: Its first state, a dict.
+        model: Keras model of the callbacks. The loop stops where its `stop_training` is true.
+        variables: Dict, for entries of the state that are lists of tensors: the Keras variables
+            that these are the values of. Callbacks see them, and may change them.
+        statistics: `keras_s5rl.training.metrics.UpdateRecord`, which makes the metrics of an update
+            of what the iteration returns.
 
-        Attributes:
-            update: Updates so far.
-            state: The learner's state after them.
-            scores: `keras_s5rl.training.score_record.ScoreRecord`, of the evaluations so far.
+    Attributes:
+        update: Updates so far.
+        state: The learner's state after them.
+        scores: `keras_s5rl.training.score_record.ScoreRecord`, of the evaluations so far.
 
-        Example:
+    Example:
 
-        >>> from keras import ops
-        >>> import keras
-        >>> from keras_s5rl import random
-        >>> from keras_s5rl.training.hooks import Hooks
-        >>> from keras_s5rl.training.loop import Loop
-        >>> from keras_s5rl.training.metrics import UpdateRecord
-    from keras_s5rl.training.score_record import ScoreRecord
-        >>> class Halving:
-        ...     def initial_state(self, key):
-        ...         return {"value": ops.ones(())}
-        ...     def iterate(self, state):
-        ...         return {"value": state["value"] / 2}, {"value": state["value"]}
-        >>> learner, model = Halving(), keras.Sequential([keras.Input((1,))])
-        >>> loop = Loop(learner, learner.initial_state(random.key(0)), model, {}, UpdateRecord(1))
-        >>> loop.run(Hooks(model, [], None, log_every=1, num_updates=3), last_update=3)
-        >>> loop.update, float(loop.state["value"])
-        (3, 0.125)
+    >>> from keras import ops
+    >>> import keras
+    >>> from keras_s5rl import random
+    >>> from keras_s5rl.training.hooks import Hooks
+    >>> from keras_s5rl.training.loop import Loop
+    >>> from keras_s5rl.training.metrics import UpdateRecord
+    >>> class Halving:
+    ...     def initial_state(self, key):
+    ...         return {"value": ops.ones(())}
+    ...     def iterate(self, state):
+    ...         return {"value": state["value"] / 2}, {"value": state["value"]}
+    >>> learner, model = Halving(), keras.Sequential([keras.Input((1,))])
+    >>> loop = Loop(learner, learner.initial_state(random.key(0)), model, {}, UpdateRecord(1))
+    >>> loop.run(Hooks(model, [], None, log_every=1, num_updates=3), last_update=3)
+    >>> loop.update, float(loop.state["value"])
+    (3, 0.125)
     """
 
     def __init__(

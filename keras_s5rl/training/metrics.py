@@ -239,8 +239,8 @@ _LATEST = ("update", "env_steps", "wall_time_s", "mmer", *EVALUATION_METRICS)
 def interval_means(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns the metrics of several updates as one dict of numbers, as Keras callbacks want them.
 
-    Counters and scores are those of the last update, `episodes` is the sum, everything else is a mean over the
-    updates that have a value (NaN if none has).
+    Counters and scores are those of the last update, `episodes` is the sum, everything else is a
+    mean over the updates that have a value (NaN if none has).
     """
     means = {}
     for name in metrics[0]:

@@ -29,6 +29,7 @@ from keras_s5rl.training.keys import TRAINING
 from keras_s5rl.training.loop import Loop
 from keras_s5rl.training.metrics import EpisodeRecord
 from keras_s5rl.training.recorder import Recorder
+from keras_s5rl.training.score_record import ScoreRecord
 from keras_s5rl.training.views import agent_view, name_of
 from keras_s5rl.typing import Array, GymnasiumEnv, StrPath
 
@@ -152,6 +153,11 @@ class PPO:
     def env_steps(self) -> int:
         """Environment steps taken in training so far."""
         return self.update * self.config.steps_per_update
+
+    @property
+    def scores(self) -> ScoreRecord:
+        """The latest scores while training, and the best ones with the weights that had them."""
+        return ScoreRecord() if self._loop is None else self._loop.scores
 
     @property
     def num_parameters(self) -> int:

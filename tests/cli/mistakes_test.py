@@ -11,7 +11,7 @@ from benchmarks import benchmark
 from keras_s5rl.cli import evaluate, plot, train
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import RunDirectory
-from tests.support.small_runs import FLAGS, small_config
+from tests.support.small_runs import FLAGS, NO_EVALUATION, small_config
 
 COMMANDS = {"train": train, "evaluate": evaluate, "plot": plot, "benchmark": benchmark}
 LONG = "x" * 300
@@ -32,6 +32,7 @@ def runs(tmp_path_factory):
             "backend": "jax",
         },
         **{"seed": 0, "num_seeds": 1, "total_steps": 256, "checkpoint_every": 1, "log_every": 1},
+        **NO_EVALUATION,
         **dataclasses.asdict(small_config()),
     }
     run = RunDirectory.create(folder / "run", settings)
@@ -303,10 +304,11 @@ RIGHT = {
     "encoder_sizes": [[]],
     "head_sizes": [[]],
 }
+RIGHT |= {"eval_every": [None], "early_stop_patience": [None]}
 RIGHT |= {"initial_log_std": [-1.5], "min_log_std": [-1.5], "overrides": [[]]}
 NAMES = [
     *("env", "env_args", "memory", "memory_args", "backend", "seed", "num_seeds", "total_steps"),
-    *("checkpoint_every", "log_every", "overrides"),
+    *("checkpoint_every", "log_every", "overrides", *NO_EVALUATION),
     *(field.name for field in dataclasses.fields(PPOConfig)),
 ]
 
