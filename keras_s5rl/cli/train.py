@@ -117,6 +117,10 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
         name: _flag_or_recorded(name, values, recorded)
         for name in ("env", "memory", "encoder", "seed", *_SCHEDULE)
     }
+    evaluation = {
+        name: value_of_flag(setting, _flag_or_recorded(name, values, recorded))
+        for name, setting in EVALUATION_SETTINGS.items()
+    }
     env_args = parse_env_args(values.env_args)
     if recorded and values.env_args is None:
         env_args = recorded["env_args"]
@@ -127,10 +131,12 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
 
     from keras_s5rl.envs.gymnasium.host_environments import EnvironmentFailedError
     from keras_s5rl.training import PPO, NonFiniteLossError
+    from keras_s5rl.training.arguments import check_evaluation
     from keras_s5rl.training.checks import check_devices
     from keras_s5rl.training.given_policy import policy_of
 
     try:
+        check_evaluation(evaluation)
         check_devices(config)
         _check_cuda_graphs(values)
         agent = PPO(
@@ -154,10 +160,8 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     signals.policy = agent.policy
     try:
         schedule = {name: settings[name] for name in _SCHEDULE}
-        for name, setting in EVALUATION_SETTINGS.items():
-            schedule[name] = value_of_flag(setting, _flag_or_recorded(name, values, recorded))
         resuming = {name: values[name].value for name in ("resume", *_RESUMING)}
-        agent.fit(**schedule, run_dir=run_dir, **resuming)
+        agent.fit(**schedule, **evaluation, run_dir=run_dir, **resuming)
     except ValueError as error:  # a RunError, or too little memory
         raise UsageError(error) from None
     except (NonFiniteLossError, WriteError, EnvironmentFailedError) as error:
@@ -166,7 +170,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     if signals.received is None and agent.env_steps < settings["total_steps"]:
         command.print_result(
             f"stopped at {agent.env_steps:,} steps: no better score in "
-            f"{schedule['early_stop_patience']} evaluations"
+            f"{evaluation['early_stop_patience']} evaluations"
         )
     if signals.received:
         command.print_result(

@@ -36,8 +36,8 @@ def plot_learning_curves(
     Runs with the same label are seeds of one experiment, as are the columns of a run that trained
     several seeds at once (`<metric>_per_seed`): their mean is a line, the range from the lowest to
     the highest a band. A single seed is a line over its faint raw values. Lines are moving averages
-    over about 2 % of the updates. Beside the return in training that of evaluations is dashed, where
-    there were some.
+    over about 2 % of the updates. Where there were evaluations, their mean return is a dashed line
+    beside that of training.
 
     Args:
         runs: pairs of a label and the columns that `read_metrics` returns.
