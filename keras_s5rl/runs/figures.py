@@ -9,7 +9,11 @@ from keras_s5rl.typing import StrPath
 # Okabe and Ito's colours, distinct to people with colour-blindness too, darkest contrasts first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 LINE_STYLES = ("-", "--", ":", "-.")
-_AXIS_NAMES = {"episode_return_mean": "Mean episode return", "mmer": "Best mean return so far"}
+_AXIS_NAMES = {
+    "episode_return_mean": "Mean episode return",
+    "eval_return_mean": "Mean return of evaluations",
+    "mmer": "Best mean return so far",
+}
 _FORMATS = (".png", ".svg", ".pdf")
 
 

@@ -18,11 +18,13 @@ from keras_s5rl.runs.figures import (
 from keras_s5rl.runs.files import RunError
 from keras_s5rl.typing import Array, StrPath
 
+_RETURN, _EVALUATION = "episode_return_mean", "eval_return_mean"
+
 
 def plot_learning_curves(
     runs: list[tuple[str, dict[str, Any]]],
     output: StrPath,
-    metric: str = "episode_return_mean",
+    metric: str = _RETURN,
     title: str | None = None,
 ) -> None:
     """Draws a metric against environment steps, one colour per label.
@@ -30,7 +32,8 @@ def plot_learning_curves(
     Runs with the same label are seeds of one experiment, as are the columns of a run that trained
     several seeds at once (`<metric>_per_seed`): their mean is a line, the range from the lowest to
     the highest a band, as the legend says. A single seed is a line over its faint raw values. Lines
-    are moving averages over about 2 % of the updates.
+    are moving averages over about 2 % of the updates. Where there were evaluations, their mean
+    return is a dashed line beside that of training.
 
     Args:
         runs: pairs of a label and the columns that `read_metrics` returns.
@@ -46,18 +49,24 @@ def plot_learning_curves(
     if not runs:
         raise RunError("`runs` must hold at least one run. Received: runs=[]")
     groups: dict[str, list[tuple[Array, Array]]] = {}
+    evaluations: dict[str, list[tuple[Array, Array]]] = {}
     for label, metrics in runs:
         groups.setdefault(label, []).extend(seed_curves(label, metrics, metric))
+        if metric == _RETURN and metrics.get(_EVALUATION) is not None:
+            evaluations.setdefault(label, []).extend(seed_curves(label, metrics, _EVALUATION))
 
     figure = new_figure(7, 4)
     axes = figure.add_subplot()
     lines = []
-    for index, curves in enumerate(groups.values()):
+    for index, (label, curves) in enumerate(groups.items()):
         colour = COLOURS[index % len(COLOURS)]
         style = LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
         lines.append(_draw(axes, curves, colour, style))
+        if label in evaluations:
+            _draw(axes, evaluations[label], colour, "--")
     _decorate(axes, lines, metric, title)
-    _add_legend(axes, list(groups), lines, [len(curves) for curves in groups.values()])
+    num_seeds = [len(curves) for curves in groups.values()]
+    _add_legend(axes, list(groups), lines, num_seeds, bool(evaluations))
     save_figure(figure, output)
 
 
@@ -99,17 +108,25 @@ def _decorate(axes: Any, lines: Sequence[Any], metric: str, title: str | None) -
 
 
 def _add_legend(
-    axes: Any, labels: Sequence[str], lines: Sequence[Any], num_seeds: Sequence[int]
+    axes: Any,
+    labels: Sequence[str],
+    lines: Sequence[Any],
+    num_seeds: Sequence[int],
+    evaluated: bool,
 ) -> None:
     """Names the lines, and what the bands around them are."""
+    from matplotlib.lines import Line2D
+
     several = sorted({number for number in num_seeds if number > 1})
     band = f"mean of {several[0] if len(several) == 1 else 'the'} seeds," if several else ""
     band += "\nband from lowest to highest" if several else ""
+    named: dict[str, Any] = {}
     if any(labels):
-        names = [
-            literal(label) + ("" if len(line.get_xdata()) else " (no values yet)")
-            for label, line in zip(labels, lines, strict=True)
-        ]
-        axes.legend(lines, names, title=band, title_fontsize="small", frameon=False)
+        for label, line in zip(labels, lines, strict=True):
+            named[literal(label) + ("" if len(line.get_xdata()) else " (no values yet)")] = line
     elif band:
-        axes.legend(lines, [band], frameon=False)
+        named[band], band = lines[0], ""
+    if evaluated:
+        named["evaluation"] = Line2D([], [], color="grey", linestyle="--")
+    if named:
+        axes.legend(named.values(), named.keys(), title=band, title_fontsize="small", frameon=False)

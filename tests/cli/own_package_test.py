@@ -12,7 +12,7 @@ import pytest
 from keras_s5rl.cli import evaluate, train
 from keras_s5rl.runs import RunDirectory
 from tests.support.outside_package import SOURCE, install
-from tests.support.small_runs import ROOT, metrics_of, small_config
+from tests.support.small_runs import NO_EVALUATION, ROOT, metrics_of, small_config
 
 SIZES = ["--num_envs=4", "--num_steps=8", "--width=8", "--num_layers=1"]
 SIZES += ["--encoder_sizes=8", "--head_sizes=8", "--num_minibatches=2", "--num_epochs=1"]
@@ -112,7 +112,7 @@ def test_a_run_says_what_it_needs_and_does_not_import_it(
     settings = {"env": "Parity", "env_args": {}, "memory": "leaky", "memory_args": {}}
     settings |= {"encoder": "dense"}
     settings |= {"imports": ["my_lab.register"], "backend": "jax", "seed": 0, "num_seeds": 1}
-    settings |= {"total_steps": 64, "checkpoint_every": 1, "log_every": 1}
+    settings |= {"total_steps": 64, "checkpoint_every": 1, "log_every": 1, **NO_EVALUATION}
     settings |= dataclasses.asdict(small_config())
     RunDirectory.create(tmp_path / "run", settings).release()
     monkeypatch.chdir(SOURCE)

@@ -88,6 +88,29 @@ def test_the_seeds_of_one_run_are_drawn_as_several_runs_would_be(tmp_path):
     np.testing.assert_array_equal(imread(tmp_path / "together.png"), imread(tmp_path / "apart.png"))
 
 
+def test_evaluations_are_dashed_beside_the_return_in_training(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    dashed, plot = [], Axes.plot
+
+    def note(axes, x, y, linestyle="-", **style):
+        if linestyle == "--":
+            dashed.append((list(x), list(y)))
+        return plot(axes, x, y, linestyle=linestyle, **style)
+
+    monkeypatch.setattr(Axes, "plot", note)
+    scores = np.full(50, np.nan)
+    scores[[0, 9, 49]] = [0.0, 1.0, 0.5]
+    evaluated = run(eval_return_mean=scores)
+    plot_learning_curves([("S5", evaluated), ("GRU", run())], tmp_path / "beside.png")
+    assert dashed == [([64, 640, 3200], [0.0, 1.0, 0.5])]
+    plot_learning_curves([("S5", evaluated)], tmp_path / "a.png", metric="eval_return_mean")
+    plot_learning_curve(run(), tmp_path / "none.png")
+    assert len(dashed) == 1
+    plot_learning_curve(evaluated, tmp_path / "alone.png")
+    assert len(dashed) == 2
+
+
 def test_updates_without_a_value_are_left_out(tmp_path):
     with_gaps, without = run(), run()
     with_gaps["episode_return_mean"] = with_gaps["episode_return_mean"].copy()

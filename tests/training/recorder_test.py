@@ -12,7 +12,7 @@ from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import Checkpoints, RunError, WriteError, read_metrics
 from keras_s5rl.runs.migrations import FORMAT_VERSION
 from keras_s5rl.training.recorder import Recorder
-from tests.support.small_runs import small_config
+from tests.support.small_runs import NO_EVALUATION, small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 
@@ -21,6 +21,7 @@ SETTINGS = {
     "backend": "jax",
     **{"imports": [], "seed": 0, "num_seeds": 1},
     **{"total_steps": 1280, "checkpoint_every": 1, "log_every": 1},
+    **NO_EVALUATION,
     **vars(small_config()),
 }
 assert set(vars(PPOConfig())) < set(SETTINGS)
