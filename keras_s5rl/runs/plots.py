@@ -150,6 +150,8 @@ def _add_legend(
             literal(label) + ("" if len(line.get_xdata()) else " (no values yet)")
             for label, line in zip(labels, lines, strict=True)
         ]
-        axes.legend(lines, names, title=band, title_fontsize="small", frameon=False)
+        axes.legend(
+            lines, names, title=band, title_fontsize="small", alignment="left", frameon=False
+        )
     elif band:
         axes.legend(lines, [band], frameon=False)
