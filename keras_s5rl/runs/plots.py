@@ -129,4 +129,5 @@ def _add_legend(
     if evaluated:
         named["evaluation"] = Line2D([], [], color="grey", linestyle="--")
     if named:
-        axes.legend(named.values(), named.keys(), title=band, title_fontsize="small", frameon=False)
+        look = {"title_fontsize": "small", "alignment": "left", "frameon": False}
+        axes.legend(named.values(), named.keys(), title=band, **look)
