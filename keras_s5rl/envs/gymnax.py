@@ -17,7 +17,9 @@ from keras_s5rl.envs.spaces import value_dtype
 from keras_s5rl.space_leaves import leaves
 from keras_s5rl.typing import Space, Tensor, Tensors
 
-_LIMIT = "max_steps_in_episode"
+# What gymnax, Craftax and POPGym Arcade call the steps of the longest episode.
+_LIMITS = ("max_steps_in_episode", "max_timesteps", "max_episode_length")
+_NO_LIMIT = 2**31 - 1  # counts of steps are int32 on JAX
 
 
 class GymnaxEnvironment(Environment):
@@ -26,13 +28,14 @@ class GymnaxEnvironment(Environment):
 
     gymnax's own restart is left out: `reset_env` and `step_env` are called where the object has
     them. The draws are keys. Where the object reports truncation by `is_truncated`, or parameters
-    have the limit `max_steps_in_episode`, an end by the time limit is no termination.
+    have a limit, an end by the time limit is no termination. Limits are `max_steps_in_episode`,
+    `max_timesteps` and `max_episode_length`.
 
     Args:
         env: Object in the form of `gymnax.environments.environment.Environment`.
         params: Its parameters, or `None` for `env.default_params`. Defaults to `None`.
         max_episode_steps: Positive integer, steps after which an episode is truncated, or `None`
-            for `params.max_steps_in_episode`. Defaults to `None`.
+            for the limit of the parameters or of the object, the longest. Defaults to `None`.
 
     Raises:
         ValueError: If Keras does not run on JAX, a space is of another kind, or nothing says how
@@ -47,13 +50,15 @@ class GymnaxEnvironment(Environment):
             )
         self.env = env
         self.params = env.default_params if params is None else params
-        limit = getattr(self.params, _LIMIT, None)
-        if max_episode_steps is None and limit is not None:
-            max_episode_steps = int(limit)
+        if max_episode_steps is None:
+            # A limit that the environment does not use is no harm while it is not the shortest.
+            limits = _limits(self.params) | _limits(env)
+            max_episode_steps = max(limits, default=None)
         if max_episode_steps is None:
             raise ValueError(
                 "`max_episode_steps` should say after how many steps an episode is cut off: the "
-                f"environment's parameters do not. Received: max_episode_steps=None with env={env}"
+                "environment and its parameters do not. "
+                f"Received: max_episode_steps=None with env={env}"
             )
         self.max_episode_steps = max_episode_steps
         self.observation_space = _gymnasium_space(env.observation_space(self.params))
@@ -99,9 +104,9 @@ class GymnaxEnvironment(Environment):
         if hasattr(self.env, "is_truncated"):
             return observation, state, reward, done, self.env.is_truncated(state, self.params)
         terminated = done
-        if hasattr(self.params, _LIMIT) and hasattr(self.env, "is_terminal"):
-            # Counts of steps are int32 on JAX.
-            without_limit = dataclasses.replace(self.params, **{_LIMIT: 2**31 - 1})
+        no_limits = {name: _NO_LIMIT for name in _LIMITS if hasattr(self.params, name)}
+        if no_limits and hasattr(self.env, "is_terminal"):
+            without_limit = dataclasses.replace(self.params, **no_limits)
             terminated = ops.logical_and(done, self.env.is_terminal(state, without_limit))
         return observation, state, reward, terminated, done
 
@@ -158,6 +163,11 @@ def make_gymnax(env_id: str, **env_args: Any) -> GymnaxEnvironment:
 def factory_of(env: str) -> Callable[..., GymnaxEnvironment]:
     """Returns what makes the environment of a name such as `"gymnax:CartPole-v1"`."""
     return functools.partial(make_gymnax, env.removeprefix("gymnax:"))
+
+
+def _limits(source: Any) -> set[int]:
+    """The limits on the steps of an episode that an environment or its parameters have."""
+    return {int(getattr(source, name)) for name in _LIMITS if hasattr(source, name)}
 
 
 def _gymnasium_space(space: Any) -> Space:

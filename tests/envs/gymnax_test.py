@@ -110,6 +110,35 @@ def test_a_walk_is_that_of_a_loop_in_numpy_with_both_kinds_of_ends(has_truncatio
 
 
 @jax_only
+def test_a_limit_that_craftax_names_otherwise_truncates():
+    @dataclasses.dataclass(frozen=True)
+    class CraftaxParams:
+        max_timesteps: int = 6
+
+    inner = walk(has_truncation=False)
+    type(inner).is_terminal = lambda self, state, params: (
+        (state.place >= 3) | (state.time >= params.max_timesteps)
+    )
+    env = envs.GymnaxEnvironment(inner, CraftaxParams())
+    assert env.max_episode_steps == 6
+    state, ends = env.initial(env.draw_initial(random.key(0), 2)), []
+    for step in range(6):
+        stay = ops.zeros((2,), dtype="int32")
+        state, _, *flags = env.transition(state, stay, env.draw_step(random.key(step), 2))
+        ends.append(np.stack([ops.convert_to_numpy(flag) for flag in flags]))
+    np.testing.assert_array_equal(ends[-1], [[False, False], [True, True]])
+    assert not np.any(ends[:-1])
+
+
+@jax_only
+def test_of_several_limits_the_longest_holds():
+    inner = walk(has_truncation=True, limit=1)
+    inner.max_episode_length = 9  # as in POPGym Arcade, whose parameters may have one not in use
+    assert envs.GymnaxEnvironment(inner).max_episode_steps == 9
+    assert envs.GymnaxEnvironment(inner, max_episode_steps=4).max_episode_steps == 4
+
+
+@jax_only
 def test_gymnax_is_made_by_name_with_its_parameters_and_mistakes_raise():
     pytest.importorskip("gymnax", reason="pip install 'keras-s5rl[gymnax]'")
     env = envs.make("gymnax:CartPole-v1", max_steps_in_episode=20)
