@@ -10,7 +10,14 @@ from keras import ops
 
 from keras_s5rl import PPO, load_policy
 from keras_s5rl.cli import train
-from tests.support.small_runs import METRICS, STEPS, metrics_of, newest_arrays, small_config
+from tests.support.small_runs import (
+    EVALUATION_METRICS,
+    METRICS,
+    STEPS,
+    metrics_of,
+    newest_arrays,
+    small_config,
+)
 
 if keras.config.backend() == "jax":
     pytest.skip("More is asked of JAX elsewhere.", allow_module_level=True)
@@ -34,6 +41,7 @@ def new_agent():
 def test_stopped_and_resumed_it_is_the_run_that_was_never_stopped(tmp_path, unchanged_process):
     whole, callback = new_agent(), NotesWeights()
     settings = {"total_steps": 4 * STEPS, "checkpoint_every": 2, "log_every": 2, "verbose": False}
+    settings |= {"eval_every": 2, "eval_episodes": 256}  # of the program that scores it at the end
     history = whole.fit(run_dir=tmp_path / "whole", callbacks=callback, **settings).history
     (middle, middle_steps, _), (end, end_steps, loss) = callback.notes
     steps_per_update = whole.config.num_epochs * whole.config.num_minibatches
@@ -45,7 +53,12 @@ def test_stopped_and_resumed_it_is_the_run_that_was_never_stopped(tmp_path, unch
     assert newest_arrays(folder)[0] == 2
     assert train.main(["train.py", "--resume", f"--run_dir={folder}"]) == 0
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    assert [list(json.loads(line)) for line in lines] == [METRICS] * 4
+    assert [list(json.loads(line)) for line in lines] == [METRICS + EVALUATION_METRICS] * 4
+    scores = {row["update"]: row["eval_return_mean"] for row in metrics_of(folder)}
+    assert [update for update, score in scores.items() if score is not None] == [1, 2, 4]
+    best = load_policy(folder / "best_policy.keras").get_weights()
+    for kept, weights in zip(best, whole.scores.best_weights, strict=True):
+        np.testing.assert_array_equal(kept, weights)
     assert metrics_of(folder) == metrics_of(tmp_path / "whole")
     assert newest_arrays(folder) == newest_arrays(tmp_path / "whole")
 
