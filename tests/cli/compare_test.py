@@ -178,3 +178,11 @@ def test_a_run_without_a_score_is_refused(make_run, capsys):
     runs = [make_run("a", 0.9), make_run("b", None, metrics=False, seed=1)]
     assert "`run_dir` should hold metrics.jsonl" in mistake(capsys, *runs)
     assert "call evaluate on the run" in mistake(capsys, *runs, "--metric=evaluation")
+
+
+def test_settings_that_differ_and_are_not_in_the_names_of_groups_are_listed(make_run, capsys):
+    different = {"memory": "gru", "learning_rate": 0.5, "encoder_sizes": [8, 8]}
+    printed = run_compare(capsys, make_run("a", 0.9), make_run("b", 0.5, **different))
+    # The small trainings of the tests have encoder_sizes=[16], which is not the default.
+    assert "Other settings that differ:\n- s5: encoder_sizes=[16]\n- gru: " in printed
+    assert "learning_rate=0.5" in printed and "encoder_sizes=[8, 8]" in printed
