@@ -9,6 +9,7 @@ it goes on where the sweep was.
 """
 
 import functools
+import os
 import signal
 import sys
 import time
@@ -116,8 +117,12 @@ def _work(study: SweepStudy, of_train: Sequence[str], metric: str) -> None:
     while True:
         taken = study.take()
         if taken is not None:
-            run_trial(study, *taken, of_train, metric)
-            row = next(row for row in study.table() if row["number"] == taken[0].number)
+            trial, lock = taken
+            try:
+                run_trial(study, trial, lock, of_train, metric)
+            finally:
+                os.close(lock)
+            row = next(row for row in study.table() if row["number"] == trial.number)
             console.write(_line(row))
         elif study.num_running():
             time.sleep(_POLL)  # another worker may end without finishing its trial

@@ -50,23 +50,28 @@ class SweepStudy:
         (folder / "locks").mkdir(exist_ok=True)
         with self._lock():
             study = self._open()
-            if sampler == "grid" and not study.get_trials(deepcopy=False):
-                for combination in grid(params):
-                    study.enqueue_trial(combination)
+            for combination in grid(params) if sampler == "grid" else ():
+                study.enqueue_trial(combination, skip_if_exists=True)
 
     def take(self) -> "tuple[Any, int] | None":
-        """Returns an `optuna.trial.Trial` and the descriptor of its lock, or `None` where all
-        trials are taken: some may run still, and be left behind."""
+        """Returns an `optuna.trial.Trial` and the descriptor of its lock, to be closed when the
+        trial is finished; or `None` where all trials are taken: some may run still, and be left
+        behind."""
         from optuna.trial import Trial, TrialState
 
         with self._lock():
             study = self._open()
             trials = study.get_trials(deepcopy=False)
             for trial in trials:
-                if trial.state == TrialState.RUNNING:
-                    lock = self._try_lock(trial.number)
-                    if lock is not None:
-                        return self._with_values(Trial(study, trial._trial_id)), lock
+                if trial.state != TrialState.RUNNING:
+                    continue
+                lock = self._try_lock(trial.number)
+                if lock is None:
+                    continue
+                # Its worker may have finished it just before it gave the lock back.
+                if study.get_trials(deepcopy=False)[trial.number].state == TrialState.RUNNING:
+                    return self._with_values(Trial(study, trial._trial_id)), lock
+                os.close(lock)
             waiting = any(trial.state == TrialState.WAITING for trial in trials)
             if not waiting and (self._sampler == "grid" or len(trials) >= self.num_trials):
                 return None

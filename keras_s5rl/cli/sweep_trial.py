@@ -1,6 +1,5 @@
 """One trial of a sweep: a training in a process of its own, watched while it runs."""
 
-import os
 import subprocess
 import sys
 import time
@@ -14,9 +13,7 @@ from keras_s5rl.cli.run_scores import RETURN, default_metric, read_scores
 from keras_s5rl.cli.sweep_study import PRUNING_POINTS, SweepStudy
 from keras_s5rl.runs import RunDirectory, RunError, read_metrics
 
-_TRAIN = (
-    "import sys; from keras_s5rl.cli.train import main; sys.exit(main(['train', *sys.argv[1:]]))"
-)
+_TRAIN = "import sys; from keras_s5rl.cli.train import main; sys.exit(main())"
 _POLL = 0.5  # seconds
 
 
@@ -52,7 +49,6 @@ def run_trial(study: SweepStudy, trial: Any, lock: int, flags: Sequence[str], me
             if process.poll() is None:
                 process.terminate()  # it writes a checkpoint
             process.wait()
-            os.close(lock)
     if pruned:
         study.finish(trial, None)
     elif process.returncode:
@@ -104,6 +100,9 @@ def _score(run: RunDirectory, metric: str) -> float:
 
 
 def _reason(log_path: Path, status: int) -> str:
-    lines = log_path.read_text(errors="replace").splitlines()
+    """The error that train wrote, or else its last line, which may be a traceback's."""
+    lines = log_path.read_text(errors="replace").split("\n")
     errors = [line for line in lines if line.startswith("error: ")]
-    return errors[-1].removeprefix("error: ") if errors else f"exit status {status}"
+    if errors:
+        return errors[-1].removeprefix("error: ")
+    return ": ".join([f"exit status {status}", *[line for line in lines if line.strip()][-1:]])

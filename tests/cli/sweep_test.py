@@ -17,22 +17,21 @@ from keras_s5rl.runs import RunDirectory
 
 # Scores by how near `width` is to 40. Width 13 fails, and width 7 waits for a file.
 PRETENDED = """
-import sys, time
-from pathlib import Path
-from keras_s5rl.runs import RunDirectory
+import json, os, sys, time
 given = dict(flag[2:].split("=", 1) for flag in sys.argv[1:] if "=" in flag)
-folder, width = Path(given["run_dir"]), int(given["width"])
-config = {"total_steps": 100, "seed": 0, "num_seeds": 1, "width": width}
-if "--resume" not in sys.argv:
-    RunDirectory.create(folder, config).release()
-with open(folder / "starts", "a") as file:
-    file.write(f"{'--resume' in sys.argv}\\n")
-while width == 7 and not Path("go").exists():
+os.chdir(given["run_dir"])
+width, resumes = int(given["width"]), "--resume" in sys.argv
+with open("starts", "a") as file:
+    file.write(f"{resumes}\\n")
+if not resumes:
+    config = {"format_version": 1, "total_steps": 100, "seed": 0, "num_seeds": 1, "width": width}
+    open("config.json", "x").write(json.dumps(config))
+while width == 7 and not os.path.exists("../../../go"):
     time.sleep(0.05)
 if width == 13:
     sys.exit("error: width 13 brings bad luck. Received: width=13")
 report = {"return_mean": -abs(width - 40) / 10, "env_steps": 100}
-RunDirectory(folder).write_evaluation(report)
+open("evaluation.json", "w").write(json.dumps(report))
 """
 WORKER = """
 import sys
@@ -85,6 +84,7 @@ def test_a_training_that_fails_is_a_failed_trial_with_its_reason(capsys):
     assert "fail" in failed and "(width 13 brings bad luck. Received: width=13)" in failed
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_values(capsys):
     for folder in ("one", "two"):
         flags = ["--sampler=random", "--num_trials=2", f"--sweep_dir={folder}"]
@@ -103,34 +103,32 @@ def test_a_database_keeps_the_trials_too():
 
 @pytest.mark.slow
 def test_two_workers_one_of_which_is_killed_lose_no_trial_and_do_none_twice():
-    flags = ["--sampler=grid", "--param=width:7,20,30,35,40,45,50,60"]
+    flags = ["--sampler=grid", "--param=width:7,20,40,50,60"]
     killed = start_worker(*flags)
-    while not list(Path("runs").rglob("starts")):
+    while not list(Path("runs").rglob("config.json")):
         assert killed.poll() is None, killed.communicate()
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)  # its training goes on, and holds the lock of the trial
     killed.wait()
     workers = [start_worker(*flags) for _ in range(2)]
-    while len(starts()) < 8:
+    while len(starts()) < 5:
         time.sleep(0.05)
     Path("go").touch()
     for worker in (killed, *workers):
         output, error = worker.communicate()
         assert worker is killed or worker.returncode == 0, error
     values = [float(line.split()[1]) for line in output.splitlines()[:-1]]
-    assert values == sorted(values, reverse=True) and len(values) == 8
-    assert sorted(widths()) == [7, 20, 30, 35, 40, 45, 50, 60]
-    assert starts().pop("trial_0000") == ["False", "True"]
-    assert [of_trial for of_trial in starts().values() if of_trial != ["False"]] == [
-        ["False", "True"]
-    ]
+    assert values == sorted(values, reverse=True) and len(values) == 5
+    assert sorted(widths()) == [7, 20, 40, 50, 60]
+    first, *others = starts().values()
+    assert first == ["False", "True"] and others == [["False"]] * 4
 
 
 @pytest.mark.slow
 def test_a_worker_that_is_told_to_stop_leaves_its_trial_to_the_next():
     flags = ["--sampler=grid", "--param=width:7"]
     stopped = start_worker(*flags)
-    while not list(Path("runs").rglob("starts")):
+    while not list(Path("runs").rglob("config.json")):
         time.sleep(0.05)
     stopped.terminate()
     stopped.communicate()
