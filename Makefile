@@ -59,7 +59,7 @@ if ! $(VENV_PYTHON) -c 'import pip; $(SUITS)' 2>/dev/null; then \
 	fi; \
 	"$$found" -m venv --clear $(VENV) || exit 1; \
 fi; \
-echo 'Installing keras_s5rl into $(VENV)...'; \
+echo 'Installing keras_s5rl into $(VENV): about 3 GB, which takes some minutes...'; \
 $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '$(2)' || exit 1; \
 wanted >$(VENV)/$(firstword $(1))
 endef
@@ -78,7 +78,7 @@ test: install-dev
 
 # What `make test` leaves out.
 test-all: install-dev
-	$(LESS_OPTIMIZED) KERAS_BACKEND=jax $(PYTEST) -m '$(REST)'
+	$(LESS_OPTIMIZED) KERAS_BACKEND=jax $(PYTEST) -m '$(REST)' $(COMPARED_TESTS:%=--ignore=%)
 	$(LESS_OPTIMIZED) KERAS_BACKEND=tensorflow $(PYTEST) -m 'not ($(FEW) or not_on_tensorflow or jax_alone)' \
 		$(SHARED_TESTS)
 
@@ -95,6 +95,8 @@ define LINT
 $(VENV_PYTHON) -m ruff check .
 $(VENV_PYTHON) -m ruff format --check .
 $(VENV_PYTHON) -m mypy
+$(VENV_PYTHON) -m codespell_lib
+$(VENV_PYTHON) -m proselint check --config docs/generate/proselint.json README.md CONTRIBUTING.md CHANGELOG.md docs
 endef
 
 # A broken link, a name that is not there and a page that nothing leads to are errors.

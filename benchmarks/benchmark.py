@@ -160,7 +160,7 @@ def _without_missing_devices(jobs, suite):
     missing = [job for job in jobs if job.backend != "jax" and _num_devices(suite, job.names) > 1]
     for job in missing:
         names = ", ".join(job.names)
-        _tell(f"{names} needs several devices and is left out: {job.backend} runs on one")
+        _notice(f"{names} needs several devices and is left out: {job.backend} runs on one")
     return [job for job in jobs if job not in missing]
 
 
@@ -171,13 +171,13 @@ def _num_devices(suite, names):
 
 
 def _installed_backends(names):
-    """Tells which of several backends are not installed, and returns the others."""
+    """Reports which of several backends are not installed, and returns the others."""
     names = list(dict.fromkeys(command.backend_name(name) for name in names or [None]))
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing == names:
         command.check_installed(names[0])  # a run without any backend is a mistake
     for name in missing:
-        _tell(f"{name} is not installed and left out: pip install {name}")
+        _notice(f"{name} is not installed and left out: pip install {name}")
     return [name for name in names if name not in missing]
 
 
@@ -185,13 +185,13 @@ def _without_missing_peers(jobs, peer_cases):
     wanted = dict.fromkeys(peer_cases[job.names[0]]["peer"] for job in jobs if job.is_peer)
     missing = [peer for peer in wanted if not peers.is_installed(peer)]
     for peer in missing:
-        _tell(f"{peer} is not installed and left out: pip install 'keras-s5rl[peers]'")
+        _notice(f"{peer} is not installed and left out: pip install 'keras-s5rl[peers]'")
     return [
         job for job in jobs if not (job.is_peer and peer_cases[job.names[0]]["peer"] in missing)
     ]
 
 
-def _tell(line):
+def _notice(line):
     print(line, file=sys.stderr, flush=True)
 
 
@@ -200,7 +200,7 @@ def _run_here(values, job):
     command.select_backend(job.backend, _num_devices(suite, job.names))
     results = {}
     for name in job.names:
-        _tell(f"{values.suite}: {name} ...")
+        _notice(f"{values.suite}: {name} ...")
         if job.is_peer:
             results[name] = suite.measure_peer(**suite.PEER_CASES[name], repeats=values.repeats)
         else:

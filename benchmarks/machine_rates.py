@@ -95,6 +95,6 @@ def _copied_bytes():
 
 
 def _largest_cache_bytes():
-    """Linux tells the sizes of the caches as `32768K`; 0 where the system does not tell."""
+    """Linux gives the sizes of the caches as `32768K`; 0 where the system does not."""
     sizes = pathlib.Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
     return max((int(size.read_text().strip().rstrip("K")) * 1024 for size in sizes), default=0)

@@ -90,7 +90,7 @@ def measure(memory, config, repeats, memory_args=None):
     Returns:
         Dict: `parameters`; `import_s`, seconds to import the package with Keras and its backend;
         `compile_s`, the first update minus the median one; `start_to_first_update_s`, from the
-        start of the process to the end of the first update (`None` where the system does not tell);
+        start of the process to the end of the first update (`None` where it is unknown);
         median, minimum and maximum of the environment steps per second of an update;
         `peak_memory_gib`, the largest resident memory of the process; `gflop_per_s`, `of_peak` and
         `of_bfloat16_peak` of products with weights, and both peaks of the machine; and the

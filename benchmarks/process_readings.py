@@ -1,4 +1,4 @@
-"""What the system tells about this process: its age and its memory."""
+"""What the system reports about this process: its age and its memory."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ _CALLS = 5
 
 
 def seconds_since_process_start():
-    """Returns the age of the process, `None` where the system does not tell.
+    """Returns the age of the process, `None` where the system does not report it.
 
     Linux keeps the start of a process as clock ticks after boot, the 22nd field of its stat.
     """
@@ -35,7 +35,7 @@ def peak_memory_gib():
 def memory_of_call_mib(call):
     """Returns the resident memory that a call takes at its peak, beyond what there was before.
 
-    It is `None` where the system does not tell: Linux resets its record of the peak when asked to.
+    It is `None` where it is unknown: Linux resets its record of the peak when asked to.
     Afterwards large blocks of memory are fresh in each call, which takes time: measure times
     before.
 

@@ -45,7 +45,7 @@ def product_numbers(operations, seconds, is_bfloat16=False):
 
 
 def peaks_note(results):
-    """Returns the line that tells the peaks, medians over the results that have them."""
+    """Returns the line with the peaks, medians over the results that have them."""
     names = {"float32": "peak_gflop_per_s", "bfloat16": "bfloat16_peak_gflop_per_s"}
     parts = []
     for dtype, key in names.items():

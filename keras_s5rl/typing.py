@@ -1,7 +1,7 @@
 """Names for the types in the package's signatures; importing them imports no Keras.
 
-Keras has no type annotations, and what is a tensor depends on the backend, so that these names tell
-readers more than they tell type checkers.
+Keras has no type annotations, and what is a tensor depends on the backend, so that these names
+inform readers more than type checkers.
 """
 
 import os

@@ -93,7 +93,7 @@ def test_a_changed_pyproject_and_a_moved_folder_are_installed_again(project):
     assert project.make("train")[1] == [f"{PIP} .", TRAIN]
 
 
-def test_lint_adds_the_tools_of_development_and_train_is_content_with_them(project):
+def test_lint_adds_the_tools_of_development_and_train_keeps_them(project):
     project.add_python("python3.12")
     project.make("train")
     assert project.make("lint")[1] == [f"{PIP} .[dev]", *LINT]
@@ -101,7 +101,7 @@ def test_lint_adds_the_tools_of_development_and_train_is_content_with_them(proje
     assert project.make("lint")[1] == LINT
 
 
-def test_docs_adds_what_builds_them_and_lint_is_content_with_it(project):
+def test_docs_adds_what_builds_them_and_lint_keeps_it(project):
     project.add_python("python3.12")
     project.make("lint")
     assert project.make("docs")[1] == [f"{PIP} .[dev,docs]", "-m mkdocs build --quiet --strict"]
@@ -151,7 +151,14 @@ def test_without_a_python_one_sentence_says_what_to_do(project):
 
 
 PYTEST = "-m pytest --numprocesses=2 --dist=loadfile"
-LINT = ["-m ruff check .", "-m ruff format --check .", "-m mypy"]
+LINT = [
+    "-m ruff check .",
+    "-m ruff format --check .",
+    "-m mypy",
+    "-m codespell_lib",
+    "-m proselint check --config docs/generate/proselint.json README.md CONTRIBUTING.md "
+    "CHANGELOG.md docs",
+]
 
 
 def marked(calls):
@@ -163,7 +170,7 @@ def test_the_fast_tests_run_on_jax_a_few_on_tensorflow_and_then_the_linter(proje
     project.add_python("python3.12")
     (project.folder / "tests" / "layers").mkdir(parents=True)
     result, calls = project.make("test")
-    assert calls[-5:] == [
+    assert calls[-2 - len(LINT) :] == [
         f"{PYTEST} -m not (slow or reference or devices)",
         f"{PYTEST} -m (portable and not slow) tests/layers",
         *LINT,

@@ -1,4 +1,4 @@
-"""Defects of Keras that the package works around; a strict xfail tells when one is mended.
+"""Defects of Keras that the package works around; a strict xfail fails when one is mended.
 
 Each has its reproducer in BUILD_NOTES.md. That the package does not suffer from them is tested at
 its own code: `ops/linear_recurrence_test.py` and `backend/scan_test.py` (the scans and their
@@ -157,7 +157,7 @@ def test_the_outputs_of_a_scan_may_differ_from_its_carry_in_shape():
 @defect(
     "tensorflow",
     raises=xla_error(),
-    reason="keras 3.15: scan does not tell its loop the maximum of iterations.",
+    reason="keras 3.15: scan does not give its loop the maximum of iterations.",
 )
 def test_the_gradient_of_a_scan_compiles_under_xla():
     import tensorflow as tf

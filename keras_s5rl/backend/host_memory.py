@@ -10,7 +10,7 @@ _PROC = pathlib.Path("/proc")
 
 def available_memory() -> int | None:
     """Returns the bytes of memory that this process may still take, or `None` where the system does
-    not tell.
+    not report it.
 
     It is the least of what the machine has left, its swap included, what a container (control
     group) leaves, and what the limit of the process's address space (`ulimit -v`) does.

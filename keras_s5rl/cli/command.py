@@ -93,7 +93,7 @@ def _flag_values(define_flags: Callable[[FlagValues], None]) -> FlagValues:
 
 
 def print_error(error: object) -> None:
-    """Tells what went wrong, in one line on the standard error stream."""
+    """Reports what went wrong, in one line on the standard error stream."""
     console.write(f"error: {' '.join(str(error).split())}")
 
 

@@ -17,7 +17,7 @@ def comparison_table(
 
     Args:
         report: Dict, as of `keras_s5rl.runs.comparison.compare_runs`.
-        settings: Dict of the groups to the settings that tell them apart.
+        settings: Dict of the groups to the settings that distinguish them.
         markdown: Whether tables and headings are Markdown's. Defaults to `False`.
     """
     sections = [*report["tasks"], *([report["overall"]] if report["overall"] else [])]

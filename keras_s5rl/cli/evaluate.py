@@ -1,11 +1,13 @@
 """`launch/evaluate.py`: scores the policy of a run on fresh episodes.
 
     python launch/evaluate.py --run_dir=runs/demo
+    python launch/evaluate.py --run_dir=runs/demo --policy=best
     python launch/evaluate.py --run_dir=runs/demo --env=popgym:popgym-RepeatPreviousEasy-v0
     python launch/evaluate.py --run_dir=runs/cart_poles --in_context
 
 A name with a colon is an id of Gymnasium, `module:id` or `gymnasium:id`: there the policy plays the
 reference itself. A run that was trained there is scored there.
+With --policy=best the policy is the one that scored best while it trained, not the last one.
 With --in_context an environment made of trials is scored trial by trial and step by step.
 """
 
@@ -23,7 +25,7 @@ from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.in_context_table import in_context_table
 from keras_s5rl.cli.outputs import check_output_file, check_output_folder
-from keras_s5rl.cli.run_reports import write_evaluation, write_report
+from keras_s5rl.cli.run_reports import write_report
 from keras_s5rl.cli.train import parse_env_args
 from keras_s5rl.envs.gymnasium.making import is_gymnasium
 from keras_s5rl.ppo.config import PPOConfig
@@ -43,6 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def define_flags(values: FlagValues) -> None:
     flags.DEFINE_string("run_dir", None, "folder of the run", flag_values=values)
+    flags.DEFINE_enum(
+        "policy",
+        "last",
+        ["last", "best"],
+        "policy of the run: the last one, or the best of the evaluations while it trained",
+        flag_values=values,
+    )
     command.define_count_flag(
         values, "num_episodes", 256, "episodes played, with --in_context contexts of each task"
     )
@@ -106,6 +115,8 @@ def evaluate(values: FlagValues) -> int | None:
         from keras_s5rl.training import PPO
 
         agent = PPO.load(values.run_dir, values.accept_edited_config)
+        if values.policy == "best":
+            _take_best(agent)
         report = _play(agent, values, env_args)
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
@@ -121,6 +132,15 @@ def evaluate(values: FlagValues) -> int | None:
     return status
 
 
+def _take_best(agent: Any) -> None:
+    if agent.scores.best is None:
+        raise UsageError(
+            "`policy` should be last: the run was not evaluated while it trained, which "
+            "--eval_every does. Received: policy=best"
+        )
+    agent.policy.set_weights(agent.scores.best_weights)
+
+
 def _write(
     run: RunDirectory, agent: Any, values: FlagValues, env_args: Any, report: dict[str, Any]
 ) -> None:
@@ -133,10 +153,20 @@ def _write(
             title = f"{agent.env}, {agent.memory}, seed {agent.seed}"
             plot_in_context(report, run.in_context_plot_path, title)
     elif values.env is None and env_args is None:  # another environment is not this run's score
-        write_evaluation(run, report, values.overwrite)
+        path = run.best_evaluation_path if values.policy == "best" else run.evaluation_path
+        write_report(run, path, report, values.overwrite)
 
 
 def _play(agent: Any, values: FlagValues, env_args: Any) -> dict[str, Any]:
+    """Plays the policy, and names the update that it is of."""
+    report = _report(agent, values, env_args)
+    if values.policy == "best" and "update" in report:
+        update = agent.scores.best["update"]
+        report |= {"update": update, "env_steps": update * agent.config.steps_per_update}
+    return report
+
+
+def _report(agent: Any, values: FlagValues, env_args: Any) -> dict[str, Any]:
     if values.in_context:
         from keras_s5rl.training import evaluate_in_context
 
@@ -165,6 +195,11 @@ def _check_in_context(values: FlagValues) -> None:
                 "in the contexts of its bank; leave one of them out. "
                 f"Received: {name}={values[name].value}, in_context=True"
             )
+    if values.in_context and values.policy == "best" and values.json is None:
+        raise UsageError(
+            "`policy=best` goes with `in_context` where `json` names a file: the run's own is of "
+            "its last policy. Received: policy=best, in_context=True, json=None"
+        )
 
 
 def _check_recording(values: FlagValues) -> None:

@@ -32,12 +32,12 @@ def label_runs(configs: Sequence[dict[str, Any]]) -> list[str]:
             if any(other.get("env_args", {}).get(name) != value for other in configs):
                 parts.append(assignment(name, value))
         labels.append(", ".join(parts))
-    labels = _told_apart(labels, configs, DEFAULTS, "observe_previous_action", everywhere=True)
+    labels = _distinguish(labels, configs, DEFAULTS, "observe_previous_action", everywhere=True)
     for name in DEFAULTS:
-        labels = _told_apart(labels, configs, DEFAULTS, name)
+        labels = _distinguish(labels, configs, DEFAULTS, name)
     memory_args = [config.get("memory_args", {}) for config in configs]
     for name in dict.fromkeys(name for given in memory_args for name in given):
-        labels = _told_apart(labels, memory_args, memory_defaults(configs), name)
+        labels = _distinguish(labels, memory_args, memory_defaults(configs), name)
     return labels
 
 
@@ -50,7 +50,7 @@ def memory_defaults(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return defaults
 
 
-def _told_apart(
+def _distinguish(
     labels: list[str],
     configs: Sequence[dict[str, Any]],
     defaults: dict[str, Any],

@@ -35,7 +35,7 @@ def name_tasks(configs: Sequence[dict[str, Any]]) -> list[str]:
 def group_runs(
     configs: Sequence[dict[str, Any]], tasks: Sequence[str]
 ) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """Returns the group of each run, and the settings that tell the groups apart.
+    """Returns the group of each run, and the settings that distinguish the groups.
 
     Runs of one group have the same memory and agree in every setting in which runs of any one task
     differ: what differs between tasks alone, such as the length of a training, is no difference

@@ -17,10 +17,13 @@ from keras_s5rl.cli.run_reports import write_evaluation
 from keras_s5rl.cli.setting_flags import (
     config_from_flags,
     define_config_flags,
+    define_setting_flag,
     memory_args_from_flags,
+    value_of_flag,
 )
 from keras_s5rl.models.memories import check_memory
 from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.ppo.run_settings import EVALUATION_SETTINGS
 from keras_s5rl.runs import RunDirectory, WriteError, check_imports
 
 _EVALUATION_EPISODES = 256
@@ -63,6 +66,8 @@ def define_flags(values: FlagValues) -> None:
     command.define_accept_flag(values)
     command.define_count_flag(values, "checkpoint_every", 50, "updates between checkpoints")
     command.define_count_flag(values, "log_every", 10, "updates between lines of progress")
+    for name, setting in EVALUATION_SETTINGS.items():
+        define_setting_flag(name, setting, values)
     flags.DEFINE_boolean(
         "cuda_graphs",
         False,
@@ -112,6 +117,10 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
         name: _flag_or_recorded(name, values, recorded)
         for name in ("env", "memory", "encoder", "seed", *_SCHEDULE)
     }
+    evaluation = {
+        name: value_of_flag(setting, _flag_or_recorded(name, values, recorded))
+        for name, setting in EVALUATION_SETTINGS.items()
+    }
     env_args = parse_env_args(values.env_args)
     if recorded and values.env_args is None:
         env_args = recorded["env_args"]
@@ -122,10 +131,12 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
 
     from keras_s5rl.envs.gymnasium.host_environments import EnvironmentFailedError
     from keras_s5rl.training import PPO, NonFiniteLossError
+    from keras_s5rl.training.arguments import check_evaluation
     from keras_s5rl.training.checks import check_devices
     from keras_s5rl.training.given_policy import policy_of
 
     try:
+        check_evaluation(evaluation)
         check_devices(config)
         _check_cuda_graphs(values)
         agent = PPO(
@@ -150,12 +161,17 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     try:
         schedule = {name: settings[name] for name in _SCHEDULE}
         resuming = {name: values[name].value for name in ("resume", *_RESUMING)}
-        agent.fit(**schedule, run_dir=run_dir, **resuming)
+        agent.fit(**schedule, **evaluation, run_dir=run_dir, **resuming)
     except ValueError as error:  # a RunError, or too little memory
         raise UsageError(error) from None
     except (NonFiniteLossError, WriteError, EnvironmentFailedError) as error:
         command.print_error(error)
         return 1
+    if signals.received is None and agent.env_steps < settings["total_steps"]:
+        command.print_result(
+            f"stopped at {agent.env_steps:,} steps: no better score in "
+            f"{evaluation['early_stop_patience']} evaluations"
+        )
     if signals.received:
         command.print_result(
             f"stopped at {agent.env_steps:,} steps; go on with --resume --run_dir={run_dir}"

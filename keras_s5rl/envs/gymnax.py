@@ -25,7 +25,7 @@ class GymnaxEnvironment(Environment):
     params)`, as a batch of environments of this package.
 
     gymnax's own restart is left out: `reset_env` and `step_env` are called where the object has
-    them. The draws are keys. Where the object tells truncation by `is_truncated`, or parameters
+    them. The draws are keys. Where the object reports truncation by `is_truncated`, or parameters
     have the limit `max_steps_in_episode`, an end by the time limit is no termination.
 
     Args:

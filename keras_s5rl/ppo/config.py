@@ -8,6 +8,7 @@ from typing import Any, Self
 from keras_s5rl.models import settings
 from keras_s5rl.models.memories import memories_with
 from keras_s5rl.models.settings import Setting
+from keras_s5rl.ppo.run_settings import RUN_SETTINGS
 
 
 def _field(setting: Setting) -> Any:
@@ -15,29 +16,6 @@ def _field(setting: Setting) -> Any:
     return dataclasses.field(default=setting.default, metadata={"setting": setting})
 
 
-def _is_seed(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
-
-
-_NAME = settings.name("", "")
-_COUNT = settings.count(1, "")
-# The settings of a run beside those of `PPOConfig`: the check of each, and what it should be.
-RUN_SETTINGS = {
-    "env": (_NAME.check, "the name of an environment"),
-    "env_args": (lambda v: isinstance(v, dict), "a JSON object"),
-    "memory": (_NAME.check, "the name of a memory"),
-    "memory_args": (lambda v: isinstance(v, dict), "a JSON object"),
-    "encoder": (
-        lambda v: _NAME.check(v) or isinstance(v, dict),
-        "the name of an encoder, or a serialised Keras layer",
-    ),
-    "backend": (_NAME.check, "the name of a Keras backend"),
-    "seed": (_is_seed, "an integer from 0 to 2**32 - 1"),
-    "num_seeds": (_COUNT.check, _COUNT.expected),
-    "total_steps": (_COUNT.check, _COUNT.expected),
-    "checkpoint_every": (_COUNT.check, _COUNT.expected),
-    "log_every": (_COUNT.check, _COUNT.expected),
-}
 # Settings that a run may go on with another value of: its state has the same shape with any.
 OVERRIDABLE_SETTINGS = (
     "num_epochs",

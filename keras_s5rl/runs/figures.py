@@ -6,10 +6,14 @@ from typing import Any
 from keras_s5rl.runs.files import RunError, replacing
 from keras_s5rl.typing import StrPath
 
-# Okabe and Ito's colours, which people with colour-blindness tell apart, darkest contrasts first.
+# Okabe and Ito's colours, distinct to people with colour-blindness too, darkest contrasts first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 LINE_STYLES = ("-", "--", ":", "-.")
-_AXIS_NAMES = {"episode_return_mean": "Mean episode return", "mmer": "Best mean return so far"}
+_AXIS_NAMES = {
+    "episode_return_mean": "Mean episode return",
+    "eval_return_mean": "Mean return of evaluations",
+    "mmer": "Best mean return so far",
+}
 _FORMATS = (".png", ".svg", ".pdf")
 
 

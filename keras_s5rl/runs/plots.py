@@ -18,19 +18,22 @@ from keras_s5rl.runs.figures import (
 from keras_s5rl.runs.files import RunError
 from keras_s5rl.typing import Array, StrPath
 
+_RETURN, _EVALUATION = "episode_return_mean", "eval_return_mean"
+
 
 def plot_learning_curves(
     runs: list[tuple[str, dict[str, Any]]],
     output: StrPath,
-    metric: str = "episode_return_mean",
+    metric: str = _RETURN,
     title: str | None = None,
 ) -> None:
     """Draws a metric against environment steps, one colour per label.
 
     Runs with the same label are seeds of one experiment, as are the columns of a run that trained
     several seeds at once (`<metric>_per_seed`): their mean is a line, the range from the lowest to
-    the highest a band. A single seed is a line over its faint raw values. Lines are moving averages
-    over about 2 % of the updates.
+    the highest a band, as the legend says. A single seed is a line over its faint raw values. Lines
+    are moving averages over about 2 % of the updates. Where there were evaluations, their mean
+    return is a dashed line beside that of training.
 
     Args:
         runs: pairs of a label and the columns that `read_metrics` returns.
@@ -46,17 +49,24 @@ def plot_learning_curves(
     if not runs:
         raise RunError("`runs` must hold at least one run. Received: runs=[]")
     groups: dict[str, list[tuple[Array, Array]]] = {}
+    evaluations: dict[str, list[tuple[Array, Array]]] = {}
     for label, metrics in runs:
         groups.setdefault(label, []).extend(seed_curves(label, metrics, metric))
+        if metric == _RETURN and metrics.get(_EVALUATION) is not None:
+            evaluations.setdefault(label, []).extend(seed_curves(label, metrics, _EVALUATION))
 
     figure = new_figure(7, 4)
     axes = figure.add_subplot()
     lines = []
-    for index, curves in enumerate(groups.values()):
+    for index, (label, curves) in enumerate(groups.items()):
         colour = COLOURS[index % len(COLOURS)]
         style = LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
         lines.append(_draw(axes, curves, colour, style))
-    _decorate(axes, list(groups), lines, metric, title)
+        if label in evaluations:
+            _draw(axes, evaluations[label], colour, "--")
+    _decorate(axes, lines, metric, title)
+    num_seeds = [len(curves) for curves in groups.values()]
+    _add_legend(axes, list(groups), lines, num_seeds, bool(evaluations))
     save_figure(figure, output)
 
 
@@ -89,16 +99,34 @@ def _draw(axes: Any, curves: Sequence[tuple[Array, Array]], colour: Any, style: 
     return axes.plot(grid, seeds.mean(0), color=colour, linestyle=style, linewidth=1.8)[0]
 
 
-def _decorate(axes: Any, labels: Sequence[str], lines: Any, metric: str, title: str | None) -> None:
+def _decorate(axes: Any, lines: Sequence[Any], metric: str, title: str | None) -> None:
     name_axes(axes, metric)
     if title:
         axes.set_title(literal(title), loc="left", fontsize="medium")
-    empty = [not len(line.get_xdata()) for line in lines]
-    if all(empty):
+    if not any(len(line.get_xdata()) for line in lines):
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", va="center")
+
+
+def _add_legend(
+    axes: Any,
+    labels: Sequence[str],
+    lines: Sequence[Any],
+    num_seeds: Sequence[int],
+    evaluated: bool,
+) -> None:
+    """Names the lines, and what the bands around them are."""
+    from matplotlib.lines import Line2D
+
+    several = sorted({number for number in num_seeds if number > 1})
+    band = f"mean of {several[0] if len(several) == 1 else 'the'} seeds," if several else ""
+    band += "\nband from lowest to highest" if several else ""
+    named: dict[str, Any] = {}
     if any(labels):
-        names = [
-            literal(label) + (" (no values yet)" if bare else "")
-            for label, bare in zip(labels, empty, strict=True)
-        ]
-        axes.legend(lines, names, frameon=False)
+        for label, line in zip(labels, lines, strict=True):
+            named[literal(label) + ("" if len(line.get_xdata()) else " (no values yet)")] = line
+    elif band:
+        named[band], band = lines[0], ""
+    if evaluated:
+        named["evaluation"] = Line2D([], [], color="grey", linestyle="--")
+    if named:
+        axes.legend(named.values(), named.keys(), title=band, title_fontsize="small", frameon=False)

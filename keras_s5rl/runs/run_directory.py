@@ -22,8 +22,9 @@ class RunDirectory:
         tensorboard/         the same numbers as TensorBoard event files
         checkpoints/         the newest states of the training, to resume from
         policy.keras         the trained policy (policies/seed_<seed>.keras for several seeds)
+        best_policy.keras    the one with the best evaluation while training; scores in .json
         learning_curve.png   return over environment steps
-        evaluation.json      the scores of the trained policy
+        evaluation.json      the scores of the trained policy, best_evaluation.json of the best one
         in_context.json      its scores trial by trial and step by step, and in_context.png of them
 
     The constructor only names the paths; use `create` for a new run and `open` for one that exists.
@@ -168,6 +169,14 @@ class RunDirectory:
     def policy_path(self) -> Path:
         return self.path / "policy.keras"
 
+    @property
+    def best_policy_path(self) -> Path:
+        return self.path / "best_policy.keras"
+
+    @property
+    def best_policy_scores_path(self) -> Path:
+        return self.path / "best_policy.json"
+
     def seed_policy_path(self, seed: int) -> Path:
         """Where the policy of one seed lies in a run that trains several."""
         return self.path / "policies" / f"seed_{seed}.keras"
@@ -179,6 +188,10 @@ class RunDirectory:
     @property
     def evaluation_path(self) -> Path:
         return self.path / "evaluation.json"
+
+    @property
+    def best_evaluation_path(self) -> Path:
+        return self.path / "best_evaluation.json"
 
     @property
     def in_context_path(self) -> Path:
@@ -269,6 +282,9 @@ class RunDirectory:
             self.tensorboard_dir,
             self.checkpoints_dir,
             self.policy_path,
+            self.best_policy_path,
+            self.best_policy_scores_path,
+            self.best_evaluation_path,
             self.seed_policy_path(0).parent,
             self.learning_curve_path,
             self.evaluation_path,

@@ -25,7 +25,7 @@ Scores = Sequence[Any]
 def iqm(scores: Scores) -> Array:
     """Returns the interquartile mean: the mean of the middle half of all runs of all tasks.
 
-    With `n` runs in order the lowest and the highest `floor(n / 4)` are left out. It is robust to
+    With `n` runs in order the lowest and the highest `n // 4` are left out. It is robust to
     outliers as the median is, and needs fewer runs.
 
     Args:

@@ -1,7 +1,10 @@
-"""The score of an agent: `PPO.evaluate` without its documentation."""
+"""The score of an agent: `PPO.evaluate` without its documentation, and scores while it trains."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from keras import ops
 
 from keras_s5rl import random
 from keras_s5rl.envs.arguments import check_boolean
@@ -10,8 +13,12 @@ from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.training.arguments import check_count, check_env_args
 from keras_s5rl.training.checks import check_spaces
 from keras_s5rl.training.evaluation import compile_episodes, summarize
-from keras_s5rl.training.gymnasium_agents import evaluate_agent_in_gymnasium
-from keras_s5rl.training.keys import EVALUATION
+from keras_s5rl.training.gymnasium_agents import (
+    evaluate_agent_in_gymnasium,
+    playing_in_gymnasium,
+)
+from keras_s5rl.training.keys import EVALUATION, WHILE_TRAINING
+from keras_s5rl.training.metrics import EVALUATION_METRICS
 from keras_s5rl.training.views import env_key, name_of, resolved_args
 
 
@@ -32,10 +39,7 @@ def evaluate_agent(
     if is_gymnasium(env):
         return evaluate_agent_in_gymnasium(agent, env, arguments, num_episodes, deterministic, seed)
     key = random.fold_in(random.key(seed), EVALUATION)
-    play = agent.programs.get(
-        ("episodes", env_key(env, arguments), num_episodes),
-        lambda: _compile(agent, env, arguments, num_episodes),
-    )
+    play = _program(agent, env, arguments, num_episodes)
     played, other = play(agent.policy, key, (deterministic, not deterministic))
     return {
         "env": name_of(env),
@@ -49,6 +53,41 @@ def evaluate_agent(
         "other_mode": {"deterministic": not deterministic, **summarize(*other)},
         "returns": played[0].tolist(),
     }
+
+
+@contextlib.contextmanager
+def scoring(agent: Any, num_episodes: int) -> Iterator[Callable[[], dict[str, float]]]:
+    """Yields a function that scores the agent's policy as it is, and returns metrics.
+
+    It plays the mode of the policy in the same episodes each time, so that two scores differ by the
+    policies alone. They are neither training's nor those of `PPO.evaluate`: the best of many scores
+    flatters the policy that it chooses, and a score on other episodes does not.
+    """
+    key = random.fold_in(random.key(agent.seed), WHILE_TRAINING)
+    with contextlib.ExitStack() as stack:
+        if is_gymnasium(agent.given_env):
+            seed = int(ops.convert_to_numpy(random.bits(key, ())))
+            play = stack.enter_context(playing_in_gymnasium(agent, num_episodes, seed))
+        else:
+            program = _program(agent, agent.given_env, agent.env_args, num_episodes)
+
+            def play() -> Any:
+                return program(agent.policy, key, (True,))[0]
+
+        def score() -> dict[str, float]:
+            scores = summarize(*play())
+            return {name: scores[name.removeprefix("eval_")] for name in EVALUATION_METRICS}
+
+        yield score
+
+
+def _program(
+    agent: Any, env: Any, env_args: dict[str, Any], num_episodes: int
+) -> Callable[..., Any]:
+    return agent.programs.get(
+        ("episodes", env_key(env, env_args), num_episodes),
+        lambda: _compile(agent, env, env_args, num_episodes),
+    )
 
 
 def _scored_in(agent: Any, env: Any, env_args: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:

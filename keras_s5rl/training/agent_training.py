@@ -1,13 +1,21 @@
 """The training of an agent: `PPO.fit` without its documentation."""
 
+import contextlib
 import functools
 from typing import Any
 
 import keras
 
-from keras_s5rl.training.arguments import check_callbacks, check_fit, check_verbose
-from keras_s5rl.training.backend_notice import say_backend
+from keras_s5rl.training.agent_evaluation import scoring
+from keras_s5rl.training.arguments import (
+    check_callbacks,
+    check_evaluation,
+    check_fit,
+    check_verbose,
+)
+from keras_s5rl.training.backend_notice import report_backend
 from keras_s5rl.training.checks import check_devices
+from keras_s5rl.training.early_stop import EarlyStop
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.host_views import close_environments
 from keras_s5rl.training.progress import Progress
@@ -26,44 +34,62 @@ def train_agent(
     verbose: bool,
     override: bool,
     accept_edited_config: bool,
+    eval_every: int | None,
+    eval_episodes: int,
+    early_stop_patience: int | None,
 ) -> keras.callbacks.History:
     """Does what `PPO.fit` of the agent does, and returns what it returns; the arguments are its."""
     schedule = {"checkpoint_every": checkpoint_every, "log_every": log_every}
+    evaluation = {
+        "eval_every": eval_every,
+        "eval_episodes": eval_episodes,
+        "early_stop_patience": early_stop_patience,
+    }
     resuming = {"override": override, "accept_edited_config": accept_edited_config}
     unnamed = None if agent.is_named else agent.env
     check_fit({"total_steps": total_steps, **schedule}, run_dir, resume, resuming, unnamed)
+    check_evaluation(evaluation)
     check_callbacks(callbacks)
     check_verbose(verbose)
     check_devices(agent.config)
     if verbose:
-        say_backend()
+        report_backend()
     recorder = None
     if run_dir is not None:
-        settings = {**agent.settings(), "total_steps": total_steps, **schedule}
+        settings = {**agent.settings(), "total_steps": total_steps, **schedule, **evaluation}
         if resume:
             recorder = Recorder.resume(run_dir, settings, **resuming)
         else:
             recorder = Recorder.create(run_dir, settings)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(_leave, agent, recorder)
         loop = agent.prepare(total_steps)
         if recorder is not None and resume:
             recorder.restore(loop.restore)
-        progress = None
+        progress, early_stop, options = None, None, {}
         if verbose:
             progress = Progress(total_steps, agent.env_steps, compiles=loop.will_compile)
+        if eval_every is not None:
+            score = stack.enter_context(scoring(agent, eval_episodes))
+            options = {"evaluate": score, "evaluate_every": eval_every}
+            if early_stop_patience is not None:
+                early_stop = EarlyStop(loop, early_stop_patience, eval_every, log_every)
         last_update = agent.config.num_updates(total_steps)
-        hooks = Hooks(agent.policy, callbacks, progress, log_every, last_update)
+        hooks = Hooks(agent.policy, callbacks, progress, log_every, last_update, early_stop)
         if recorder is None:
-            loop.run(hooks, last_update)
+            loop.run(hooks, last_update, **options)
         else:
             loop.read_weights()
             recorder.start(agent)
             save = functools.partial(recorder.checkpoint, agent)
-            loop.run(hooks, last_update, recorder.record, save, checkpoint_every)
+            loop.run(hooks, last_update, recorder.record, save, checkpoint_every, **options)
             recorder.finish(agent)
         return agent.policy.history
-    finally:
-        agent.policy.stop_training = False
-        close_environments(agent.environment)
-        if recorder is not None:
-            recorder.close()
+
+
+def _leave(agent: Any, recorder: Recorder | None) -> None:
+    """What is done after every way out of a training."""
+    agent.policy.stop_training = False
+    close_environments(agent.environment)
+    if recorder is not None:
+        recorder.close()

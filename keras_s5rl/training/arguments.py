@@ -9,6 +9,7 @@ import keras
 
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.ppo.run_settings import EVALUATION_SETTINGS
 
 
 def check_count(name: str, value: Any) -> None:
@@ -112,3 +113,16 @@ def check_fit(
             raise ValueError(
                 f"`{name}` goes with `resume=True`. Received: {name}={value}, resume=False"
             )
+
+
+def check_evaluation(evaluation: Mapping[str, Any]) -> None:
+    """Raises a ValueError unless the arguments of `PPO.fit` on evaluations are right, and go
+    together."""
+    for name, setting in EVALUATION_SETTINGS.items():
+        setting.checked(name, evaluation[name])
+    patience = evaluation["early_stop_patience"]
+    if patience is not None and evaluation["eval_every"] is None:
+        raise ValueError(
+            "`early_stop_patience` counts evaluations while training: give `eval_every`, too. "
+            f"Received: early_stop_patience={patience}, eval_every=None"
+        )

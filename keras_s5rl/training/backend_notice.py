@@ -8,8 +8,8 @@ from keras_s5rl.runs import console
 
 
 @functools.cache
-def say_backend() -> None:
-    """Says once in a process which backend trains, and how to choose, unless it is JAX."""
+def report_backend() -> None:
+    """Reports once in a process which backend trains, and how to choose, unless it is JAX."""
     name = keras.backend.backend()
     if name != "jax":
         console.write(

@@ -1,14 +1,21 @@
 """The score of an agent in environments of Gymnasium."""
 
+import contextlib
 import copy
 import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from keras_s5rl.envs.gymnasium.making import OF_COPIES
-from keras_s5rl.training.gymnasium_evaluation import MAX_COPIES, evaluate_gymnasium
+from keras_s5rl.training.gymnasium_evaluation import (
+    MAX_COPIES,
+    evaluate_gymnasium,
+    make_copies,
+    play_episodes,
+)
 
 
 def evaluate_agent_in_gymnasium(
@@ -35,6 +42,18 @@ def evaluate_agent_in_gymnasium(
     names = ("env", "env_args", "num_episodes", "deterministic", "seed")
     first = {name: report.pop(name) for name in names}
     return {**first, "update": agent.update, "env_steps": agent.env_steps, **report}
+
+
+@contextlib.contextmanager
+def playing_in_gymnasium(agent: Any, num_episodes: int, seed: int) -> Iterator[Callable[[], Any]]:
+    """Yields a function that plays the agent's policy, as it is, in fresh copies of its
+    environment, the same episodes each time; it returns `returns, lengths`."""
+    env = _fresh_copies(agent.given_env, min(num_episodes, MAX_COPIES))
+    copies = make_copies(agent.policy, env, num_episodes, agent.env_args or None)
+    try:
+        yield lambda: play_episodes(agent.policy, copies, num_episodes, True, seed)
+    finally:
+        copies.close()
 
 
 def _fresh_copies(env: Any, num_envs: int) -> Any:

@@ -78,14 +78,12 @@ def evaluate_gymnasium(
     check_count("num_episodes", num_episodes)
     check_boolean("deterministic", deterministic)
     check_env_args(env_args)
-    copies = make_vector_env(env, min(num_episodes, MAX_COPIES), env_args)
+    copies = make_copies(policy, env, num_episodes, env_args)
     name = env if isinstance(env, str) else env_name(copies)
     try:
-        if getattr(policy, "action_mask", None) is not None and gives_masks(copies):
-            copies = ActionMaskObservation(copies)
         arguments = _arguments(copies)
         played, other = (
-            _play(copies, Player(policy, copies, mode, seed), num_episodes, seed)
+            play_episodes(policy, copies, num_episodes, mode, seed)
             for mode in (deterministic, not deterministic)
         )
     finally:
@@ -103,23 +101,20 @@ def evaluate_gymnasium(
     }
 
 
-def _arguments(copies: Any) -> dict[str, Any] | None:
-    """All arguments of the environments as plain values, or `None` where nothing tells them."""
-    spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
-    if spec is None:
-        return None
-    factory = spec.entry_point
-    if isinstance(factory, str):
-        factory = gymnasium.envs.registration.load_env_creator(factory)
-    given = {name: value for name, value in spec.kwargs.items() if name not in OF_COPIES}
-    try:
-        return plain_arguments(factory, given)
-    except (TypeError, ValueError):  # nothing tells what it takes
-        return plain_arguments(lambda **arguments: None, given)
+def make_copies(policy: Any, env: Any, num_episodes: int, env_args: dict[str, Any] | None) -> Any:
+    """Returns a `VectorEnv` in which a policy can play so many episodes; the arguments are those of
+    `evaluate_gymnasium`."""
+    copies = make_vector_env(env, min(num_episodes, MAX_COPIES), env_args)
+    if getattr(policy, "action_mask", None) is not None and gives_masks(copies):
+        return ActionMaskObservation(copies)
+    return copies
 
 
-def _play(env: Any, player: Player, num_episodes: int, seed: int) -> tuple[Array, Array]:
+def play_episodes(
+    policy: Any, env: Any, num_episodes: int, deterministic: bool, seed: int
+) -> tuple[Array, Array]:
     """Plays episodes in the copies of a `VectorEnv`; returns `returns, lengths`."""
+    player = Player(policy, env, deterministic, seed)
     mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes)
     episode = np.arange(env.num_envs)  # which one each copy plays
@@ -137,3 +132,18 @@ def _play(env: Any, player: Player, num_episodes: int, seed: int) -> tuple[Array
             observations, _ = env.reset(options={"reset_mask": over})
         player.reset(over)
     return returns, lengths
+
+
+def _arguments(copies: Any) -> dict[str, Any] | None:
+    """All arguments of the environments as plain values, or `None` where they are unknown."""
+    spec = copies.spec or getattr(copies, "envs", [copies])[0].spec
+    if spec is None:
+        return None
+    factory = spec.entry_point
+    if isinstance(factory, str):
+        factory = gymnasium.envs.registration.load_env_creator(factory)
+    given = {name: value for name, value in spec.kwargs.items() if name not in OF_COPIES}
+    try:
+        return plain_arguments(factory, given)
+    except (TypeError, ValueError):  # its arguments are unknown
+        return plain_arguments(lambda **arguments: None, given)

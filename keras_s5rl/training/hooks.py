@@ -19,9 +19,10 @@ class Hooks:
             `None`.
         log_every: Positive integer.
         num_updates: Integer, updates of the whole run.
+        early_stop: Keras callback that leaves the policy alone, or `None`. Defaults to `None`.
 
     Attributes:
-        watched: Whether callbacks other than `progress` may look at the policy, or change it.
+        watched: Whether one of `callbacks` may look at the policy, or change it.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Hooks:
         progress: Progress | None,
         log_every: int,
         num_updates: int,
+        early_stop: keras.callbacks.Callback | None = None,
     ) -> None:
         callbacks = keras.tree.flatten(callbacks or ())
         self.watched = bool(callbacks)
@@ -38,7 +40,7 @@ class Hooks:
         self._log_every = log_every
         self._interval: list[dict[str, Any]] = []
         self._hooks = keras.callbacks.CallbackList(
-            callbacks if progress is None else [*callbacks, progress],
+            [*callbacks, *(own for own in (early_stop, progress) if own is not None)],
             add_history=True,
             model=policy,
             epochs=math.ceil(num_updates / log_every),

@@ -14,6 +14,7 @@ from keras_s5rl.training.checks import NonFiniteLossError, check_finite
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.learner_state import state_from_arrays, state_to_arrays
 from keras_s5rl.training.metrics import UpdateRecord
+from keras_s5rl.training.score_record import ScoreRecord
 from keras_s5rl.training.signals import signals_deferred
 from keras_s5rl.typing import Array, Tensor
 
@@ -45,6 +46,7 @@ class Loop:
     Attributes:
         update: Updates so far.
         state: The learner's state after them.
+        scores: `keras_s5rl.training.score_record.ScoreRecord`, of the evaluations so far.
 
     Example:
 
@@ -78,6 +80,7 @@ class Loop:
         self.model = model
         self.update = 0
         self.state = state
+        self.scores = ScoreRecord()
         self._variables = variables
         self._statistics = statistics
         self._program: Any = None
@@ -95,6 +98,8 @@ class Loop:
         record: Callable[[dict[str, Any]], Any] | None = None,
         checkpoint: Callable[[], Any] | None = None,
         checkpoint_every: int = 1,
+        evaluate: Callable[[], dict[str, float]] | None = None,
+        evaluate_every: int = 1,
     ) -> None:
         """Trains to an update.
 
@@ -106,13 +111,17 @@ class Loop:
                 `checkpoint_every` updates, and where an exception ends the training; where that is
                 a `NonFiniteLossError` the last one stays the newest, for a new try from there.
             checkpoint_every: Positive integer.
+            evaluate: Function that scores the model as it is, or `None`. It is called after the
+                first update of all, and every `evaluate_every` updates. What it returns are metrics
+                of that update; in the others they are `None`, and callbacks see the latest ones.
+            evaluate_every: Positive integer.
         """
         self.read_weights()
         self._recorded = self.update
         try:
             with hooks:
                 while self.update < last_update and not getattr(self.model, "stop_training", False):
-                    self._update(hooks, record)
+                    self._update(hooks, record, evaluate, evaluate_every)
                     if checkpoint is not None and self.update % checkpoint_every == 0:
                         checkpoint()
                 self.write_back()
@@ -141,18 +150,21 @@ class Loop:
         except Exception as failure:
             error.add_note(f"No checkpoint of update {self.update} could be written: {failure}")
 
-    def _update(self, hooks: Hooks, record: Callable[[dict[str, Any]], Any] | None) -> None:
+    def _update(self, hooks: Hooks, *arguments: Any) -> None:
         """One update with its hooks: callbacks see the model as it is, and may change it."""
         hooks.before_update(self.update)
         if hooks.watched:
             self.read_weights()
-        metrics = self._iterate(hooks, record)
-        hooks.after_update(metrics)
+        hooks.after_update(self._iterate(hooks, *arguments))
         if hooks.watched:
             self.read_weights()
 
     def _iterate(
-        self, hooks: Hooks, record: Callable[[dict[str, Any]], Any] | None
+        self,
+        hooks: Hooks,
+        record: Callable[[dict[str, Any]], Any] | None,
+        evaluate: Callable[[], dict[str, float]] | None,
+        evaluate_every: int,
     ) -> dict[str, Any]:
         """One update: runs the compiled iteration, and hands its metrics on."""
         started = time.monotonic()
@@ -163,14 +175,36 @@ class Loop:
         update = self.update + 1
         check_finite(values, update)
         statistics, metrics = self._statistics.after(values, time.monotonic() - started, update)
+        seen, scores = metrics, self.scores
+        if evaluate is not None:
+            new = None
+            if update % evaluate_every == 0 or not scores.latest:
+                new = self._evaluate(evaluate, state, update)
+                scores = scores.after(new, update, self.model.get_weights())
+            seen = metrics | scores.latest
+            metrics = metrics | (new or dict.fromkeys(scores.latest))
         with signals_deferred():
             self.state, self.update, self._statistics = state, update, statistics
+            self.scores = scores
             if hooks.watched:
                 self.write_back()
             if record is not None:
                 record(metrics)
             self._recorded = update
-        return metrics
+        return seen
+
+    def _evaluate(
+        self, evaluate: Callable[[], dict[str, float]], state: dict[str, Any], update: int
+    ) -> dict[str, float]:
+        """Scores the model as it is in a state, which is not yet that of the loop."""
+        try:
+            self._assign(state)
+            scores = evaluate()
+            check_finite(scores, update)
+        except BaseException:
+            self.write_back()
+            raise
+        return scores
 
     def _compile(self) -> Callable[..., Any]:
         if hasattr(self.learner, "compile"):
@@ -185,9 +219,12 @@ class Loop:
 
     def write_back(self) -> None:
         """Gives the Keras variables their values in the learner's state, as copies."""
+        self._assign(self.state)
+
+    def _assign(self, state: dict[str, Any]) -> None:
         with signals_deferred():
             for name, variables in self._variables.items():
-                for variable, value in zip(variables, self.state[name], strict=True):
+                for variable, value in zip(variables, state[name], strict=True):
                     variable.assign(ops.copy(backend.devices.on_default(value)))
 
     def read_weights(self) -> None:
@@ -200,14 +237,16 @@ class Loop:
         """Goes back, or forth, to a checkpoint: a dict `update, arrays` and the metadata."""
         state = state_from_arrays(checkpoint["arrays"], self.state)
         statistics = self._statistics.restored(checkpoint)
+        scores = ScoreRecord.restored(checkpoint, self.model.get_weights())
         with signals_deferred():
             self.state, self.update = state, checkpoint["update"]
-            self._statistics = statistics
+            self._statistics, self.scores = statistics, scores
             self.write_back()
 
     def snapshot(self) -> tuple[int, dict[str, Array], dict[str, Any]]:
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
-        return self.update, state_to_arrays(self.state), self._statistics.to_metadata()
+        arrays = state_to_arrays(self.state) | self.scores.to_arrays()
+        return self.update, arrays, self._statistics.to_metadata() | self.scores.to_metadata()
 
 
 def _plain(tensor: Tensor) -> Any:

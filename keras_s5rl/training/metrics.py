@@ -10,6 +10,8 @@ from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import RunError
 from keras_s5rl.typing import Array
 
+SCORE = "eval_return_mean"  # by which the best policy is chosen
+EVALUATION_METRICS = (SCORE, "eval_return_std", "eval_length_mean")
 _OF_EPISODES = ("episodes", "episode_returns", "episode_lengths")
 _CHECKED_ALONE = ("weights",)  # whether they are finite matters, how large they are does not
 
@@ -231,14 +233,14 @@ def _fits(rows: Any, num_envs: int, num_kept: int) -> bool:
     )
 
 
-_LATEST = ("update", "env_steps", "wall_time_s", "mmer")
+_LATEST = ("update", "env_steps", "wall_time_s", "mmer", *EVALUATION_METRICS)
 
 
 def interval_means(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns the metrics of several updates as one dict of numbers, as Keras callbacks want them.
 
-    Counters are those of the last update, `episodes` is the sum, everything else is a mean over the
-    updates that have a value (NaN if none has).
+    Counters and scores are those of the last update, `episodes` is the sum, everything else is a
+    mean over the updates that have a value (NaN if none has).
     """
     means = {}
     for name in metrics[0]:

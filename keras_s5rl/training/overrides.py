@@ -17,7 +17,10 @@ from keras_s5rl.typing import Array
 
 # In which names are of no account
 _KERAS_CONFIGS = ("encoder", "policy")
-_FREE_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend", "imports")
+_FREE_SETTINGS = (
+    *("total_steps", "checkpoint_every", "log_every", "eval_every", "early_stop_patience"),
+    *("backend", "imports"),
+)
 
 
 def changed_settings(
@@ -35,7 +38,7 @@ def changed_settings(
     """
     PPOConfig.from_settings(config)
     free: Sequence[str] = _FREE_SETTINGS
-    overridable: Sequence[str] = OVERRIDABLE_SETTINGS
+    overridable: Sequence[str] = ("eval_episodes", *OVERRIDABLE_SETTINGS)
     if settings["anneal_learning_rate"]:  # the schedule ends at total_steps
         free = [name for name in free if name != "total_steps"]
         overridable = ("total_steps", *overridable)

@@ -1,5 +1,6 @@
 """`Player`: a policy in a plain loop over an environment of Gymnasium."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -9,6 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from keras_s5rl import random
 from keras_s5rl.envs import Environment
 from keras_s5rl.envs.arguments import check_boolean
+from keras_s5rl.envs.gymnasium.action_masks import masks_in, with_mask, with_mask_entry
 from keras_s5rl.envs.gymnasium.making import env_name
 from keras_s5rl.envs.gymnasium.values import (
     array_to_batch,
@@ -17,7 +19,7 @@ from keras_s5rl.envs.gymnasium.values import (
     single_to_array,
     single_value,
 )
-from keras_s5rl.envs.spaces import check_supported, null_value
+from keras_s5rl.envs.spaces import check_supported, mask_columns, null_value
 from keras_s5rl.training.arguments import check_count, check_policy
 from keras_s5rl.training.array_player import ArrayPlayer
 from keras_s5rl.training.views import view_for
@@ -74,6 +76,9 @@ class Player:
     ...     actions = player.act(observations)
     ...     observations, rewards, terminated, truncated, infos = envs.step(actions)
     ...     player.reset(terminated | truncated)
+
+    A policy that was trained with masks of actions in `info["action_mask"]` is given the info, too:
+    `player.act(observation, info)`.
     """
 
     def __init__(
@@ -106,6 +111,10 @@ class Player:
         check_supported(f"{name}.observation_space", observation_space)
         check_supported(f"{name}.action_space", action_space)
         self.num_envs = num_envs
+        self._mask_size: int | None = None  # that of masks in `info`
+        if getattr(policy, "action_mask", None) and mask_columns(observation_space) is None:
+            self._mask_size = policy.distribution.num_outputs
+            observation_space = with_mask_entry(observation_space, self._mask_size)
         view = view_for(policy, _Shown(observation_space, action_space), name)
         self._player = ArrayPlayer(policy, view, num_envs or 1, deterministic, seed)
         self._observation_space, self._action_space = observation_space, action_space
@@ -137,23 +146,45 @@ class Player:
         else:
             self._player.restart(mask)
 
-    def act(self, observations: Any) -> Any:
+    def act(self, observations: Any, info: Mapping[str, Any] | None = None) -> Any:
         """Returns what the policy does.
 
         Args:
             observations: What `reset` or `step` of the environment returned.
+            info: Dict that they returned beside it, whose `"action_mask"` has a number for each
+                choice of the action, 0 for those that are illegal and never taken. Without this
+                entry all are legal. Needed where the policy was trained with such masks, else not
+                used. The infos of a reset of some environments alone (mode DISABLED) lack the masks
+                of the others: `ActionMaskObservation` around the environments keeps them. Defaults
+                to `None`.
 
         Returns:
             An element of the action space, for `step`. Numbers are clipped to their bounds; the
             policy sees its action as it was.
 
         Raises:
-            ValueError: If the observations are not of the observation space.
+            ValueError: If the observations are not of the observation space, or the policy needs an
+                `info` and its mask.
         """
+        if self._mask_size is not None:
+            observations = with_mask(observations, self._masks(info, self._mask_size))
         actions = self._player.act(self._as_array(observations))
         self._player.restart(self._is_over)
         self._is_over = np.zeros_like(self._is_over)
         return self._as_action(actions)
+
+    def _masks(self, info: Any, size: int) -> Array:
+        """The masks of actions in an info, of one environment or of all."""
+        if not isinstance(info, Mapping):
+            raise ValueError(
+                "`info` should be what the environment returned beside the observations: the "
+                "policy was trained with masks of actions in info['action_mask']. "
+                f"Received: info={info!r}"
+            )
+        if self.num_envs is not None:
+            return masks_in(info, self.num_envs, size)
+        of_one = {name: [mask] for name, mask in info.items() if name == "action_mask"}
+        return masks_in(of_one, 1, size)[0]
 
     def _as_array(self, observations: Any) -> Array:
         """The observations in the format of `Environment`."""

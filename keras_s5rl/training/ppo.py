@@ -1,6 +1,5 @@
 """`PPO`: the agent."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any, Self
@@ -21,14 +20,16 @@ from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import default_encoder, make_policy
 from keras_s5rl.runs import recorded_imports
 from keras_s5rl.training.agent_evaluation import evaluate_agent
+from keras_s5rl.training.agent_settings import agent_settings
 from keras_s5rl.training.agent_training import train_agent
 from keras_s5rl.training.arguments import check_config, check_env_args, check_path
 from keras_s5rl.training.checks import check_activation, check_known, check_tasks
-from keras_s5rl.training.given_policy import check_given_policy, policy_of, recorded_policy
+from keras_s5rl.training.given_policy import check_given_policy, policy_of
 from keras_s5rl.training.keys import TRAINING
 from keras_s5rl.training.loop import Loop
 from keras_s5rl.training.metrics import EpisodeRecord
 from keras_s5rl.training.recorder import Recorder
+from keras_s5rl.training.score_record import ScoreRecord
 from keras_s5rl.training.views import agent_view, name_of
 from keras_s5rl.typing import Array, GymnasiumEnv, StrPath
 
@@ -99,12 +100,12 @@ class PPO:
     ) -> None:
         check_env_args(env_args)
         check_config(config)
-        self._policy_is_given = policy is not None
-        self.memory_args = {} if self._policy_is_given else resolve_memory_args(memory, memory_args)
+        self.policy_is_given = policy is not None
+        self.memory_args = {} if self.policy_is_given else resolve_memory_args(memory, memory_args)
         self.imports = recorded_imports({"imports": list(imports)})
         self.env = name_of(env)
         self.env_args = dict(env_args or {})
-        self.memory = type(policy).__name__ if self._policy_is_given else memory
+        self.memory = type(policy).__name__ if self.policy_is_given else memory
         self.config = PPOConfig() if config is None else config
         self.seed = seed
         self._key = random.key(seed)
@@ -154,25 +155,18 @@ class PPO:
         return self.update * self.config.steps_per_update
 
     @property
+    def scores(self) -> ScoreRecord:
+        """The latest scores while training, and the best ones with the weights that had them."""
+        return ScoreRecord() if self._loop is None else self._loop.scores
+
+    @property
     def num_parameters(self) -> int:
         """Trainable parameters of the policy."""
         return sum(math.prod(v.shape) for v in self.policy.trainable_variables)
 
     def settings(self) -> dict[str, Any]:
         """Returns everything that decides the course of a training, as a dict of plain values."""
-        return {
-            "env": self.env,
-            "env_args": self.env_args,
-            "memory": self.memory,
-            "memory_args": self.memory_args,
-            "encoder": self.encoder,
-            "backend": keras.backend.backend(),
-            "seed": self.seed,
-            "num_seeds": 1,
-            "imports": self.imports,
-            **dataclasses.asdict(self.config),
-            **({"policy": recorded_policy(self.policy)} if self._policy_is_given else {}),
-        }
+        return agent_settings(self)
 
     def fit(
         self,
@@ -185,6 +179,9 @@ class PPO:
         verbose: bool = True,
         override: bool = False,
         accept_edited_config: bool = False,
+        eval_every: int | None = None,
+        eval_episodes: int = 64,
+        early_stop_patience: int | None = None,
     ) -> keras.callbacks.History:
         """Trains until the agent has taken `total_steps` environment steps.
 
@@ -213,6 +210,12 @@ class PPO:
                 says so. Defaults to `False`.
             accept_edited_config: Whether to resume a run whose config.json was edited. Defaults to
                 `False`.
+            eval_every: Positive integer, updates between scores of the policy on fixed episodes
+                that training never sees, or `None` for none. They are the metrics `eval_...`; the
+                run keeps the best policy, too. Defaults to `None`.
+            eval_episodes: Positive integer, how many episodes. Defaults to `64`.
+            early_stop_patience: Positive integer, evaluations without a better mean return after
+                which training stops, or `None`. Defaults to `None`.
 
         Returns:
             `keras.callbacks.History`, the means of the metrics over each `log_every` updates.
@@ -235,6 +238,9 @@ class PPO:
             verbose,
             override,
             accept_edited_config,
+            eval_every,
+            eval_episodes,
+            early_stop_patience,
         )
 
     def evaluate(

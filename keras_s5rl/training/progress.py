@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_s5rl.runs import console
+from keras_s5rl.training.metrics import SCORE
 
 
 class Progress(keras.callbacks.Callback):
@@ -37,6 +38,7 @@ class Progress(keras.callbacks.Callback):
         self._started = 0.0
         self._timed_from: Any = None  # `(seconds, steps)` after the first update
         self._last_return: float | None = None
+        self._last_score: float | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._started = time.monotonic()
@@ -50,6 +52,7 @@ class Progress(keras.callbacks.Callback):
         env_steps = min(int(logs["env_steps"]), self.total_steps)
         if not math.isnan(logs["episode_return_mean"]):
             self._last_return = logs["episode_return_mean"]
+        self._last_score = logs.get(SCORE)
         if self._timed_from is None:
             self._end_first_update(env_steps)
         elif self._bar is not None:
@@ -103,7 +106,8 @@ class Progress(keras.callbacks.Callback):
         return f"{(time.monotonic() - since) * left / done:5.0f}"
 
     def _return_text(self) -> str:
-        return "return    -" if self._last_return is None else f"return {self._last_return:.3f}"
+        text = "return    -" if self._last_return is None else f"return {self._last_return:.3f}"
+        return text if self._last_score is None else f"{text}  evaluation {self._last_score:.3f}"
 
     def _print(self, line: str) -> None:
         console.write(line, self._stream.stream)

@@ -23,6 +23,7 @@ from keras_s5rl.runs import (
     recorded_imports,
     repair,
     replacing,
+    write_json_atomically,
 )
 from keras_s5rl.training.overrides import (
     apply_overrides,
@@ -30,13 +31,17 @@ from keras_s5rl.training.overrides import (
     recorded_overrides,
 )
 from keras_s5rl.training.saved_states import newest_state, restore_newest
-from keras_s5rl.typing import StrPath
+from keras_s5rl.training.score_record import best_policy_weights
+from keras_s5rl.typing import Array, StrPath
 
 if TYPE_CHECKING:
     from keras_s5rl.training.ppo import PPO
 
 # What config.json holds of the last process that trained the run.
-_RENEWED_SETTINGS = ("total_steps", "checkpoint_every", "log_every", "backend")
+_RENEWED_SETTINGS = (
+    *("total_steps", "checkpoint_every", "log_every", "eval_every", "early_stop_patience"),
+    "backend",
+)
 
 
 class Recorder:
@@ -59,6 +64,7 @@ class Recorder:
         self._checkpoints = Checkpoints(run.checkpoints_dir)
         self._metrics: Any = None
         self._tensorboard: Any = None
+        self._best: Any = None  # the scores of the best policy that is written down
 
     @classmethod
     def create(cls, run_dir: StrPath, settings: dict[str, Any]) -> Self:
@@ -146,6 +152,8 @@ class Recorder:
             self._tensorboard = TensorBoardLog(self.run.tensorboard_dir, resume_step=resumed_at)
         if self.restored is None:
             self.checkpoint(agent)
+        else:  # a better one may have been found after the checkpoint, or not been written yet
+            self._keep_best(agent, self.restored["arrays"], self.restored)
 
     def record(self, metrics: dict[str, Any]) -> None:
         """Writes the metrics of an update, and how often settings were overridden, if they were."""
@@ -166,6 +174,23 @@ class Recorder:
             log = {"metrics_size": self._metrics.size, "metrics_sha256": self._metrics.sha256}
             own = {**log, "overrides": self._num_overrides}
             self._checkpoints.save(update, arrays, {**metadata, **own})
+        self._keep_best(agent, arrays, metadata)
+
+    def _keep_best(self, agent: "PPO", arrays: dict[str, Array], metadata: dict[str, Any]) -> None:
+        """Writes the best policy that a checkpoint holds, if it is another one than before."""
+        best = metadata.get("best_policy")
+        if best is None or best == self._best:
+            return
+        with self._writing():
+            weights = agent.policy.get_weights()
+            try:
+                agent.policy.set_weights(best_policy_weights(arrays))
+                with replacing(self.run.best_policy_path) as path:
+                    agent.policy.save(path)
+            finally:
+                agent.policy.set_weights(weights)
+            write_json_atomically(self.run.best_policy_scores_path, best)
+        self._best = best
 
     def finish(self, agent: "PPO") -> None:
         """Writes the last checkpoint, the policy and the learning curve."""

@@ -42,7 +42,7 @@ print(len(missed), jax.config.jax_compilation_cache_dir)
 
 @pytest.fixture
 def home(monkeypatch, tmp_path):
-    """A user's cache folder, and nothing said about it."""
+    """A user's cache folder, and no setting about it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     before = {name: getattr(jax.config, name) for name in NAMES}
     for name in NAMES[1:3]:

@@ -49,7 +49,7 @@ def test_a_container_of_the_first_version_has_its_say(machine):
     assert host_memory.available_memory() == 600
 
 
-def test_where_nothing_tells_it_is_not_known(machine):
+def test_without_a_source_it_is_unknown(machine):
     assert host_memory.available_memory() is None
 
 
@@ -65,8 +65,8 @@ def test_a_limit_of_the_address_space_counts():
     assert done.returncode == 0 and 0 < int(done.stdout) < 2**30, done.stderr
 
 
-@pytest.mark.skipif(keras.config.backend() != "jax", reason="Only JAX tells.")
-def test_a_program_tells_what_it_takes_beside_its_arguments():
+@pytest.mark.skipif(keras.config.backend() != "jax", reason="Only JAX knows.")
+def test_the_memory_of_a_program_is_what_it_takes_beside_its_arguments():
     program = backend.compile(lambda x: ops.sort(ops.tile(x, 100)))
     needed = backend.memory_needed(program, np.zeros(1000, "float32"))
     assert 400_000 <= needed <= 4_000_000

@@ -81,7 +81,7 @@ def test_one_case_is_measured_here_and_json_is_alone_on_standard_output(suite, c
     assert captured.err == "fake: a ...\n"
 
 
-def test_variables_that_change_the_speed_are_told(suite, capsys, monkeypatch):
+def test_variables_that_change_the_speed_are_printed(suite, capsys, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     assert benchmark.main(["benchmark.py", "--suite=fake", "--only=a", "--json=-"]) == 0
@@ -169,7 +169,7 @@ def without_torch(monkeypatch):
     )
 
 
-def test_a_backend_that_is_not_installed_is_told_and_left_out(
+def test_a_backend_that_is_not_installed_is_reported_and_left_out(
     suite, capsys, children, without_torch
 ):
     argv = ["benchmark.py", "--suite=fake", "--backend=torch", "--backend=jax"]
@@ -245,7 +245,7 @@ def test_a_peer_by_its_name_is_measured_here(suite_with_peers, capsys):
     assert document["backend"] is None
 
 
-def test_a_peer_that_is_not_installed_is_told_once_and_left_out(
+def test_a_peer_that_is_not_installed_is_reported_once_and_left_out(
     suite_with_peers, children, capsys, monkeypatch
 ):
     suite_with_peers.PEER_CASES["b_memorax"] = {"peer": "memorax", "beside": "b"}
@@ -257,7 +257,7 @@ def test_a_peer_that_is_not_installed_is_told_once_and_left_out(
     )
 
 
-def test_a_peer_that_fails_is_told_and_the_rest_goes_on(
+def test_a_peer_that_fails_is_reported_and_the_rest_goes_on(
     suite_with_peers, children, capsys, monkeypatch
 ):
     run = benchmark.subprocess.run

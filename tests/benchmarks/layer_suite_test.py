@@ -79,7 +79,7 @@ def test_a_program_of_steps_takes_that_many():
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_the_note_tells_how_the_cost_grows():
+def test_the_note_gives_how_the_cost_grows():
     case = {"peak_gflop_per_s": 100.0}
     results = {
         f"s5 {time}x1, 64": {

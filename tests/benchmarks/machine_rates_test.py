@@ -7,7 +7,7 @@ import pytest
 from benchmarks import machine_rates
 
 
-def test_every_roof_is_there(small_machine):
+def test_every_rate_is_there(small_machine):
     assert machine_rates.copy_bandwidth() >= machine_rates.fresh_copy_bandwidth() > 0
     assert machine_rates.product_peak("float32") > 0
     assert machine_rates.product_peak("bfloat16") > 0
@@ -26,7 +26,7 @@ def test_a_copy_counts_what_is_read_and_what_is_written(small_machine, monkeypat
     assert machine_rates.fresh_copy_bandwidth() == 2 * 2**12 / 2.0
 
 
-def test_the_roof_of_copies_is_the_best_that_was_seen(small_machine, monkeypatch):
+def test_the_rate_of_copies_is_the_best_that_was_measured(small_machine, monkeypatch):
     monkeypatch.setattr(machine_rates, "fresh_copy_bandwidth", lambda: 5.0)
     monkeypatch.setattr(machine_rates.os, "cpu_count", lambda: 3)
     monkeypatch.setattr(machine_rates, "_array_copy_bandwidth", {1: 7.0, 3: 6.0}.get)

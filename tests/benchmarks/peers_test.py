@@ -25,7 +25,7 @@ def test_a_smaller_time_is_faster():
     ]
 
 
-def test_what_a_reader_should_know_is_told_once_for_each_measured_peer():
+def test_what_a_reader_should_know_is_printed_once_for_each_measured_peer():
     assert peers.about_lines({"x": {}, "z": {}}, CASES) == [peers.PEERS["memorax"].about]
     assert peers.about_lines({"a": {}}, CASES) == []
 

@@ -121,7 +121,7 @@ def test_a_peer_is_measured_in_the_configuration_of_the_case_beside_it(monkeypat
     assert result == {"memory": "gru", "repeats": 3, **expected}
 
 
-def test_the_note_tells_how_the_peers_compare_and_what_they_ran():
+def test_the_note_gives_how_the_peers_compare_and_what_they_ran():
     results = {
         "small": {"steps_per_s_median": 600.0, "peak_gflop_per_s": 100.0},
         "small_memorax_s5": {"steps_per_s_median": 100.0},

@@ -1,4 +1,4 @@
-"""What the system tells about a process."""
+"""What the system reports about a process."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from benchmarks import process_readings
 ON_LINUX = Path("/proc/self/clear_refs").exists()
 
 
-@pytest.mark.skipif(not ON_LINUX, reason="Linux tells.")
+@pytest.mark.skipif(not ON_LINUX, reason="Linux reports it.")
 def test_the_memory_of_a_call_is_what_it_takes_at_its_peak(monkeypatch):
     monkeypatch.setattr(process_readings, "_SETTLING_S", 0.0)
 
@@ -27,12 +27,12 @@ def test_the_memory_of_a_call_is_what_it_takes_at_its_peak(monkeypatch):
     assert kept[0] == 1
 
 
-def test_an_allocator_that_keeps_its_memory_would_tell_too_little(monkeypatch):
+def test_an_allocator_that_keeps_its_memory_would_report_too_little(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     assert process_readings.memory_of_call_mib(lambda: None) is None
 
 
-def test_where_the_system_does_not_tell_there_is_no_number(monkeypatch):
+def test_without_a_report_of_the_system_there_is_no_number(monkeypatch):
     def refuse(name):
         raise OSError
 
@@ -40,7 +40,7 @@ def test_where_the_system_does_not_tell_there_is_no_number(monkeypatch):
     assert process_readings.memory_of_call_mib(lambda: None) is None
 
 
-@pytest.mark.skipif(not ON_LINUX, reason="Linux tells.")
+@pytest.mark.skipif(not ON_LINUX, reason="Linux reports it.")
 def test_the_process_gets_older():
     age = process_readings.seconds_since_process_start()
     time.sleep(0.1)

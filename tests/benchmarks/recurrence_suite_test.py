@@ -31,7 +31,7 @@ def test_a_case_reports_every_number_of_the_table(small_machine):
         assert times == sorted(times)
 
 
-def test_the_note_tells_both_bandwidths():
+def test_the_note_gives_both_bandwidths():
     results = {
         str(i): {"copy_gb_per_s": copy, "fresh_copy_gb_per_s": copy / 4}
         for i, copy in enumerate((20.0, 24.0, 40.0))

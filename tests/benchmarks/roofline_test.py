@@ -32,13 +32,13 @@ def test_a_rate_stands_beside_the_peaks(peaks):
     }
 
 
-def test_in_bfloat16_both_shares_are_told(peaks):
+def test_in_bfloat16_both_shares_are_given(peaks):
     numbers = roofline.product_numbers(1e11, seconds=0.5, is_bfloat16=True)
     assert numbers["of_peak"] == pytest.approx(2.0)
     assert numbers["of_bfloat16_peak"] == pytest.approx(0.5)
 
 
-def test_the_note_tells_the_median_of_each_peak_that_is_there():
+def test_the_note_gives_the_median_of_each_peak_that_is_there():
     results = {
         name: {"peak_gflop_per_s": peak, "bfloat16_peak_gflop_per_s": 2 * peak}
         for name, peak in (("a", 90.0), ("b", 100.0), ("c", 300.0))

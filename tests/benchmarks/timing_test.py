@@ -12,7 +12,7 @@ def clock(monkeypatch):
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(ticks))
 
 
-def test_the_first_call_is_told_apart(clock):
+def test_the_first_call_is_timed_apart(clock):
     calls = []
     first, later = timing.first_and_later_seconds(lambda: calls.append(1), repeats=3)
     assert (first, later) == (8.0, [1.0, 3.0, 2.0])

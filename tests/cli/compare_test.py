@@ -117,7 +117,7 @@ def test_it_draws_curves_and_intervals(of_two_memories, tmp_path, capsys):
     assert (tmp_path / "c.svg").read_text().startswith("<?xml")
 
 
-def test_too_few_runs_are_said_to_be_too_few(make_run, capsys):
+def test_too_few_runs_are_reported_as_too_few(make_run, capsys):
     runs = [
         make_run(f"{memory}_{seed}", score + seed / 100, memory=memory, seed=seed)
         for memory, score in (("s5", 0.9), ("gru", 0.1))

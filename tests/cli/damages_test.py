@@ -180,7 +180,7 @@ def same_curves(one, other):
     )
 
 
-def test_every_damage_is_told_or_harmless(whole, drawn, tmp_path, capsys):
+def test_every_damage_is_reported_or_harmless(whole, drawn, tmp_path, capsys):
     chance = random.Random(int(os.environ.get("KERAS_S5RL_SEED", "3")))
     folder = tmp_path / "run"
     plot_flags = ["plot.py", f"--run_dir={folder}", f"--output={tmp_path / 'c.png'}"]
@@ -203,7 +203,7 @@ def test_every_damage_is_told_or_harmless(whole, drawn, tmp_path, capsys):
 
         status, error, loaded = load(folder)
         found = outcome(status, error + capsys.readouterr().err, done)
-        # A newest checkpoint that is gone cannot be told from one that was not written yet; a score
+        # A newest checkpoint that is gone looks like one that was not written yet; a score
         # names the update that it is of.
         gone = not (folder / "checkpoints" / "checkpoint_00000006").exists()
         older = gone and loaded is not None and loaded[0] < 6

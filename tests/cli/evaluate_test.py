@@ -103,7 +103,7 @@ def test_record_writes_animations_and_says_where(folder, tmp_path, capsys):
         ("--backend=jaxx", "`backend`"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_and_nothing_is_written(flag, expected, folder, capsys):
+def test_a_mistake_is_reported_in_one_line_and_nothing_is_written(flag, expected, folder, capsys):
     before = (folder / "evaluation.json").read_bytes()
     assert call(folder, flag.replace("{file}", str(folder / "config.json"))) == 2
     captured = capsys.readouterr()

@@ -88,7 +88,7 @@ def mistake(capsys, folder, command, *arguments):
         ("--flagfile", "--flagfile with no argument"),
     ],
 )
-def test_a_wrong_flag_of_train_is_told_in_one_line(flag, expected, capsys, empty_folder):
+def test_a_wrong_flag_of_train_is_reported_in_one_line(flag, expected, capsys, empty_folder):
     assert expected in mistake(capsys, empty_folder, "train", *FLAGS, flag)
 
 
@@ -96,7 +96,7 @@ NUMBERS = [f for f in dataclasses.fields(PPOConfig) if f.type in (int, float)]
 
 
 @pytest.mark.parametrize("field", NUMBERS, ids=lambda field: field.name)
-def test_a_number_out_of_its_range_is_told_in_one_line(field, capsys, empty_folder):
+def test_a_number_out_of_its_range_is_reported_in_one_line(field, capsys, empty_folder):
     wrong = ["-1", "nan", "inf", "text", ""]
     if field.metadata["setting"].expected.startswith("a positive"):
         wrong.append("0")
@@ -117,7 +117,7 @@ def test_a_number_out_of_its_range_is_told_in_one_line(field, capsys, empty_fold
         ("--num_envs=9\n", "`num_envs`"),
     ],
 )
-def test_a_mistake_in_a_flagfile_is_told_in_one_line(
+def test_a_mistake_in_a_flagfile_is_reported_in_one_line(
     contents_of_file, expected, capsys, empty_folder
 ):
     (empty_folder / "my.flags").write_text(contents_of_file)
@@ -173,7 +173,7 @@ def test_only_a_run_can_be_resumed_evaluated_or_plotted(text, capsys, empty_fold
         ("benchmark", ["ppo"], "two dashes"),
     ],
 )
-def test_a_wrong_flag_of_another_command_is_told_in_one_line(
+def test_a_wrong_flag_of_another_command_is_reported_in_one_line(
     command, flags, expected, capsys, empty_folder
 ):
     assert expected in mistake(capsys, empty_folder, command, *flags)
@@ -206,7 +206,7 @@ def test_a_launch_script_ends_with_the_status_and_no_traceback(run, empty_folder
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed.")
-def test_a_backend_that_is_not_installed_is_told_before_anything_is_written(run, empty_folder):
+def test_a_backend_that_is_not_installed_is_reported_before_anything_is_written(run, empty_folder):
     status, stdout, stderr = run("train", *FLAGS, "--backend=torch", cwd=empty_folder)
     assert (status, stdout, stderr.count("\n")) == (2, "", 1)
     assert "pip install torch" in stderr and "backend='torch'" in stderr

@@ -46,7 +46,9 @@ def test_a_run_trains_resumes_is_scored_and_plotted(tmp_path, capsys):
         ([ENV, "--num_devices=2"], "`num_devices`"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_and_nothing_is_written(flags, expected, tmp_path, capsys):
+def test_a_mistake_is_reported_in_one_line_and_nothing_is_written(
+    flags, expected, tmp_path, capsys
+):
     folder = tmp_path / "run"
     assert train.main(["train.py", *FLAGS, *flags, f"--run_dir={folder}"]) == 2
     error = capsys.readouterr().err

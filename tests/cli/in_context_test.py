@@ -78,7 +78,7 @@ def test_a_file_takes_the_scores_in_the_place_of_the_run(folder, tmp_path, capsy
     assert {path: path.read_bytes() for path in folder.glob("*.*")} == before
 
 
-def test_a_mistake_is_told_in_one_line(folder, tmp_path, monkeypatch, capsys):
+def test_a_mistake_is_reported_in_one_line(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def error():

@@ -19,16 +19,16 @@ NUM_UPDATES = 60
 
 
 def killed(process, lines):
-    """Kills a training after so many lines of progress; returns its status and what it said."""
-    said = ""
+    """Kills a training after so many lines of progress; returns its status and what it printed."""
+    printed = ""
     for _ in range(lines):
         line = process.stderr.readline()
-        said += line
+        printed += line
         if not line:
             break
     process.send_signal(signal.SIGKILL)
     stdout, stderr = process.communicate()
-    return process.returncode, said + stderr
+    return process.returncode, printed + stderr
 
 
 def race(start, flags, chance):
@@ -36,11 +36,11 @@ def race(start, flags, chance):
     processes = [start("train", *flags) for _ in range(2)]
     statuses = []
     for process in processes:
-        status, said = killed(process, chance.randint(0, NUM_UPDATES))
-        assert status in (-signal.SIGKILL, 0, 2), said
+        status, printed = killed(process, chance.randint(0, NUM_UPDATES))
+        assert status in (-signal.SIGKILL, 0, 2), printed
         if status == 2:
-            assert "in use by" in said or "already holds a run" in said, said
-        assert "Traceback" not in said
+            assert "in use by" in printed or "already holds a run" in printed, printed
+        assert "Traceback" not in printed
         statuses.append(status)
     return statuses
 
@@ -57,8 +57,8 @@ def test_kills_and_races_mix_nothing_and_lose_nothing(start, run, trained, tmp_p
             kills += statuses.count(-signal.SIGKILL)
             refused += statuses.count(2)
         elif kills < KILLS:
-            status, said = killed(start("train", *flags), chance.randint(0, NUM_UPDATES))
-            assert status in (-signal.SIGKILL, 0) and "Traceback" not in said, said
+            status, printed = killed(start("train", *flags), chance.randint(0, NUM_UPDATES))
+            assert status in (-signal.SIGKILL, 0) and "Traceback" not in printed, printed
             kills += status == -signal.SIGKILL
         if kills >= KILLS or (folder / "evaluation.json").exists() or chance.random() < 0.1:
             exists = (folder / "config.json").exists()

@@ -8,7 +8,7 @@ def run(memory="s5", env="A", seed=0, env_args=None, **settings):
     return {"env": env, "memory": memory, "seed": seed, "env_args": env_args or {}, **settings}
 
 
-def test_runs_are_named_by_what_tells_them_apart():
+def test_runs_are_named_by_what_distinguishes_them():
     assert label_runs([run(), run(seed=1)]) == ["s5", "s5"]
     assert label_runs([run(), run("gru")]) == ["s5", "gru"]
     assert label_runs([run(), run(env="B")]) == ["A", "B"]

@@ -6,7 +6,7 @@ from keras_s5rl.cli import train
 from keras_s5rl.models import memory_settings, register_memory, registered_memories, settings
 from keras_s5rl.models.memories import registry
 from keras_s5rl.runs import RunDirectory
-from tests.support.small_runs import small_config
+from tests.support.small_runs import NO_EVALUATION, small_config
 
 MINE = {
     "decay": settings.fraction(0.9, "decay of the trace"),
@@ -115,7 +115,7 @@ def test_help_shows_the_settings_of_the_memory_alone(capsys):
         ),
     ],
 )
-def test_a_wrong_setting_of_a_memory_is_told_with_those_there_are(flags, expected, capsys):
+def test_a_wrong_setting_of_a_memory_is_reported_with_those_there_are(flags, expected, capsys):
     assert expected in error(capsys, *flags.split())
 
 
@@ -144,7 +144,13 @@ def test_a_flagfile_has_no_settings_of_a_memory_that_it_does_not_name(empty_fold
 def test_resume_reads_the_memory_and_its_settings_from_the_run(empty_folder, given, capsys):
     run = {"env": "RepeatFirstEasy", "env_args": {}, "memory": "mine", "backend": "jax", "seed": 0}
     run["encoder"] = "dense"
-    run |= {"num_seeds": 1, "total_steps": 9, "checkpoint_every": 1, "log_every": 1}
+    run |= {
+        "num_seeds": 1,
+        "total_steps": 9,
+        "checkpoint_every": 1,
+        "log_every": 1,
+        **NO_EVALUATION,
+    }
     run |= {"memory_args": {**defaults("mine"), "decay": 0.25}, **vars(small_config())}
     RunDirectory.create(empty_folder / "run", run).release()
     resume = ["--resume", "--run_dir=run"]

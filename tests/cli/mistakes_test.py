@@ -1,4 +1,4 @@
-"""A table of wrong flags and files: each is told in one line, with exit status 2."""
+"""A table of wrong flags and files: each is reported in one line, with exit status 2."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from benchmarks import benchmark
 from keras_s5rl.cli import compare, evaluate, plot, train
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import RunDirectory
-from tests.support.small_runs import FLAGS, small_config
+from tests.support.small_runs import FLAGS, NO_EVALUATION, small_config
 
 COMMANDS = {
     **{"train": train, "evaluate": evaluate, "plot": plot, "compare": compare},
@@ -35,6 +35,7 @@ def runs(tmp_path_factory):
             "backend": "jax",
         },
         **{"seed": 0, "num_seeds": 1, "total_steps": 256, "checkpoint_every": 1, "log_every": 1},
+        **NO_EVALUATION,
         **dataclasses.asdict(small_config()),
     }
     run = RunDirectory.create(folder / "run", settings)
@@ -108,6 +109,9 @@ TRAIN = [
     ("--checkpoint_every=0e0", "`checkpoint_every`"),
     ("--log_every=-1e3", "`log_every`"),
     ("--num_seeds=2", "`num_seeds` should be 1"),
+    ("--eval_every=0", "`eval_every` (updates between evaluations while training; none does not"),
+    ("--eval_episodes=none", "`eval_episodes` (episodes of an evaluation while training) should"),
+    ("--early_stop_patience=3", "`early_stop_patience` counts evaluations while training: give"),
     ("--seed=-1", "from 0 to 2**32 - 1"),
     ("--seed=1e10", "from 0 to 2**32 - 1"),
     ("--seed=1.0", "`seed` (seed of everything random) should be from 0 to 2**32 - 1"),
@@ -226,6 +230,8 @@ EVALUATE = [
     ("--run_dir=run --num_episodes=1e-3", "should be a positive integer"),
     ("--run_dir=run --seed=-1", "should be from 0 to 2**32 - 1"),
     ("--run_dir=run --seed=1e12", "should be from 0 to 2**32 - 1"),
+    ("--run_dir=run --policy=first", "`policy`"),
+    ("--run_dir=run --policy=best --in_context", "`policy=best` goes with `in_context` where"),
     ("--run_dir=run --deterministic=no-way", "`deterministic`"),
     ("--run_dir=run --json=", "should not be empty"),
     ("--run_dir=run --json=empty", "(there is something else than a file)"),
@@ -292,7 +298,7 @@ BENCHMARK = [
 
 
 @pytest.mark.parametrize(("flags", "expected"), TRAIN)
-def test_train_tells_a_mistake(flags, expected, mistake):
+def test_train_reports_a_mistake(flags, expected, mistake):
     flags = flags.split(" --")
     flags = [flags[0], *(f"--{flag}" for flag in flags[1:])]
     given = [] if "--resume" in flags else FLAGS
@@ -300,12 +306,12 @@ def test_train_tells_a_mistake(flags, expected, mistake):
 
 
 @pytest.mark.parametrize(("flags", "expected"), EVALUATE)
-def test_evaluate_tells_a_mistake(flags, expected, mistake):
+def test_evaluate_reports_a_mistake(flags, expected, mistake):
     assert expected in mistake("evaluate", *flags.split())
 
 
 @pytest.mark.parametrize(("flags", "expected"), PLOT)
-def test_plot_tells_a_mistake(flags, expected, mistake):
+def test_plot_reports_a_mistake(flags, expected, mistake):
     assert expected in mistake("plot", *flags.split())
 
 
@@ -315,7 +321,7 @@ def test_compare_tells_a_mistake(flags, expected, mistake):
 
 
 @pytest.mark.parametrize(("flags", "expected"), BENCHMARK)
-def test_benchmark_tells_a_mistake(flags, expected, mistake):
+def test_benchmark_reports_a_mistake(flags, expected, mistake):
     assert expected in mistake("benchmark", *flags.split())
 
 
@@ -327,10 +333,11 @@ RIGHT = {
     "encoder_sizes": [[]],
     "head_sizes": [[]],
 }
+RIGHT |= {"eval_every": [None], "early_stop_patience": [None]}
 RIGHT |= {"initial_log_std": [-1.5], "min_log_std": [-1.5], "overrides": [[]]}
 NAMES = [
     *("env", "env_args", "memory", "memory_args", "backend", "seed", "num_seeds", "total_steps"),
-    *("checkpoint_every", "log_every", "overrides"),
+    *("checkpoint_every", "log_every", "overrides", *NO_EVALUATION),
     *(field.name for field in dataclasses.fields(PPOConfig)),
 ]
 

@@ -12,7 +12,7 @@ import pytest
 from keras_s5rl.cli import evaluate, train
 from keras_s5rl.runs import RunDirectory
 from tests.support.outside_package import SOURCE, install
-from tests.support.small_runs import ROOT, metrics_of, small_config
+from tests.support.small_runs import NO_EVALUATION, ROOT, metrics_of, small_config
 
 SIZES = ["--num_envs=4", "--num_steps=8", "--width=8", "--num_layers=1"]
 SIZES += ["--encoder_sizes=8", "--head_sizes=8", "--num_minibatches=2", "--num_epochs=1"]
@@ -38,7 +38,7 @@ def installed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def imported_run(run, tmp_path_factory):
-    """A run trained with `--import`: `(folder, what the command said)`."""
+    """A run trained with `--import`: `(folder, what the command printed)`."""
     folder = tmp_path_factory.mktemp("imported") / "run"
     flags = [*TRAIN, IMPORT, f"--run_dir={folder}", "--total_steps=64"]
     status, stdout, stderr = run("train", *flags, cwd=SOURCE)
@@ -99,8 +99,8 @@ def test_help_shows_the_settings_of_a_memory_of_ones_own(run):
 
 @pytest.mark.slow
 def test_a_module_of_the_current_folder_is_imported_and_recorded(imported_run):
-    folder, said = imported_run
-    assert said.startswith("leaky with ") and " on Parity, seed 0" in said
+    folder, printed = imported_run
+    assert printed.startswith("leaky with ") and " on Parity, seed 0" in printed
     assert json.loads((folder / "config.json").read_text())["imports"] == ["my_lab.register"]
 
 
@@ -112,7 +112,7 @@ def test_a_run_says_what_it_needs_and_does_not_import_it(
     settings = {"env": "Parity", "env_args": {}, "memory": "leaky", "memory_args": {}}
     settings |= {"encoder": "dense"}
     settings |= {"imports": ["my_lab.register"], "backend": "jax", "seed": 0, "num_seeds": 1}
-    settings |= {"total_steps": 64, "checkpoint_every": 1, "log_every": 1}
+    settings |= {"total_steps": 64, "checkpoint_every": 1, "log_every": 1, **NO_EVALUATION}
     settings |= dataclasses.asdict(small_config())
     RunDirectory.create(tmp_path / "run", settings).release()
     monkeypatch.chdir(SOURCE)
@@ -168,7 +168,7 @@ def test_in_python_a_run_is_loaded_once_its_module_is_imported(imported_run):
         ),
     ],
 )
-def test_an_import_that_fails_is_told_in_one_line_before_anything_is_written(
+def test_an_import_that_fails_is_reported_in_one_line_before_anything_is_written(
     tmp_path, capsys, monkeypatch, module, source, reason
 ):
     monkeypatch.chdir(tmp_path)

@@ -20,7 +20,7 @@ def test_it_draws_runs_into_a_file_of_each_format(name, beginning, trained, tmp_
 @pytest.mark.parametrize(
     "flag", ["--metric=happiness", "--output=curves.bmp", "--output=no/folder/c.png"]
 )
-def test_a_mistake_is_told_in_one_line(flag, trained, tmp_path, monkeypatch, capsys):
+def test_a_mistake_is_reported_in_one_line(flag, trained, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert plot.main(["plot.py", f"--run_dir={trained[0]}", flag]) == 2
     error = capsys.readouterr().err

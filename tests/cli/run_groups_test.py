@@ -29,7 +29,7 @@ def test_seeds_are_one_group_and_memories_are_not():
     assert groups(run(), run(seed=1), run("gru")) == ["s5", "s5", "gru"]
 
 
-def test_settings_that_differ_within_a_task_tell_groups_apart_but_for_the_default():
+def test_settings_that_differ_within_a_task_distinguish_groups_but_for_the_default():
     fast = run(learning_rate=0.1)
     assert groups(run(), fast, run(seed=1)) == ["s5", "s5, learning_rate=0.1", "s5"]
     long = run(total_steps=2000)
@@ -59,7 +59,7 @@ def test_settings_of_memories_are_compared_between_runs_of_the_same_memory():
     assert groups(run(memory_args=small), run("gru")) == ["s5", "gru"]
 
 
-def test_what_tells_groups_apart_is_told_whole():
+def test_all_settings_that_distinguish_groups_are_returned():
     configs = [run(learning_rate=0.1), run("gru")]
     _, settings = group_runs(configs, name_tasks(configs))
     default = small_config().learning_rate

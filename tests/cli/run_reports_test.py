@@ -27,9 +27,9 @@ def run(tmp_path):
 def test_a_smaller_or_another_score_is_written_only_when_asked(other, run, capsys):
     other = {**REPORT, **other}
     assert not write_evaluation(run, other)
-    said = capsys.readouterr().err
-    assert said.startswith("warning: ") and said.count("\n") == 1
-    assert "--overwrite" in said and "--json=FILE" in said
+    printed = capsys.readouterr().err
+    assert printed.startswith("warning: ") and printed.count("\n") == 1
+    assert "--overwrite" in printed and "--json=FILE" in printed
     assert json.loads(run.evaluation_path.read_text()) == REPORT
     assert write_evaluation(run, other, overwrite=True)
     assert json.loads(run.evaluation_path.read_text()) == other

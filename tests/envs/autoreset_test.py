@@ -104,7 +104,7 @@ def test_nothing_is_drawn_in_steps_in_which_no_episode_ends(eager_cond):
 
 
 class Coin(Environment):
-    """Episodes of one to eight steps, told apart by a random word; every step draws a number."""
+    """Episodes of one to eight steps, each with a random word; every step draws a number."""
 
     observation_space = gymnasium.spaces.Box(0, 1, (1,))
     action_space = gymnasium.spaces.Discrete(2)

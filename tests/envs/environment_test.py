@@ -16,7 +16,7 @@ def test_a_step_draws_nothing_by_default():
     assert Environment().draw_step(None, 3) == {}
 
 
-def test_there_is_nothing_more_to_tell_by_default():
+def test_info_is_empty_by_default():
     assert Environment().info({"terminated": None}) == {}
 
 

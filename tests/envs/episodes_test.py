@@ -17,7 +17,7 @@ from tests.envs.rolls import compiled_roll, make_cond_eager, roll
 
 RECORDED = Path(__file__).parents[1] / "data" / "random" / "episodes.npz"
 
-# Environments, how many steps of them to take, and what tells two backends apart in them.
+# Environments, how many steps of them to take, and by how much two backends may differ in them.
 EPISODES = {
     "RepeatPreviousEasy": ({}, 120, 0.0),
     "PositionOnlyCartPoleEasy": ({}, 120, 1e-5),

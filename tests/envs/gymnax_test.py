@@ -70,7 +70,7 @@ jax_only = pytest.mark.skipif(BACKEND != "jax", reason="gymnax's environments ru
 
 @jax_only
 @pytest.mark.parametrize("has_truncation", (False, True))
-def test_a_walk_is_that_of_a_loop_in_numpy_with_ends_told_apart(has_truncation):
+def test_a_walk_is_that_of_a_loop_in_numpy_with_both_kinds_of_ends(has_truncation):
     env = envs.GymnaxEnvironment(walk(has_truncation))
     assert env.max_episode_steps == 6
     envs.check_environment(env)
@@ -110,7 +110,7 @@ def test_a_walk_is_that_of_a_loop_in_numpy_with_ends_told_apart(has_truncation):
 
 
 @jax_only
-def test_gymnax_is_made_by_name_with_its_parameters_and_mistakes_are_told():
+def test_gymnax_is_made_by_name_with_its_parameters_and_mistakes_raise():
     pytest.importorskip("gymnax", reason="pip install 'keras-s5rl[gymnax]'")
     env = envs.make("gymnax:CartPole-v1", max_steps_in_episode=20)
     envs.check_environment(env, num_steps=25)
@@ -122,6 +122,6 @@ def test_gymnax_is_made_by_name_with_its_parameters_and_mistakes_are_told():
 
 
 @pytest.mark.skipif(BACKEND == "jax", reason="JAX runs them.")
-def test_other_backends_are_told_that_jax_is_needed():
+def test_other_backends_raise_that_jax_is_needed():
     with pytest.raises(ValueError, match="on the backend jax alone"):
         envs.GymnaxEnvironment(object())

@@ -108,7 +108,7 @@ def test_the_null_value_is_0_where_that_is_legal_else_the_lowest(space, null):
     assert value.dtype == ("float32" if has_box(space) else "int32")
 
 
-def test_numbers_of_a_box_are_told_from_indicators():
+def test_numbers_of_a_box_differ_from_indicators():
     space = Dict(a=Discrete(2), b=Box(0, 1, (1, 2)), c=MultiBinary(1))
     assert spaces.flat_is_number(space).tolist() == [False, False, True, True, False]
 

@@ -105,14 +105,14 @@ def test_quantizing_a_model_leaves_the_layers_as_they_are_and_says_so(mode):
     expected = to_numpy(model(INPUTS))
     with pytest.warns(UserWarning) as warned:
         model.quantize(mode)
-    said = "\n".join(str(warning.message) for warning in warned)
+    messages = "\n".join(str(warning.message) for warning in warned)
     for layer in (
         stack.encoder,
         stack.blocks[0].gate,
         stack.blocks[0].s5,
         hidden._keras_history[0],
     ):
-        assert f"layer {layer.name!r} stays as it is" in said
+        assert f"layer {layer.name!r} stays as it is" in messages
     np.testing.assert_array_equal(to_numpy(model(INPUTS)), expected)
     assert {weight.dtype for weight in model.weights} == {"float32"}
 

@@ -62,7 +62,7 @@ def test_a_stateful_layer_in_a_sequential_model_keeps_it(layer):
 
 
 @pytest.mark.slow_after(1)
-def test_a_subclassed_model_rounds_it_with_a_warning_unless_told_not_to(layer):
+def test_a_subclassed_model_rounds_it_with_a_warning_unless_autocast_is_off(layer):
     assert hands_on_state(Subclassed(layer, autocast=False)(INPUTS, STATE), layer)
     with pytest.warns(UserWarning, match="(?s)`initial_state`.*autocast=False.*Received.*float16"):
         outputs = Subclassed(layer)(INPUTS, STATE)
@@ -70,7 +70,7 @@ def test_a_subclassed_model_rounds_it_with_a_warning_unless_told_not_to(layer):
 
 
 @pytest.mark.slow_after(1)
-def test_keras_bidirectional_rounds_it_with_a_warning_unless_told_not_to(layer, tmp_path):
+def test_keras_bidirectional_rounds_it_with_a_warning_unless_autocast_is_off(layer, tmp_path):
     wrapped = keras.layers.Bidirectional(layer, autocast=False, dtype=layer.dtype_policy)
     inputs, state = keras.Input((None, 3)), keras.Input((2, 4))
     model = keras.Model([inputs, state], wrapped(inputs, initial_state=[state, state]))

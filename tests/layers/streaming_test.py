@@ -28,7 +28,7 @@ def to_numpy(tensor):
 
 
 def without_gradients():
-    """torch keeps the graph of all steps behind a state, unless it is told not to."""
+    """torch keeps the graph of all steps behind a state, unless gradients are off."""
     if BACKEND == "torch":
         import torch
 

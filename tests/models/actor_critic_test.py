@@ -182,7 +182,7 @@ def test_drawn_actions_follow_the_key():
     assert (draw(0) == draw(0)).all() and (draw(0) != draw(1)).all()
 
 
-def test_log_std_starts_where_told_in_half_ranges_and_has_a_floor():
+def test_log_std_starts_at_its_setting_in_half_ranges_and_has_a_minimum():
     policy = make_policy(distribution=DiagonalGaussian([-2.0], [2.0]))
     observations, _ = sequence()
     log_std = numpy(policy(observations)[0])[..., 1]

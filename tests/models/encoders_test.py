@@ -192,7 +192,7 @@ def test_encoders_are_known_by_their_names():
     with pytest.raises(ValueError, match="`encoder` should be one of .* Keras layer.*encoder=3"):
         make_encoder(3, ENTRIES, width=4)
     unknown = {"class_name": "Missing", "module": "nowhere", "config": {}, "registered_name": None}
-    with pytest.raises(ValueError, match="`encoder` should be a Keras layer that can be made agai"):
+    with pytest.raises(ValueError, match="Keras layer that can be made again from"):
         make_encoder(unknown, ENTRIES, width=4)
 
 

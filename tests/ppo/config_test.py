@@ -2,7 +2,9 @@ import dataclasses
 
 import pytest
 
-from keras_s5rl.ppo.config import RUN_SETTINGS, PPOConfig
+from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.ppo.run_settings import RUN_SETTINGS
+from tests.support.small_runs import NO_EVALUATION
 
 pytestmark = pytest.mark.not_on_tensorflow
 
@@ -16,6 +18,7 @@ RUN = {
         "checkpoint_every": 1,
         "log_every": 1,
     },
+    **NO_EVALUATION,
 }
 FIELDS = {field.name: field for field in dataclasses.fields(PPOConfig)}
 

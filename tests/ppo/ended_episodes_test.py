@@ -12,7 +12,7 @@ pytestmark = pytest.mark.not_on_tensorflow
 
 
 @pytest.mark.parametrize("kept", [1, 3, 20])
-def test_each_environment_tells_its_latest_episodes_as_a_plain_loop_does(kept):
+def test_each_environment_reports_its_latest_episodes_as_a_plain_loop_does(kept):
     generator = np.random.default_rng(kept)
     ended = generator.random((12, 5)) < [0.0, 0.1, 0.3, 0.6, 1.0]
     returns = generator.normal(size=(12, 5)).astype("float32")
@@ -30,7 +30,7 @@ def test_each_environment_tells_its_latest_episodes_as_a_plain_loop_does(kept):
 
 
 @pytest.mark.slow
-def test_first_episodes_that_are_cut_off_to_stagger_them_are_not_told():
+def test_first_episodes_that_are_cut_off_to_stagger_them_are_not_reported():
     learner = make_learner(Countdown(), num_steps=7, stagger_starts=True, num_envs=64)
     _, metrics = run_once(learner, learner.initial_state(random.key(0)))
     metrics = to_numpy(metrics)

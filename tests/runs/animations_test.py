@@ -64,7 +64,7 @@ def test_a_failure_leaves_the_old_file_alone(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "square.gif"]
 
 
-def test_wrong_arguments_are_told(tmp_path):
+def test_wrong_arguments_raise(tmp_path):
     with pytest.raises(RunError, match="`output` must end in .gif. Received: output="):
         write_gif(tmp_path / "square.mp4", squares, 3, 0.1)
     with pytest.raises(RunError, match="`num_frames` must be .* Received: num_frames=0"):

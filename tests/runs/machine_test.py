@@ -30,7 +30,7 @@ def test_the_versions_are_those_installed_and_nothing_is_imported_to_find_them()
         assert versions[package] == importlib.metadata.version(package)
 
 
-def test_versions_of_other_packages_are_told_where_they_are_asked_for():
+def test_versions_of_other_packages_are_listed_where_they_are_asked_for():
     versions = machine_block(("pytest", "no such package"))["versions"]
     assert versions["pytest"] == importlib.metadata.version("pytest")
     assert "no such package" not in versions and "pytest" not in machine_block()["versions"]

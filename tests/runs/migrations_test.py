@@ -84,6 +84,11 @@ def test_what_came_later_gets_the_values_that_runs_without_it_were_trained_with(
     assert new["normalize_advantages"] == "minibatch"
 
 
+def test_runs_from_before_evaluations_while_training_had_none():
+    new = migrate({"num_envs": 8}, 4)
+    assert (new["eval_every"], new["eval_episodes"], new["early_stop_patience"]) == (None, 64, None)
+
+
 def test_a_config_of_this_format_is_left_as_it_is():
     config = {"num_envs": 8, "memory_args": {"norm": None}, "normalize_advantages": "none"}
     assert migrate(config, FORMAT_VERSION) == config

@@ -58,12 +58,57 @@ def test_seeds_are_a_mean_with_a_band_from_the_lowest_to_the_highest(tmp_path, m
     np.testing.assert_allclose(mean, [2, 3])
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["S5", "S5", "S5"], "mean of 3 seeds,\nband from lowest to highest"),
+        (["S5", "S5", "GRU"], "mean of 2 seeds,\nband from lowest to highest"),
+        (["S5", "S5", "GRU", "GRU", "GRU"], "mean of the seeds,\nband from lowest to highest"),
+        (["S5", "GRU"], ""),
+    ],
+)
+def test_the_legend_says_what_a_band_is_and_of_how_many_seeds(
+    labels, expected, tmp_path, monkeypatch
+):
+    from matplotlib.axes import Axes
+
+    legends, legend = [], Axes.legend
+    monkeypatch.setattr(Axes, "legend", lambda *a, **k: legends.append(legend(*a, **k)))
+    plot_learning_curves([(label, run()) for label in labels], tmp_path / "curves.png")
+    (drawn,) = legends
+    assert drawn.get_title().get_text() == expected
+    assert [text.get_text() for text in drawn.get_texts()] == list(dict.fromkeys(labels))
+
+
 def test_the_seeds_of_one_run_are_drawn_as_several_runs_would_be(tmp_path):
     per_seed = np.stack([run()["episode_return_mean"], run(0.5)["episode_return_mean"]], axis=1)
     together = run(0.25, episode_return_mean_per_seed=per_seed)
     plot_learning_curves([("S5", together)], tmp_path / "together.png")
     plot_learning_curves([("S5", run()), ("S5", run(0.5))], tmp_path / "apart.png")
     np.testing.assert_array_equal(imread(tmp_path / "together.png"), imread(tmp_path / "apart.png"))
+
+
+def test_evaluations_are_dashed_beside_the_return_in_training(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    dashed, plot = [], Axes.plot
+
+    def note(axes, x, y, linestyle="-", **style):
+        if linestyle == "--":
+            dashed.append((list(x), list(y)))
+        return plot(axes, x, y, linestyle=linestyle, **style)
+
+    monkeypatch.setattr(Axes, "plot", note)
+    scores = np.full(50, np.nan)
+    scores[[0, 9, 49]] = [0.0, 1.0, 0.5]
+    evaluated = run(eval_return_mean=scores)
+    plot_learning_curves([("S5", evaluated), ("GRU", run())], tmp_path / "beside.png")
+    assert dashed == [([64, 640, 3200], [0.0, 1.0, 0.5])]
+    plot_learning_curves([("S5", evaluated)], tmp_path / "a.png", metric="eval_return_mean")
+    plot_learning_curve(run(), tmp_path / "none.png")
+    assert len(dashed) == 1
+    plot_learning_curve(evaluated, tmp_path / "alone.png")
+    assert len(dashed) == 2
 
 
 def test_updates_without_a_value_are_left_out(tmp_path):

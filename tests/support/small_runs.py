@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.ppo.run_settings import EVALUATION_SETTINGS
 from keras_s5rl.runs import Checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,8 @@ METRICS = [
     *("approx_kl", "clip_fraction", "entropy", "explained_variance", "gradient_norm"),
     *("loss", "policy_loss", "value_loss"),
 ]
+EVALUATION_METRICS = ["eval_return_mean", "eval_return_std", "eval_length_mean"]
+NO_EVALUATION = {name: setting.default for name, setting in EVALUATION_SETTINGS.items()}
 FLAGS = [
     f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
     for name, value in SIZES.items()

@@ -1,4 +1,4 @@
-"""What is told about contexts that were played."""
+"""What is reported about contexts that were played."""
 
 import json
 

@@ -212,7 +212,7 @@ def test_another_environment_must_fit_the_policy():
 
 
 @pytest.mark.slow
-def test_the_own_name_keeps_the_arguments_of_the_run_and_all_that_decides_is_told():
+def test_the_own_name_keeps_the_arguments_of_the_run_and_all_that_decides_is_reported():
     agent = PPO("RepeatPreviousEasy", {"num_decks": 2}, "mlp", small_config(), seed=3)
     own, named = agent.evaluate(3), agent.evaluate(3, env="RepeatPreviousEasy")
     assert named == own and own["length_mean"] == 2 * 52 - 1

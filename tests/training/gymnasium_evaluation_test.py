@@ -20,7 +20,7 @@ pytestmark = pytest.mark.not_on_tensorflow
 
 
 class Cards(gymnasium.Env):
-    """Episodes of 1 to 6 steps of random cards; the reward tells card, action and time."""
+    """Episodes of 1 to 6 steps of random cards; the reward encodes card, action and time."""
 
     observation_space = spaces.Tuple((spaces.Discrete(3, start=1), spaces.Discrete(2)))
     action_space = spaces.MultiDiscrete([3, 2])
@@ -59,10 +59,10 @@ class Numbers(gymnasium.Env):
         return np.full((2, 2), 7, "uint8"), float(action[0]), self.time == 3, False, {}
 
 
-def policy_for(env, view_size):
+def policy_for(env, view_size, **arguments):
     memory = S5Stack(1, 8, state_size=8, return_state=True, seed=3)
     distribution = distribution_for(env.action_space)
-    policy = ActorCritic(view_size, distribution, memory, (8,), (8,), seed=4)
+    policy = ActorCritic(view_size, distribution, memory, (8,), (8,), seed=4, **arguments)
     kernel = policy.actor[-1].kernel
     kernel.assign(300 * kernel)  # so that actions follow what is seen and remembered
     return policy
@@ -211,7 +211,7 @@ def test_a_space_without_a_format_is_refused_and_not_cast(kind, space, cards_pol
         (3, None, "Received: env=3"),
     ],
 )
-def test_an_environment_that_cannot_be_made_is_told(env, env_args, expected, cards_policy):
+def test_an_environment_that_cannot_be_made_raises(env, env_args, expected, cards_policy):
     with pytest.raises(ValueError, match=expected):
         evaluate_gymnasium(cards_policy, env, 3, env_args=env_args)
 

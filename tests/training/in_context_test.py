@@ -21,7 +21,7 @@ NEW_TASKS = [
 class TwoTrades(envs.Environment):
     """Each step of the first task rewards action 1, of all others action 0, while a trial lasts.
 
-    In the bank every eighth context is of the last task, and trials have lengths that can be told
+    In the bank every eighth context is of the last task, and trials have lengths that follow
     from the number of the context.
     """
 

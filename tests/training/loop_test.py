@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_s5rl import random
+from keras_s5rl.runs import RunError
 from keras_s5rl.training.checks import NonFiniteLossError
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.loop import Loop
@@ -109,6 +110,73 @@ def test_metrics_and_checkpoints_are_handed_on_as_they_fall_due():
     )
     assert [line["update"] for line in lines] == [1, 2, 3, 4, 5] and checkpoints == [2, 4]
     assert list(lines[0]) == ["update", "env_steps", "wall_time_s", "steps_per_s", "loss"]
+
+
+SCORE = dict.fromkeys(("eval_return_mean", "eval_return_std", "eval_length_mean"), 0.0)
+
+
+def test_scores_are_metrics_of_their_update_and_callbacks_see_the_latest():
+    loop, lines, slopes = new_loop(), [], []
+
+    def evaluate():
+        slopes.append(slope_of(loop))
+        return SCORE | {"eval_return_mean": float(len(slopes) % 2)}
+
+    history = run(loop, 5, record=lines.append, evaluate=evaluate, evaluate_every=2).history
+    assert [line["eval_return_mean"] for line in lines] == [1.0, 0.0, None, 1.0, None]
+    assert history["eval_return_mean"] == [1.0, 0.0, 0.0, 1.0, 1.0]
+    assert loop.scores.best == {"update": 1, **SCORE, "eval_return_mean": 1.0}  # the first of two
+    np.testing.assert_array_equal(loop.scores.best_weights[0], [[slopes[0]]])
+    plain, states = new_loop(), []
+    run(plain, 5, record=lambda line: states.append(float(plain.state["slope"][0][0, 0])))
+    assert slopes == [states[0], states[1], states[3]]  # the model was that of the update
+    assert slope_of(plain) == slope_of(loop)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, float("nan")])
+def test_an_update_whose_evaluation_fails_has_not_happened(failure, watched):
+    loop, lines, checkpoints, slopes = new_loop(), [], [], []
+
+    def evaluate():
+        if loop.update == 2 and failure is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        return SCORE | {"eval_return_mean": failure if loop.update == 2 else 1.0}
+
+    def checkpoint():
+        checkpoints.append(loop.snapshot())
+
+    def record(line):
+        lines.append(line)
+        slopes.append(float(loop.state["slope"][0][0, 0]))
+
+    callbacks = [keras.callbacks.Callback()] * watched
+    expected = failure if failure is KeyboardInterrupt else NonFiniteLossError
+    with pytest.raises(expected):
+        run(loop, 9, *callbacks, record=record, checkpoint=checkpoint, evaluate=evaluate)
+    assert loop.update == 2 == len(lines) and slope_of(loop) == slopes[-1]
+    assert float(loop.state["slope"][0][0, 0]) == slopes[-1]
+    assert checkpoints[-1][0] == 2 and checkpoints[-1][2]["best_policy"]["update"] == 1
+
+
+def test_scores_are_restored_with_the_state_and_damaged_ones_are_refused():
+    loop, other = new_loop(), new_loop()
+    run(loop, 3, evaluate=lambda: SCORE | {"eval_return_mean": -slope_of(loop)})
+    update, arrays, metadata = loop.snapshot()
+    good = {"update": update, "arrays": arrays, **metadata}
+    other.restore(good)
+    assert other.scores.best == loop.scores.best and other.scores.latest == loop.scores.latest
+    np.testing.assert_array_equal(other.scores.best_weights, loop.scores.best_weights)
+    weights = {name: array for name, array in arrays.items() if name != "best_policy/0"}
+    for wrong in (
+        {"latest_scores": None},
+        {"best_policy": [1]},
+        {"best_policy": {**metadata["best_policy"], "update": "two"}},
+        {"arrays": weights},
+        {"arrays": arrays | {"best_policy/0": np.zeros((2, 2), "float32")}},
+    ):
+        with pytest.raises(RunError, match="the scores of evaluations and the weights"):
+            new_loop().restore(good | wrong)
 
 
 def test_a_learner_may_compile_its_iteration_in_its_own_way():

@@ -8,7 +8,7 @@ import pytest
 from keras_s5rl import PPO
 from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS
 from keras_s5rl.runs import Checkpoints, RunError
-from tests.support.small_runs import STEPS, metrics_of, small_config
+from tests.support.small_runs import NO_EVALUATION, STEPS, metrics_of, small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 
@@ -44,7 +44,7 @@ def optimizer(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("anneal", [True, False])
-def test_settings_are_overridden_and_said(tmp_path, anneal):
+def test_settings_are_overridden_and_reported(tmp_path, anneal):
     folder = tmp_path / "run"
     agent(anneal_learning_rate=anneal).fit(4 * STEPS, run_dir=folder, verbose=False)
     other = {**OTHER, "anneal_learning_rate": not anneal}
@@ -83,7 +83,7 @@ def test_a_constant_learning_rate_is_overridden_even_if_killed_before_the_next_c
     from keras_s5rl.training.recorder import Recorder
 
     new = agent(learning_rate=1e-4, **constant)
-    schedule = {"total_steps": 2 * STEPS, "checkpoint_every": 50, "log_every": 10}
+    schedule = {"total_steps": 2 * STEPS, "checkpoint_every": 50, "log_every": 10, **NO_EVALUATION}
     Recorder.resume(folder, {**new.settings(), **schedule}, override=True).close()
     assert optimizer(folder)["optimizer/1"] == np.float32(2e-3)
     loaded = PPO.load(folder)

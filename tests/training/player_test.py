@@ -4,8 +4,10 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from keras import ops
 
 from keras_s5rl import Player
+from tests.envs.gymnasium.counting_env import MaskedEnv
 from tests.training.gymnasium_evaluation_test import (
     Cards,
     Numbers,
@@ -97,6 +99,55 @@ def test_draws_follow_the_seed_and_differ_from_episode_to_episode(policy):
     assert len(set(map(tuple, first))) > 2
 
 
+@pytest.fixture(scope="module")
+def masked_policies():
+    """A policy of masks in infos, three actions and two numbers, and one that knows no masks."""
+    sizes = 3 + 2 + 3 + 2
+    masked, free = (policy_for(MaskedEnv, sizes, action_mask=mask) for mask in ((0, 3), None))
+    free.set_weights(masked.get_weights())
+    return masked, free
+
+
+def test_masks_in_infos_leave_the_best_of_the_legal_actions(masked_policies):
+    masked, free = masked_policies
+    generator, rows, num_steps = np.random.default_rng(0), np.arange(4), 16
+    spaces = {name: getattr(MaskedEnv, name) for name in ("observation_space", "action_space")}
+    player = Player(masked, num_envs=len(rows), **spaces)
+    numbers = generator.uniform(0, 4, (num_steps, len(rows), 2)).astype("float32")
+    masks = generator.integers(0, 2, (num_steps, len(rows), 3))
+    masks[~masks.any(axis=-1), 1] = 1
+    is_given = rows != np.arange(num_steps)[:, None] % 5
+    infos = [
+        {"action_mask": masks[step], "_action_mask": is_given[step]} for step in range(num_steps)
+    ]
+    actions = np.stack([player.act(*seen) for seen in zip(numbers, infos, strict=True)])
+
+    masks = np.where(is_given[..., None], masks, 1)
+    previous = np.eye(3)[np.concatenate([np.zeros_like(actions[:1]), actions[:-1]])]
+    is_first = np.zeros((num_steps, len(rows)), "bool")
+    is_first[0] = True
+    seen = np.concatenate([masks, numbers, previous, np.eye(2)[is_first.astype(int)]], axis=-1)
+    logits, *_ = free(np.swapaxes(seen, 0, 1).astype("float32"), is_first.T)
+    logits = np.swapaxes(ops.convert_to_numpy(logits), 0, 1)
+    best = np.where(masks, logits, -np.inf).argmax(axis=-1)
+    np.testing.assert_array_equal(actions, best)
+    assert np.sum(best != logits.argmax(axis=-1)) > 5
+
+
+@pytest.mark.parametrize("num_envs", (None, 2))
+def test_a_loop_hands_on_the_info_and_masked_actions_are_never_taken(num_envs, masked_policies):
+    env = MaskedEnv() if num_envs is None else SyncVectorEnv([MaskedEnv] * num_envs)
+    player = Player(masked_policies[0], env, deterministic=False)
+    observation, info = env.reset(seed=0)
+    for _ in range(30):  # the environment asserts that its actions are legal
+        observation, _, terminated, truncated, info = env.step(player.act(observation, info))
+        if num_envs is not None:
+            player.reset(terminated | truncated)
+        elif terminated or truncated:
+            observation, info = env.reset()
+            player.reset()
+
+
 def test_numbers_are_clipped_and_have_the_type_of_their_space():
     env = Numbers()
     player = Player(policy_for(env, 4 + 1 + 2), env)
@@ -135,3 +186,11 @@ def test_observations_and_masks_of_other_shapes_are_refused(policy):
     one = Player(policy, Cards())
     with pytest.raises(ValueError, match=r"`observations` should be one of Tuple.*observations=3"):
         one.act(3)
+
+
+def test_a_policy_with_masks_in_infos_asks_for_them(masked_policies):
+    player = Player(masked_policies[0], MaskedEnv())
+    with pytest.raises(ValueError, match="`info` should be what the environment .*info=None"):
+        player.act(np.zeros(2, "float32"))
+    with pytest.raises(ValueError, match=r"`info\['action_mask'\]` should have 3 num.*=\[1, 0\]"):
+        player.act(np.zeros(2, "float32"), {"action_mask": [1, 0]})

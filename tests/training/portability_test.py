@@ -29,7 +29,7 @@ if keras.config.backend() != "torch" or not all(map(importlib.util.find_spec, BA
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """What all backends wrote, and what each made of it; and what they said, by backend."""
+    """What all backends wrote, and what each made of it; and what they printed, by backend."""
     folder = tmp_path_factory.mktemp("runs")
 
     def start(backend, *arguments):
@@ -77,5 +77,5 @@ def test_a_run_goes_on_on_another_backend_which_says_so(folder, writer, reader):
             assert row[name] == (value and pytest.approx(value, rel=1e-3, abs=1e-5)), name
     assert RunDirectory.open(run_dir).read_config()["backend"] == reader
     if reader != "torch":  # which is this process
-        said = (folder / f"{reader}_read.txt").read_text()
-        assert f"warning: the backend has changed ({writer} -> {reader})" in said
+        printed = (folder / f"{reader}_read.txt").read_text()
+        assert f"warning: the backend has changed ({writer} -> {reader})" in printed

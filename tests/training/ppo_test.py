@@ -136,7 +136,7 @@ def test_the_record_of_a_run_is_cut_back_to_the_checkpoint_and_goes_on(tmp_path)
 
 
 @pytest.mark.slow
-def test_resuming_with_other_versions_or_another_backend_is_said_and_done(tmp_path, capsys):
+def test_resuming_with_other_versions_or_another_backend_works_with_a_warning(tmp_path, capsys):
     folder = tmp_path / "run"
     new_agent().fit(STEPS, run_dir=folder, verbose=False)
     run = RunDirectory.open(folder)
@@ -146,9 +146,9 @@ def test_resuming_with_other_versions_or_another_backend_is_said_and_done(tmp_pa
     config |= {"backend": "another", "device": "elsewhere"}
     run.write_config(config)
     new_agent().fit(STEPS, run_dir=folder, resume=True, verbose=False)
-    said = capsys.readouterr().err
-    assert "warning: versions have changed (keras 3.0.0 -> " in said
-    assert f"warning: the backend has changed (another -> {backend});" in said
+    printed = capsys.readouterr().err
+    assert "warning: versions have changed (keras 3.0.0 -> " in printed
+    assert f"warning: the backend has changed (another -> {backend});" in printed
     config = run.read_config()
     assert config["backend"] == backend and config["device"] != "elsewhere"
 

@@ -46,13 +46,27 @@ def test_a_pipe_is_shown_lines_and_what_is_left_does_not_count_compiling(monkeyp
     assert left == ["10", "2"]  # 250 and 50 steps, at 100 in 4 s and 300 in 12 s
 
 
-def test_where_nothing_compiles_nothing_is_said_about_it():
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_latest_score_of_an_evaluation_is_shown_where_there_is_one(terminal):
+    stream = Stream(terminal)
+    progress = Progress(300, stream=stream)
+    progress.on_train_begin()
+    for steps, score in ((100, 0.5), (300, 0.75)):
+        logs = {"env_steps": steps, "steps_per_s": 1.0, "episode_return_mean": 1.0}
+        progress.on_train_batch_end(0, logs | {"eval_return_mean": score})
+        progress.on_epoch_end(0, logs)
+    progress.close()
+    assert "return 1.000  evaluation 0.750" in stream.getvalue()
+    assert "evaluation" not in show(Stream(terminal))
+
+
+def test_where_nothing_compiles_nothing_is_printed_about_it():
     lines = show(Stream(terminal=False), compiles=False).splitlines()
     assert lines[0] == "training to 950 steps" and "compil" not in "".join(lines)
     assert "compiling" not in show(Stream(terminal=True), compiles=False)
 
 
-def test_one_update_is_too_few_to_tell_what_is_left():
+def test_one_update_is_too_few_to_estimate_what_is_left():
     stream = Stream(terminal=False)
     progress = Progress(300, stream=stream)
     progress.on_train_begin()

@@ -41,6 +41,21 @@ def test_a_second_fit(agent):
 
 
 @pytest.mark.slow
+def test_evaluations_while_training(agent):
+    """One program for all of them: that of other scores over as many episodes."""
+    with compilations() as compiled:
+        go_on(agent, 3, eval_every=1, eval_episodes=8)
+        go_on(agent, 2, eval_every=2, eval_episodes=8)
+    assert compiled == []
+    with compilations() as compiled:
+        go_on(agent, 1, eval_every=1, eval_episodes=3)
+    first = len(compiled)
+    with compilations() as compiled:
+        go_on(agent, 3, eval_every=1, eval_episodes=3)
+    assert first > 0 and compiled == []
+
+
+@pytest.mark.slow
 def test_evaluations_after_more_training_in_other_modes_and_of_other_seeds(agent):
     with compilations() as compiled:
         first = agent.evaluate(8)

@@ -12,7 +12,7 @@ from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import Checkpoints, RunError, WriteError, read_metrics
 from keras_s5rl.runs.migrations import FORMAT_VERSION
 from keras_s5rl.training.recorder import Recorder
-from tests.support.small_runs import small_config
+from tests.support.small_runs import NO_EVALUATION, small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 
@@ -21,6 +21,7 @@ SETTINGS = {
     "backend": "jax",
     **{"imports": [], "seed": 0, "num_seeds": 1},
     **{"total_steps": 1280, "checkpoint_every": 1, "log_every": 1},
+    **NO_EVALUATION,
     **vars(small_config()),
 }
 assert set(vars(PPOConfig())) < set(SETTINGS)
@@ -142,12 +143,12 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_metrics_never_block_good_checkpoints(damage, folder, started, capsys):
     started[0].close()
-    path, (do, left, said) = folder / "metrics.jsonl", DAMAGES[damage]
+    path, (do, left, reported) = folder / "metrics.jsonl", DAMAGES[damage]
     do(path)
     found = path.read_bytes() if path.exists() else None
     assert resumed(folder) == 3
     warning = capsys.readouterr().err
-    assert warning.startswith("warning: metrics.jsonl ") and said in warning
+    assert warning.startswith("warning: metrics.jsonl ") and reported in warning
     assert warning.count("\n") == 1
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["update"] for row in rows] == left

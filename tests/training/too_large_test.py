@@ -9,7 +9,7 @@ from tests.support.small_runs import STEPS, small_config
 
 pytestmark = pytest.mark.not_on_tensorflow
 
-on_jax = pytest.mark.skipif(keras.config.backend() != "jax", reason="Only JAX tells beforehand.")
+on_jax = pytest.mark.skipif(keras.config.backend() != "jax", reason="Only JAX knows beforehand.")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ compiler sees plain arithmetic on vectors.
 The chain is a dict of constants: `inertia[i][j]` (`A`, for `j <= i`), `coupling[i]` (`b`, 0 without
 a slider), `weight[i]` (`g b`), `slider_mass`, `damping[slot]`, `is_present[slot]`, `time_step`,
 `is_rk4` and those of the limits, each `(num_envs,)`; `euler_limits` and `rk4_limits` are the slots
-that have a limit in some task of that integrator. `tables.physics_tables` tells what they hold.
+that have a limit in some task of that integrator. `tables.physics_tables` lists what they hold.
 """
 
 from typing import Any

@@ -267,7 +267,7 @@ class ControlEngine:
         cos, _, goal = self._kinematics(constants, body)
         beyond = ops.sqrt(ops.sum(ops.square(goal), axis=1)) - constants["goal_radius"]
         near = _bell(ops.maximum(beyond, 0.0) * constants["goal_inverse_margin"])
-        near = constants["goal_floor"] + (1.0 - constants["goal_floor"]) * near
+        near = constants["goal_minimum"] + (1.0 - constants["goal_minimum"]) * near
         upright = ops.cast(ops.min(cos, axis=1) >= constants["least_cosine"], "float32")
         high = 1.0 - ops.sum(constants["height_weights"] * (1.0 - cos), axis=1) / 2.0
         fastest = ops.max(ops.abs(body["qvel"][:, 1:]), axis=1)

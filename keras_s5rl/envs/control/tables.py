@@ -89,7 +89,7 @@ def _goal(spec: ControlTask, num_dofs: int) -> dict[str, Array]:
         "goal_height": spec.aims_upright * sum(reach),
         "goal_radius": spec.goal_radius,
         "goal_inverse_margin": 1.0 / spec.goal_margin,
-        "goal_floor": spec.goal_floor,
+        "goal_minimum": spec.goal_minimum,
         "least_cosine": spec.least_cosine,
         "height_weights": _padded(heights, num_dofs - 1),
         "speed_inverse_margin": 1.0 / spec.speed_margin,

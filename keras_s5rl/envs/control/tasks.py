@@ -61,7 +61,7 @@ class ControlTask:
         aims_upright: Boolean. If True, the goal is where the tip of the upright chain is.
         goal_radius: Distance to the goal that is near enough (m).
         goal_margin: Distance beyond it at which the factor has fallen to a tenth (m).
-        goal_floor: The least that the factor falls to.
+        goal_minimum: The least that the factor falls to.
         least_cosine: Cosine that every link's angle must reach.
         raises_links: Boolean. If True, the mean height of the links counts.
         speed_margin: Speed of a hinge at which the bell of its factor is a tenth (rad/s).
@@ -91,7 +91,7 @@ class ControlTask:
     aims_upright: bool = False
     goal_radius: float = 0.0
     goal_margin: float = _NO_MARGIN
-    goal_floor: float = 0.0
+    goal_minimum: float = 0.0
     least_cosine: float = -2.0
     raises_links: bool = False
     speed_margin: float = math.inf
@@ -166,7 +166,7 @@ def _cart_pole(num_poles: int = 1, balance: bool = False, sparse: bool = False) 
     else:
         reward = {
             "goal_margin": 2.0,
-            "goal_floor": 0.5,
+            "goal_minimum": 0.5,
             "raises_links": True,
             "speed_margin": 5.0,
             "control_weights": (1.0, 0.0),

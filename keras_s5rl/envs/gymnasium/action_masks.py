@@ -1,5 +1,6 @@
-"""`ActionMaskObservation`: masks of actions that environments give with their observations."""
+"""Masks of actions that environments give beside their observations, in `info["action_mask"]`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -7,8 +8,8 @@ import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from keras_s5rl.envs.spaces import flat_size, value_dtype
-from keras_s5rl.typing import Array
+from keras_s5rl.envs.spaces import sizes_and_starts, value_dtype
+from keras_s5rl.typing import Array, Space
 
 _MASK = "action_mask"
 
@@ -25,12 +26,8 @@ class ActionMaskObservation(VectorWrapper):
 
     def __init__(self, env: VectorEnv) -> None:
         super().__init__(env)
-        self._size = flat_size(env.single_action_space)
-        space = env.single_observation_space
-        is_dict = isinstance(space, gymnasium.spaces.Dict)
-        entries = space.spaces if is_dict else {"observation": space}
-        mask = gymnasium.spaces.MultiBinary(self._size)
-        self.single_observation_space = gymnasium.spaces.Dict({**entries, _MASK: mask})
+        self._size = sum(sizes_and_starts(env.single_action_space)[0])
+        self.single_observation_space = with_mask_entry(env.single_observation_space, self._size)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
         self._last_masks = self._masks({})
 
@@ -39,7 +36,7 @@ class ActionMaskObservation(VectorWrapper):
         mask = np.copy(options.get("reset_mask", np.ones(self.num_envs, bool)))
         observations, infos = self.env.reset(**arguments)
         self._last_masks = np.where(mask[:, None], self._masks(infos), self._last_masks)
-        return _join(observations, self._last_masks), infos
+        return with_mask(observations, self._last_masks), infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         observations, reward, terminated, truncated, infos = self.env.step(actions)
@@ -47,17 +44,14 @@ class ActionMaskObservation(VectorWrapper):
             masks = self._masks(infos.get("final_info", {}))
             final = np.full(self.num_envs, None, dtype=object)
             for row in np.flatnonzero(np.logical_or(terminated, truncated)):
-                final[row] = _join(infos["final_obs"][row], masks[row])
+                final[row] = with_mask(infos["final_obs"][row], masks[row])
             infos = {**infos, "final_obs": final}
         self._last_masks = self._masks(infos)
-        return _join(observations, self._last_masks), reward, terminated, truncated, infos
+        observations = with_mask(observations, self._last_masks)
+        return observations, reward, terminated, truncated, infos
 
     def _masks(self, infos: dict[str, Any]) -> Array:
-        masks = np.ones((self.num_envs, self._size), "int8")
-        is_given = infos.get(f"_{_MASK}", np.full(self.num_envs, _MASK in infos))
-        for row in np.flatnonzero(is_given):
-            masks[row] = infos[_MASK][row]
-        return masks
+        return masks_in(infos, self.num_envs, self._size)
 
 
 def gives_masks(envs: VectorEnv) -> bool:
@@ -66,6 +60,34 @@ def gives_masks(envs: VectorEnv) -> bool:
     return _MASK in infos and value_dtype(envs.single_action_space) == "int32"
 
 
-def _join(observations: Any, masks: Array) -> dict[str, Any]:
+def masks_in(infos: Mapping[str, Any], num_envs: int, size: int) -> Array:
+    """Returns the masks in the infos of a vector environment, `(num_envs, size)`: ones for an
+    environment that gives none.
+
+    Raises:
+        ValueError: If a mask does not have `size` numbers.
+    """
+    masks = np.ones((num_envs, size), "int8")
+    is_given = infos.get(f"_{_MASK}", np.full(num_envs, _MASK in infos))
+    for row in np.flatnonzero(is_given):
+        mask = np.asarray(infos[_MASK][row])
+        if mask.shape != (size,):
+            raise ValueError(
+                f"`info['action_mask']` should have {size} numbers, one for each choice of the "
+                f"action, side by side. Received: action_mask={infos[_MASK][row]!r}"
+            )
+        masks[row] = mask != 0
+    return masks
+
+
+def with_mask_entry(space: Space, size: int) -> Space:
+    """Returns the space of observations with their mask of actions: a `Dict`."""
+    is_dict = isinstance(space, gymnasium.spaces.Dict)
+    entries = space.spaces if is_dict else {"observation": space}
+    return gymnasium.spaces.Dict({**entries, _MASK: gymnasium.spaces.MultiBinary(size)})
+
+
+def with_mask(observations: Any, masks: Array) -> dict[str, Any]:
+    """Returns observations with their masks, of the space that `with_mask_entry` returns."""
     entries = observations if isinstance(observations, dict) else {"observation": observations}
     return {**entries, _MASK: masks}

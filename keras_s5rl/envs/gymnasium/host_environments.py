@@ -30,7 +30,7 @@ class HostEnvironments(Environment):
     compiled programs.
 
     To `keras_s5rl.envs.AgentView` it is an environment whose state is
-    `{"observation": observations}`. Where the environments tell which actions are allowed, in
+    `{"observation": observations}`. Where the environments report which actions are legal, in
     `info["action_mask"]`, that becomes an entry of the observation, a `Dict`.
 
     Args:

@@ -7,7 +7,7 @@ from keras_s5rl.envs.rendering.renderer import Renderer
 
 RENDERERS = {"popgym.multiarmed_bandit:MultiarmedBandit": "BanditRenderer"}
 
-_FLOOR, _HEIGHT = 176, 136
+_BASE, _HEIGHT = 176, 136
 
 
 class BanditRenderer(Renderer):
@@ -29,16 +29,16 @@ class BanditRenderer(Renderer):
         paid = bool(state["paid"])
         canvas.text(16, 14, _last_pull(state), 13, MUTED)
         pitch = (self.size(env)[0] - 32) / env.num_bandits
-        canvas.rectangle(16, _FLOOR, pitch * env.num_bandits, 1.5, FAINT)
+        canvas.rectangle(16, _BASE, pitch * env.num_bandits, 1.5, FAINT)
         for arm, probability in enumerate(state["bandits"].tolist()):
             is_pulled = action is not None and arm == int(action)
             color = (GREEN if paid else RED) if is_pulled else faint(BLUE)
             left, width = 16 + pitch * (arm + 0.15), 0.7 * pitch
             height = 2 + _HEIGHT * probability
-            canvas.rectangle(left, _FLOOR - height, width, height, color, radius=3)
+            canvas.rectangle(left, _BASE - height, width, height, color, radius=3)
             size = 13 if pitch > 18 else 9
             label = INK if is_pulled else MUTED
-            canvas.text(left + width / 2, _FLOOR + 14, str(arm), size, label, "mm")
+            canvas.text(left + width / 2, _BASE + 14, str(arm), size, label, "mm")
 
 
 def _last_pull(state: dict[str, Any]) -> str:

@@ -144,6 +144,6 @@ def test_a_state_holds_no_tensor_twice():
         ({"projected_size": 3, "observe_speeds": True}, "`projected_size` should be at least 4"),
     ],
 )
-def test_wrong_arguments_are_told(options, message):
+def test_wrong_arguments_raise(options, message):
     with pytest.raises(ValueError, match=message):
         ProjectedCartPole(**options)

@@ -345,6 +345,6 @@ def test_a_tier_has_its_physics_and_a_bank_of_its_own(toy):
         ({"tasks": "reacher_easy"}, "`tasks` should be .*tasks='reacher_easy'"),
     ],
 )
-def test_wrong_arguments_are_told(options, message):
+def test_wrong_arguments_raise(options, message):
     with pytest.raises(ValueError, match=message):
         ProjectedControl(**options)

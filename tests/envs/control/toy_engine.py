@@ -8,7 +8,7 @@ PAIR = ("reacher_easy", "cartpole_balance")
 
 
 class ToyEngine:
-    """Two coordinates that move as they are told, in the place of `ControlEngine`."""
+    """Two coordinates that move as the controls ask, in the place of `ControlEngine`."""
 
     observation_sizes, observation_size = (6, 5), 6
     control_sizes = (2, 1)

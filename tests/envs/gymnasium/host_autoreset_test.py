@@ -1,5 +1,6 @@
 """Environments of Gymnasium in compiled programs, beside loops over single ones by hand."""
 
+import gymnasium
 import keras
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from keras import ops
 from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.gymnasium.host_autoreset import HostAutoReset
 from keras_s5rl.envs.gymnasium.host_environments import EnvironmentFailedError, HostEnvironments
+from keras_s5rl.models import distribution_for
 from tests.envs.gymnasium.counting_env import BrokenEnv, CountingEnv, MaskedEnv, UnresetEnv
 
 NUM_ENVS, NUM_STEPS = 3, 14
@@ -134,6 +136,24 @@ def test_masks_of_actions_become_an_entry_of_the_observation(mode):
     assert {0, 1, 2} <= set(seen[..., 3].ravel())
 
 
+class SwitchesEnv(MaskedEnv):
+    """Two switches, of which it allows no more than to leave the first one off."""
+
+    action_space = gymnasium.spaces.MultiBinary(2)
+
+    def _info(self):
+        return {"action_mask": [1, 0, 1, 1]}
+
+
+def test_a_mask_of_switches_has_a_number_for_off_and_on():
+    host = HostEnvironments(SyncVectorEnv([SwitchesEnv] * NUM_ENVS), NUM_ENVS)
+    seen = host.reset(np.arange(NUM_ENVS), np.int32(0))
+    np.testing.assert_array_equal(seen[:, :4], np.tile([1, 0, 1, 1], (NUM_ENVS, 1)))
+    assert (
+        host.observation_space["action_mask"].n == distribution_for(host.action_space).num_outputs
+    )
+
+
 @pytest.mark.slow
 def test_environments_in_processes_of_their_own_step_as_those_in_this_one():
     played = []
@@ -187,7 +207,7 @@ def test_environments_that_were_made_are_closed_and_made_anew_and_given_ones_sta
         (UnresetEnv, None, r"can be reset \(OSError: no cable\). Received: env=UnresetEnv"),
     ],
 )
-def test_environments_that_cannot_be_made_are_told(env, env_args, expected):
+def test_environments_that_cannot_be_made_raise(env, env_args, expected):
     with pytest.raises(ValueError, match=expected):
         HostEnvironments(env, NUM_ENVS, env_args)
 

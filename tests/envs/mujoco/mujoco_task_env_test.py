@@ -83,7 +83,7 @@ def test_ppo_trains_on_it_and_evaluates():
     assert report["length_mean"] == 10 and len(report["returns"]) == 3
 
 
-def test_wrong_arguments_are_told():
+def test_wrong_arguments_raise():
     with pytest.raises(ValueError, match="nearest known names are finger_spin.*task='finger_spun'"):
         MujocoTaskEnv("finger_spun")
     with pytest.raises(ValueError, match="`task` should have bounded actions.*'lqr_lqr_2_1'"):

@@ -71,7 +71,7 @@ def test_the_papers_tasks_are_those_of_dm_control_behind_the_projections(tasks):
     np.testing.assert_array_equal(truncated, True)
 
 
-def test_any_task_of_two_controls_fits_and_others_are_told():
+def test_any_task_of_two_controls_fits_and_others_raise():
     arguments = {"engine": "mujoco", "projected_size": 17}
     env = ProjectedControl(tasks=("ball_in_cup_catch",), **arguments)
     assert env.observation_space.shape == (19,)

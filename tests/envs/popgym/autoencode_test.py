@@ -39,5 +39,5 @@ def test_each_suit_named_backwards_is_worth_a_card_and_a_wrong_one_costs_a_card(
     np.testing.assert_allclose(rewards("forwards"), -expected, rtol=1e-6)
 
 
-def test_what_is_said_while_watching_does_not_count():
+def test_what_is_played_while_watching_does_not_count():
     np.testing.assert_array_equal(rewards("talking"), rewards("backwards"))

@@ -96,12 +96,12 @@ def test_bodies_stand_where_mujoco_has_them(task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_texts_tell_what_mujoco_observes(task):
+def test_texts_show_what_mujoco_observes(task):
     env = envs.make(task)
     for state, observation in recorded(task):
         title, positions, speeds = render(env, state, "ansi").split("\n")
         assert title == f"{task}  step {state['time']} of 1000"
-        told, told_speeds = signed(positions), signed(speeds)
+        shown, shown_speeds = signed(positions), signed(speeds)
         points, turning = observed_points(task, state, observation), state["qvel"]
         if task.startswith(("acrobot", "reacher", "point_mass")):
             goal = (0, 2) if task.startswith("acrobot") else state.get("target", (0, 0))
@@ -109,20 +109,20 @@ def test_texts_tell_what_mujoco_observes(task):
             distance = float(distance) / (100 if unit == "cm" else 1)
             assert abs(distance - np.hypot(*(points[-1] - goal))) < 6e-3
         if task.startswith("point_mass"):
-            np.testing.assert_allclose(told, 100 * observation[:2], rtol=0, atol=0.06)
-            np.testing.assert_allclose(told_speeds, 100 * turning, rtol=0, atol=0.06)
+            np.testing.assert_allclose(shown, 100 * observation[:2], rtol=0, atol=0.06)
+            np.testing.assert_allclose(shown_speeds, 100 * turning, rtol=0, atol=0.06)
             continue
         if task.startswith("cartpole"):
-            assert abs(told.pop(0) - observation[0]) < 6e-3
-            assert abs(told_speeds.pop(0) - turning[0]) < 6e-3
+            assert abs(shown.pop(0) - observation[0]) < 6e-3
+            assert abs(shown_speeds.pop(0) - turning[0]) < 6e-3
             turning = turning[1:]
         if task.startswith("reacher"):
             angles = observation[:2]
         else:
             angles, turning = np.arctan2(*np.diff(points, axis=0).T), np.cumsum(turning)
-        off = np.exp(1j * np.radians(told)) - np.exp(1j * angles)
-        assert np.all(np.abs(off) < 1e-3) and np.all(np.abs(told) <= 180)
-        np.testing.assert_allclose(told_speeds, np.degrees(turning), rtol=0, atol=0.6)
+        off = np.exp(1j * np.radians(shown)) - np.exp(1j * angles)
+        assert np.all(np.abs(off) < 1e-3) and np.all(np.abs(shown) <= 180)
+        np.testing.assert_allclose(shown_speeds, np.degrees(turning), rtol=0, atol=0.6)
 
 
 @pytest.mark.parametrize("task", LEANING)
@@ -216,10 +216,10 @@ def test_every_number_of_a_state_is_to_be_seen():
                 assert not np.array_equal(after, before), (task, part, place)
 
 
-def test_actions_are_told_as_they_act():
+def test_actions_are_shown_as_they_act():
     env, action = envs.make("point_mass_easy"), np.array([3.0, -0.25], "float32")
-    told = render(env, state_of("point_mass_easy", [0, 0]), "ansi", action, 0.5, 1.25)
-    assert told.split("\n")[-1] == "action control +1.00 -0.25  reward +0.5000  return +1.2500"
+    shown = render(env, state_of("point_mass_easy", [0, 0]), "ansi", action, 0.5, 1.25)
+    assert shown.split("\n")[-1] == "action control +1.00 -0.25  reward +0.5000  return +1.2500"
 
 
 def test_an_animation_runs_as_fast_as_the_clock():

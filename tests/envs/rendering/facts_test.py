@@ -26,14 +26,14 @@ def texts(name, num_episodes=3):
             yield golden, episode, time, lines
 
 
-def test_repeat_first_tells_the_card_in_sight_and_the_first():
+def test_repeat_first_shows_the_card_in_sight_and_the_first():
     for golden, episode, time, lines in texts("RepeatFirstEasy"):
         obs = golden.obs[episode]
         expected = f"in sight {SUITS[obs[time]]}  asked for {SUITS[obs[0]]}  {51 - time} cards"
         assert lines[1].startswith(expected)
 
 
-def test_repeat_previous_tells_the_cards_to_keep_and_the_one_asked_for():
+def test_repeat_previous_shows_the_cards_to_keep_and_the_one_asked_for():
     for golden, episode, time, lines in texts("RepeatPreviousEasy"):
         obs = golden.obs[episode]
         asked = SUITS[obs[time - 3]] if time >= 3 else "-"
@@ -52,7 +52,7 @@ def test_the_card_asked_for_is_the_one_that_is_rewarded():
             asked = re.search("asked for (.)", lines[1])[1]
 
 
-def test_autoencode_tells_phase_and_cards():
+def test_autoencode_shows_phase_and_cards():
     for golden, episode, time, lines in texts("AutoencodeEasy"):
         suits = [SUITS[suit] for suit in golden.obs[episode][:52, 1]]
         phase, in_sight = ("watch", suits[time]) if time < 51 else ("play", "-")
@@ -61,7 +61,7 @@ def test_autoencode_tells_phase_and_cards():
         assert lines[2] == "watched " + " ".join(suits[: time + 1])
 
 
-def test_higher_lower_tells_the_last_two_cards():
+def test_higher_lower_shows_the_last_two_cards():
     for golden, episode, time, lines in texts("HigherLowerEasy"):
         dealt = golden.data["deck_idx"][episode][::-1]
         names = [SUITS[card % 4] + RANKS[card // 4] for card in dealt]
@@ -74,7 +74,7 @@ def test_higher_lower_tells_the_last_two_cards():
 
 
 @pytest.mark.parametrize("level", ["Easy", "Medium", "Hard"])
-def test_count_recall_tells_cards_and_counts(level):
+def test_count_recall_shows_cards_and_counts(level):
     names = {"Easy": COLORS, "Medium": SUITS, "Hard": RANKS}[level]
     for golden, episode, time, lines in texts(f"CountRecall{level}", num_episodes=1):
         values, queries = golden.obs[episode][: time + 1].T
@@ -106,7 +106,7 @@ def test_battleship_shows_ships_and_shots():
         assert np.array_equal((letters == "#")[~is_shot], golden.data["board"][episode][~is_shot])
 
 
-def test_battleship_tells_hits_from_misses():
+def test_battleship_shows_hits_and_misses():
     env = envs.make("BattleshipEasy")
     board = np.zeros(64, "int8")
     board[[0, 9, 18]] = 1, 2, 3
@@ -160,7 +160,7 @@ def numbers(line):
     "name",
     ["PositionOnlyCartPoleEasy", "VelocityOnlyCartpoleEasy", "NoisyPositionOnlyCartPoleEasy"],
 )
-def test_cart_poles_tell_positions_and_speeds(name):
+def test_cart_poles_show_positions_and_speeds(name):
     for golden, episode, time, lines in texts(name):
         x, x_speed, angle, angle_speed = golden.states[episode][time]
         expected = [x, np.degrees(angle), x_speed, np.degrees(angle_speed)]
@@ -170,26 +170,26 @@ def test_cart_poles_tell_positions_and_speeds(name):
 
 
 @pytest.mark.parametrize("name", ["PositionOnlyPendulumEasy", "NoisyPositionOnlyPendulumEasy"])
-def test_pendulums_tell_angle_and_speed(name):
+def test_pendulums_show_angle_and_speed(name):
     for golden, episode, time, lines in texts(name):
         angle, speed = golden.states[episode][time]
-        told_angle, told_speed = numbers(lines[1])
-        assert abs(np.remainder(told_angle - np.degrees(angle) + 180, 360) - 180) < 0.06
-        assert abs(told_speed - speed) < 6e-3 and -180 <= told_angle <= 180
+        shown_angle, shown_speed = numbers(lines[1])
+        assert abs(np.remainder(shown_angle - np.degrees(angle) + 180, 360) - 180) < 0.06
+        assert abs(shown_speed - speed) < 6e-3 and -180 <= shown_angle <= 180
         if time > 0:
             torque = np.clip(golden.actions[episode][time - 1][0], -2, 2)
             assert abs(numbers(lines[2])[0] - torque) < 6e-3
 
 
-def test_bandits_tell_what_the_arms_pay_and_what_the_last_one_paid():
+def test_bandits_show_what_the_arms_pay_and_what_the_last_one_paid():
     for golden, episode, time, lines in texts("MultiarmedBanditEasy"):
-        told = [float(p) for p in re.findall(r": ([\d.]+)", lines[2])]
-        np.testing.assert_allclose(told, golden.data["bandits"][episode], rtol=0, atol=6e-3)
+        shown = [float(p) for p in re.findall(r": ([\d.]+)", lines[2])]
+        np.testing.assert_allclose(shown, golden.data["bandits"][episode], rtol=0, atol=6e-3)
         paid = ("did not pay", "paid")[golden.obs[episode][time]]
         assert lines[1] == ("no arm pulled yet" if time == 0 else f"the last pull {paid}")
 
 
-def test_memory_chains_tell_context_and_phase():
+def test_memory_chains_show_context_and_phase():
     env = envs.make("MemoryChain", memory_length=4, num_bits=3)
     state = {"context": np.array([1, 0, 1], "int8"), "query": np.int32(2)}
     phases = [

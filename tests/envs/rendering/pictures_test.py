@@ -106,10 +106,10 @@ def test_pictures_show_what_there_is_to_see_and_nothing_else(family):
         assert np.array_equal(after, before), (part, place)
 
 
-def test_reward_and_return_are_in_the_picture_and_told():
+def test_reward_and_return_are_in_the_picture_and_the_text():
     env, states, _ = states_of("RepeatFirstEasy")
-    told = render(env, states[1], "ansi", 2, 0.25, -1.5).split("\n")[-1]
-    assert told == "action clubs  reward +0.2500  return -1.5000"
+    shown = render(env, states[1], "ansi", 2, 0.25, -1.5).split("\n")[-1]
+    assert shown == "action clubs  reward +0.2500  return -1.5000"
     pictures = [
         picture(env, states[1], 2, 0.25, -1.5),
         picture(env, states[1], 3, 0.25, -1.5),
@@ -119,14 +119,14 @@ def test_reward_and_return_are_in_the_picture_and_told():
     assert len({shown.tobytes() for shown in pictures}) == 4
 
 
-def test_the_opened_mine_is_told_from_the_others():
+def test_the_opened_mine_differs_from_the_others():
     env = envs.make("MineSweeperEasy")
     zeros = np.zeros(16, "int8")
     board = zeros.copy()
     board[[5, 9]] = 1
     state = {"board": board, "num_near": zeros, "num_viewed": np.int32(0), "time": np.int32(1)}
-    told = render(env, state, "ansi", np.array([1, 1])).split("\n")
-    assert told[2:6] == [". . . .", ". X . .", ". * . .", ". . . ."]
+    shown = render(env, state, "ansi", np.array([1, 1])).split("\n")
+    assert shown[2:6] == [". . . .", ". X . .", ". * . .", ". . . ."]
     shown, other = (picture(env, state, np.array([row, 1])) for row in (1, 2))
     assert not np.array_equal(shown, other)
 

@@ -33,8 +33,8 @@ STATE = {"outside": np.float32(-3.5), "inside": np.float32(21.25)}
 
 def test_an_environment_of_ones_own_is_shown_by_its_observation():
     env = Thermometer()
-    told = render(env, STATE, "ansi", np.array([0.5, -1], "float32"), 1)
-    assert told == "Thermometer\nobservation -3.5 21.25 0\naction 0.5 -1  reward +1.0000"
+    shown = render(env, STATE, "ansi", np.array([0.5, -1], "float32"), 1)
+    assert shown == "Thermometer\nobservation -3.5 21.25 0\naction 0.5 -1  reward +1.0000"
     shown = render(env, STATE, "rgb_array")
     warmer = render(env, {**STATE, "inside": np.float32(22)}, "rgb_array")
     assert shown.shape == warmer.shape and not np.array_equal(shown, warmer)
@@ -98,7 +98,7 @@ def test_every_environment_of_the_package_has_a_renderer_of_its_own(name):
     assert type(renderer_for(env)) is not Renderer
 
 
-def test_wrong_arguments_are_told():
+def test_wrong_arguments_raise():
     with pytest.raises(ValueError, match="`env_class` should be .*Received: env_class='Mine'"):
         register_renderer("Mine", Renderer())
     with pytest.raises(ValueError, match="`renderer` should be .*Received: renderer="):

@@ -1,4 +1,4 @@
-"""What pictures and texts tell of contexts: their trials, and the body behind the projections."""
+"""What pictures and texts show of contexts: their trials, and the body behind the projections."""
 
 import functools
 import itertools
@@ -94,13 +94,13 @@ def scene(env, state, action=None):
     return render(env, state, "rgb_array", action)[80 : -FOOT - TRIALS_HEIGHT]
 
 
-def test_trials_and_falls_of_a_projected_cart_pole_are_told():
+def test_trials_and_falls_of_a_projected_cart_pole_are_shown():
     env, states = cart_pole()
-    told, returns = zip(*(trial_words(env, state) for state in states), strict=True)
-    assert told[:9] == tuple(f"trial 1 of 2  step {step} of 12" for step in range(9))
-    assert told[9] == "trial 2 of 2  trial 1 ended by a fall"
-    assert told[10:21] == tuple(f"trial 2 of 2  step {step} of 12" for step in range(1, 12))
-    assert told[21] == "trial 2 of 2  trial 2 ended"
+    shown, returns = zip(*(trial_words(env, state) for state in states), strict=True)
+    assert shown[:9] == tuple(f"trial 1 of 2  step {step} of 12" for step in range(9))
+    assert shown[9] == "trial 2 of 2  trial 1 ended by a fall"
+    assert shown[10:21] == tuple(f"trial 2 of 2  step {step} of 12" for step in range(1, 12))
+    assert shown[21] == "trial 2 of 2  trial 2 ended"
     assert returns[3] == "returns of trials 0.25" and returns[9] == "returns of trials 0.75 0.00"
     assert returns[12] == "returns of trials 0.75 0.25"
     assert returns[21] == "returns of trials 0.75 1.00"
@@ -108,7 +108,7 @@ def test_trials_and_falls_of_a_projected_cart_pole_are_told():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "word"), [(TASKS[0], "ended by a fall"), (TASKS[1], "ended")])
-def test_trials_and_falls_of_projected_control_are_told(task, word):
+def test_trials_and_falls_of_projected_control_are_shown(task, word):
     env, episodes = contexts()
     _, states, rewards = episodes[task]
     ends = [time for time in range(1, 25) if states[time]["trial_step"] == 0][:3]
@@ -122,8 +122,8 @@ def test_trials_and_falls_of_projected_control_are_told(task, word):
         assert progress == f"trial {len(past) + 1} of 3  {expected}"
         pieces = itertools.pairwise([0, *past, time])
         sums = [rewards[first:last].sum() for first, last in pieces]
-        told = [float(number) for number in returns.split()[3:]]
-        np.testing.assert_allclose(told, sums, rtol=0, atol=0.051)
+        shown = [float(number) for number in returns.split()[3:]]
+        np.testing.assert_allclose(shown, sums, rtol=0, atol=0.051)
 
 
 @pytest.mark.slow
@@ -156,9 +156,9 @@ def test_the_body_is_shown_not_its_projection():
         own = {name: draws[name][0] for name in ("target", "tendon_coef")}
         own |= {name: draws[name][0, slots] for name in ("qpos", "qvel")}
         alone = envs.make(task)
-        told = render(env, state, "ansi").split("\n")
-        assert told[1] == f"task {task}"
-        assert told[2:4] == render(alone, own, "ansi").split("\n")[1:]
+        shown = render(env, state, "ansi").split("\n")
+        assert shown[1] == f"task {task}"
+        assert shown[2:4] == render(alone, own, "ansi").split("\n")[1:]
         assert np.array_equal(scene(env, state), render(alone, own, "rgb_array")[80:-FOOT])
 
 
@@ -171,16 +171,16 @@ def test_longer_links_are_drawn_longer():
 
 
 @pytest.mark.parametrize("task", ["reacher_easy", "cartpole_balance"])
-def test_the_control_is_told_that_the_projection_makes(task):
+def test_the_control_that_the_projection_makes_is_shown(task):
     env, episodes = contexts()
     draws, states, _ = episodes[task]
     action = np.array([0.6, -0.9], "float32")
     size = 2 if task == "reacher_easy" else 1
     mixing = draws["action_projection"][:, :size]
     control = np.clip(np.sqrt(size) * (action @ mixing), -1, 1)
-    told = render(env, states[1], "ansi", action).split("\n")
-    assert told[4] == "control " + " ".join(f"{number:+.2f}" for number in control)
-    assert told[-1] == "action +0.60 -0.90"
+    shown = render(env, states[1], "ansi", action).split("\n")
+    assert shown[4] == "control " + " ".join(f"{number:+.2f}" for number in control)
+    assert shown[-1] == "action +0.60 -0.90"
     assert not np.array_equal(scene(env, states[1], action), scene(env, states[1], -action))
     # What ended a trial did not move the body at the start of the next.
     start = next(state for state in states[1:] if state["trial_step"] == 0)
@@ -196,8 +196,8 @@ def test_swapped_pushes_are_drawn_as_they_act():
     )
     assert np.array_equal(scene(env, straight, 1), scene(env, swapped, 0))
     assert not np.array_equal(scene(env, straight, 1), scene(env, swapped, 1))
-    told = render(env, swapped, "ansi", 1)
-    assert "\nleft and right are swapped\n" in told and told.endswith("\naction choice 1")
+    shown = render(env, swapped, "ansi", 1)
+    assert "\nleft and right are swapped\n" in shown and shown.endswith("\naction choice 1")
     assert "swapped" not in render(env, straight, "ansi")
     assert render(cart_pole()[0], state, "ansi", 1).endswith("\naction push right")
 
@@ -218,7 +218,7 @@ def test_a_body_that_mujoco_moves_is_shown_by_its_observation():
 
     env = Mujoco(tasks=TASKS)
     state = {**state, "body": {"outcome": np.array([1.25, -3.5], "float32")}}
-    told = render(env, state, "ansi").split("\n")
-    assert told[1:3] == ["task cartpole_balance", "observation 1.25 -3.5"]
+    shown = render(env, state, "ansi").split("\n")
+    assert shown[1:3] == ["task cartpole_balance", "observation 1.25 -3.5"]
     other = {**state, "body": {"outcome": np.array([1.25, -3.75], "float32")}}
     assert not np.array_equal(scene(env, state), scene(env, other))
