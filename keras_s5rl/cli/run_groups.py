@@ -9,7 +9,7 @@ from keras_s5rl.cli.labels import DEFAULTS, as_json, assignment, memory_defaults
 # What may differ between the seeds of one experiment, or is its task.
 _NOT_COMPARED = {
     *("seed", "num_seeds", "env", "env_args", "memory", "memory_args", "checkpoint_every"),
-    *("log_every", "device", "versions", "machine", "imports"),
+    *("log_every", "eval_every", "eval_episodes", "device", "versions", "machine", "imports"),
 }
 _NO_DEFAULT = "no default"
 _LONGEST = 60  # characters of a setting that are shown
