@@ -35,7 +35,9 @@ ARROWS = {
 # What every part may import: the standard library is all that it needs.
 EVERYWHERE = ("lazy", "typing")
 BACKENDS = {"jax", "jaxlib", "tensorflow", "torch"}
-ONLY_WHERE_ASKED_FOR = {"mujoco", "dm_control", "popgym", "matplotlib", "tensorboard", "tqdm"}
+ONLY_WHERE_ASKED_FOR = {
+    *("mujoco", "dm_control", "popgym", "matplotlib", "optuna", "tensorboard", "tqdm"),
+}
 # What training draws, records and shows its progress with.
 OF_COMMANDS = {"matplotlib", "PIL", "tensorboard", "tqdm"}
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from keras_s5rl.cli.labels import DEFAULTS, as_json, assignment, memory_defaults
+from keras_s5rl.cli.labels import DEFAULTS, as_json, memory_defaults
+from keras_s5rl.cli.run_groups import setting_text
 
 _COLUMNS = ("group", "runs", "IQM", "95 % interval", "mean", "steps", "seconds")
 _PAIR_COLUMNS = ("pair", "P(better)", "interval", "IQM difference", "interval", "p", "difference")
@@ -71,11 +72,11 @@ def _settings(settings: dict[str, dict[str, Any]]) -> list[str]:
     lines = []
     for group, given in settings.items():
         rest = [
-            assignment(name, value)
+            setting_text(name, value)
             for name, value in given.items()
             if name != "memory" and (name not in defaults or value != as_json(defaults[name]))
         ]
-        if unsaid := [text for text in rest if text not in group.split(", ")]:
+        if unsaid := [text for text in rest if f", {text}," not in f"{group},"]:
             lines.append(f"{group}: {', '.join(unsaid)}")
     return lines
 

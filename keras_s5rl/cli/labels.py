@@ -1,7 +1,6 @@
 """Names of runs in a picture: what distinguishes them besides their seeds."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 from keras_s5rl.models import memory_settings, registered_memories
 from keras_s5rl.ppo.config import PPOConfig
 
-_LONGEST = 60  # characters of a value that are shown
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(PPOConfig)}
 
 
@@ -80,8 +78,5 @@ def as_json(value: Any) -> Any:
 
 
 def assignment(name: str, value: Any) -> str:
-    """Returns a setting as the flags and JSON have it; a long value by its hash."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    if len(text) > _LONGEST:
-        text = f"#{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-    return f"{name}={text}"
+    """Returns a setting as the flags and JSON have it."""
+    return f"{name}={value if isinstance(value, str) else json.dumps(value)}"

@@ -1,5 +1,6 @@
 """Which runs are seeds of one experiment: those of one task whose settings are the same."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,9 +9,10 @@ from keras_s5rl.cli.labels import DEFAULTS, as_json, assignment, memory_defaults
 # What may differ between the seeds of one experiment, or is its task.
 _NOT_COMPARED = {
     *("seed", "num_seeds", "env", "env_args", "memory", "memory_args", "checkpoint_every"),
-    *("log_every", "device", "versions", "machine", "imports"),
+    *("log_every", "eval_every", "eval_episodes", "device", "versions", "machine", "imports"),
 }
 _NO_DEFAULT = "no default"
+_LONGEST = 60  # characters of a setting that are shown
 
 
 def name_tasks(configs: Sequence[dict[str, Any]]) -> list[str]:
@@ -25,7 +27,7 @@ def name_tasks(configs: Sequence[dict[str, Any]]) -> list[str]:
     for config, own in zip(configs, arguments, strict=True):
         others = [other for other in arguments if other["env"] == config["env"]]
         differing = [name for name in own if any(_differ(own, other, name) for other in others)]
-        parts = [assignment(name, own[name]) for name in differing]
+        parts = [setting_text(name, own[name]) for name in differing]
         names.append(", ".join([config["env"], *parts]))
     return names
 
@@ -63,12 +65,20 @@ def group_runs(
     for name in (*names, *names_of_memories):
         default = as_json(defaults.get(name, _NO_DEFAULT))
         labels = [
-            f"{label}, {assignment(name, key[name])}"
+            f"{label}, {setting_text(name, key[name])}"
             if key.get(name, default) != default and _is_needed(name, label, key, labels, keys)
             else label
             for label, key in zip(labels, keys, strict=True)
         ]
     return labels, dict(zip(labels, keys, strict=True))
+
+
+def setting_text(name: str, value: Any) -> str:
+    """Returns a setting as the flags and JSON have it; a long value by its hash."""
+    text = assignment(name, value)
+    if len(text) > _LONGEST:
+        text = f"{name}=#{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return text
 
 
 def _differing(settings: Sequence[dict[str, Any]], kinds: Sequence[Any]) -> list[str]:

@@ -45,7 +45,9 @@ def read_scores(
         for run, config, task, group in zip(runs, configs, tasks, groups, strict=True)
     ]
     _check_seeds(scored)
-    _check_steps(scored)
+    # Early stopping ends each run where it ends.
+    early = [config.get("early_stop_patience") is not None for config in configs]
+    _check_steps([run for run, stops in zip(scored, early, strict=True) if not stops])
     if metric == EVALUATION:
         _check_modes(runs)
     return scored

@@ -22,6 +22,7 @@ from keras_s5rl.runs.metrics import MetricsLog, read_metrics
 from keras_s5rl.runs.metrics_repair import find_damage, repair
 from keras_s5rl.runs.plots import plot_learning_curve, plot_learning_curves
 from keras_s5rl.runs.run_directory import RunDirectory
+from keras_s5rl.runs.sweep_plots import plot_sweep
 from keras_s5rl.runs.tensorboard_log import TensorBoardLog
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "plot_in_context",
     "plot_learning_curve",
     "plot_learning_curves",
+    "plot_sweep",
     "read_json",
     "read_metrics",
     "recorded_imports",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_s5rl.cli import compare
+from keras_s5rl.ppo.run_settings import EVALUATION_SETTINGS
 from keras_s5rl.runs import RunDirectory, bootstrap_interval, statistics
 from tests.support.small_runs import small_config
 
@@ -23,6 +24,7 @@ def make_run(tmp_path, monkeypatch):
             **{"env": "RepeatFirstEasy", "env_args": {}, "memory": "s5", "memory_args": {}},
             **{"encoder": "dense", "backend": "jax", "seed": 0, "num_seeds": 1},
             **{"total_steps": 384, "checkpoint_every": 1, "log_every": 1},
+            **{name: setting.default for name, setting in EVALUATION_SETTINGS.items()},
             **dataclasses.asdict(small_config()),
         }
         run = RunDirectory.create(tmp_path / name, config | settings)
@@ -169,6 +171,14 @@ def test_a_run_that_was_stopped_early_is_refused(make_run, capsys):
     assert "after as many steps" in error and "128 steps" in error and "384" in error
 
 
+def test_runs_that_stopped_by_themselves_may_differ_in_steps(make_run, capsys):
+    runs = [
+        make_run(f"{seed}", 0.9, seed=seed, evaluation={"env_steps": steps}, early_stop_patience=3)
+        for seed, steps in enumerate((384, 128))
+    ]
+    assert report_of(capsys, *runs)["tasks"][0]["groups"][0]["env_steps"] == 256
+
+
 def test_policies_that_were_played_in_different_ways_are_refused(make_run, capsys):
     runs = [make_run("a", 0.9), make_run("b", 0.5, seed=1, evaluation={"deterministic": False})]
     assert "all played by their mode" in mistake(capsys, *runs)
@@ -178,3 +188,11 @@ def test_a_run_without_a_score_is_refused(make_run, capsys):
     runs = [make_run("a", 0.9), make_run("b", None, metrics=False, seed=1)]
     assert "`run_dir` should hold metrics.jsonl" in mistake(capsys, *runs)
     assert "call evaluate on the run" in mistake(capsys, *runs, "--metric=evaluation")
+
+
+def test_settings_that_differ_and_are_not_in_the_names_of_groups_are_listed(make_run, capsys):
+    different = {"memory": "gru", "learning_rate": 0.5, "encoder_sizes": [8, 8]}
+    printed = run_compare(capsys, make_run("a", 0.9), make_run("b", 0.5, **different))
+    # The small trainings of the tests have encoder_sizes=[16], which is not the default.
+    assert "Other settings that differ:\n- s5: encoder_sizes=[16]\n- gru: " in printed
+    assert "learning_rate=0.5" in printed and "encoder_sizes=[8, 8]" in printed

@@ -53,6 +53,19 @@ def test_samples_do_not_depend_on_how_many_are_drawn_at_a_time_but_for_the_draws
     assert bootstrap.bootstrap_interval(statistics.iqm, x) == apart
 
 
+def test_of_three_runs_each_one_in_five_intervals_of_equal_algorithms_excludes_that_they_are():
+    """What docs/how_to/compare.md says: intervals depend on ranks alone, all as likely."""
+    deals = list(itertools.combinations(range(6), 3))
+    excluding = 0
+    for deal in deals:
+        others = [rank for rank in range(6) if rank not in deal]
+        low, high = bootstrap.bootstrap_interval(
+            statistics.probability_of_improvement, [list(deal)], [others], replications=2000
+        )
+        excluding += not low <= 0.5 <= high
+    assert excluding / len(deals) == 1 / 5
+
+
 def test_the_permutation_test_finds_the_share_of_all_deals():
     x, y = [[1.0, 5.0, 6.0]], [[0.0, 2.0, 3.0, 4.0]]
     pooled = np.array([*x[0], *y[0]])
