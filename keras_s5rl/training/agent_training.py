@@ -66,15 +66,15 @@ def train_agent(
         loop = agent.prepare(total_steps)
         if recorder is not None and resume:
             recorder.restore(loop.restore)
+        last_update = agent.config.num_updates(total_steps)
         progress, early_stop, options = None, None, {}
-        if verbose:
+        if verbose and loop.update < last_update:
             progress = Progress(total_steps, agent.env_steps, compiles=loop.will_compile)
         if eval_every is not None:
             score = stack.enter_context(scoring(agent, eval_episodes))
             options = {"evaluate": score, "evaluate_every": eval_every}
             if early_stop_patience is not None:
                 early_stop = EarlyStop(loop, early_stop_patience, eval_every, log_every)
-        last_update = agent.config.num_updates(total_steps)
         hooks = Hooks(agent.policy, callbacks, progress, log_every, last_update, early_stop)
         if recorder is None:
             loop.run(hooks, last_update, **options)
