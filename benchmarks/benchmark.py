@@ -7,6 +7,7 @@
     python launch/benchmark.py --suite=env --only=RepeatPreviousEasy
     python launch/benchmark.py --suite=recurrence --only=8x1024x128
     python launch/benchmark.py --suite=layer
+    python launch/benchmark.py --suite=gymnasium --repeats=8
 
 Prints a table; `--json` also writes the numbers with the machine, the software and the command
 (`--json=-`: to standard output, in place of the table). Each case runs in a process of its own, so
@@ -32,7 +33,14 @@ import sys
 
 from absl import flags
 
-from benchmarks import env_suite, layer_suite, peers, ppo_suite, recurrence_suite
+from benchmarks import (
+    env_suite,
+    gymnasium_suite,
+    layer_suite,
+    peers,
+    ppo_suite,
+    recurrence_suite,
+)
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.outputs import check_output_file
@@ -54,6 +62,7 @@ def register_suite(name, suite):
 
 
 register_suite("env", env_suite)
+register_suite("gymnasium", gymnasium_suite)
 register_suite("layer", layer_suite)
 register_suite("ppo", ppo_suite)
 register_suite("recurrence", recurrence_suite)

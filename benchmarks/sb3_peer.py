@@ -54,16 +54,7 @@ def measure_training(memory, config, memory_args, repeats):
     """
     config = PPOConfig(**config)
     steps = config.steps_per_update
-    heads = list(config.head_sizes)
-    agent = RecurrentPPO(
-        "MlpLstmPolicy",
-        DummyVecEnv([_make_env] * config.num_envs),
-        n_steps=config.num_steps,
-        batch_size=steps // config.num_minibatches,
-        n_epochs=config.num_epochs,
-        policy_kwargs={"lstm_hidden_size": config.width, "net_arch": {"pi": heads, "vf": heads}},
-        seed=0,
-    )
+    agent = make_agent(_make_env, config)
     clock = _Clock()
     agent.learn(steps * (2 + repeats), callback=clock)
     first, _, *seconds = [
@@ -77,6 +68,27 @@ def measure_training(memory, config, memory_args, repeats):
         "peak_memory_gib": peak_memory_gib(),
         "settings": {"env": _ENV, "memory": memory},
     }
+
+
+def make_agent(make_env, config, **policy_arguments):
+    """Returns a RecurrentPPO with the sizes of a `PPOConfig` and an LSTM of `width` units.
+
+    Args:
+        make_env: Function that returns a new `gymnasium.Env`.
+        config: `PPOConfig`.
+        **policy_arguments: Further `policy_kwargs`.
+    """
+    heads = list(config.head_sizes)
+    sizes = {"lstm_hidden_size": config.width, "net_arch": {"pi": heads, "vf": heads}}
+    return RecurrentPPO(
+        "MlpLstmPolicy",
+        DummyVecEnv([make_env] * config.num_envs),
+        n_steps=config.num_steps,
+        batch_size=config.steps_per_update // config.num_minibatches,
+        n_epochs=config.num_epochs,
+        policy_kwargs={**sizes, **policy_arguments},
+        seed=0,
+    )
 
 
 def _make_env():
