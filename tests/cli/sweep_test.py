@@ -128,7 +128,7 @@ def test_two_workers_one_of_which_is_killed_lose_no_trial_and_do_none_twice():
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_told_to_stop_leaves_its_trial_to_the_next():
+def test_a_worker_that_is_asked_to_stop_leaves_its_trial_to_the_next():
     flags = ["--sampler=grid", "--param=width:7"]
     stopped = start_worker(*flags)
     while not list(Path("runs").rglob("config.json")):
