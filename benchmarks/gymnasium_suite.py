@@ -74,10 +74,12 @@ def measure(module, env_id, repeats):
     from keras_s5rl import PPO, PPOConfig
 
     config = PPOConfig(**_CONFIG)
+    steps = _UPDATES * config.steps_per_update  # of a round
     trainings, parameters = {}, {}
     for memory in ("s5", "lstm"):
         agent = PPO(f"{module}:{env_id}", memory=memory, config=config)
-        trainings[memory] = lambda steps, agent=agent: agent.fit(steps, verbose=False)
+        # `fit` goes on to a total; `learn` adds steps to those before.
+        trainings[memory] = lambda round, agent=agent: agent.fit(round * steps, verbose=False)
         parameters[memory] = agent.num_parameters
     if adapter is not None:
         peer = adapter.make_agent(
@@ -86,15 +88,14 @@ def measure(module, env_id, repeats):
             shared_lstm=True,
             enable_critic_lstm=False,
         )
-        trainings["sb3"] = lambda steps: peer.learn(steps, reset_num_timesteps=False)
+        trainings["sb3"] = lambda round: peer.learn(steps, reset_num_timesteps=False)
         parameters["sb3"] = sum(weight.numel() for weight in peer.policy.parameters())
 
-    steps = _UPDATES * config.steps_per_update
     found = {name: [] for name in trainings}
-    for _ in range(1 + repeats):
+    for round in range(1, 2 + repeats):
         for name, train in trainings.items():
             clock = time.perf_counter()
-            train(steps)
+            train(round)
             found[name].append(steps / (time.perf_counter() - clock))
     results = {}
     for name, values in found.items():

@@ -4,6 +4,7 @@ is there."""
 import pytest
 
 from benchmarks import gymnasium_suite, peers
+from keras_s5rl import PPO
 from tests.support.small_runs import SIZES
 
 CASE = gymnasium_suite.CASES["cart_pole"]
@@ -25,8 +26,18 @@ def check(result, names):
 @pytest.mark.slow
 def test_without_the_peer_both_memories_are_measured(small, monkeypatch):
     monkeypatch.setattr(peers, "is_installed", lambda peer: False)
+    updates, fit = [], PPO.fit
+
+    def counted(agent, *arguments, **options):
+        before = agent.update
+        history = fit(agent, *arguments, **options)
+        updates.append(agent.update - before)
+        return history
+
+    monkeypatch.setattr(PPO, "fit", counted)
     result = gymnasium_suite.measure(**CASE, repeats=2)
     check(result, ("s5", "lstm"))
+    assert updates == [1] * 6  # each round trains
     assert not any("sb3" in name or "ratio" in name for name in result)
     assert result["settings"]["env"] == "gymnasium:CartPole-v1"
 
