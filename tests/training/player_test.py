@@ -108,6 +108,7 @@ def masked_policies():
     return masked, free
 
 
+@pytest.mark.slow
 def test_masks_in_infos_leave_the_best_of_the_legal_actions(masked_policies):
     masked, free = masked_policies
     generator, rows, num_steps = np.random.default_rng(0), np.arange(4), 16
