@@ -16,8 +16,8 @@ from absl.flags import FlagValues
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.outputs import check_output_file, check_output_folder
-from keras_s5rl.ppo.config import PPOConfig
-from keras_s5rl.runs import RunDirectory, check_imports
+from keras_s5rl.cli.recorded_runs import open_run
+from keras_s5rl.runs import check_imports
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,8 +48,7 @@ def export(values: FlagValues) -> None:
     else:
         check_output_folder("output", values.output)
     try:
-        config = RunDirectory.open(values.run_dir).read_config(values.accept_edited_config)
-        PPOConfig.from_settings(config)
+        _, config = open_run(values.run_dir, values.accept_edited_config)
         check_imports(config, values["import"].value)
         # Both formats are TensorFlow's to write, whatever backend trained.
         command.select_backend("tensorflow")
