@@ -87,6 +87,7 @@ class LRU(LinearRecurrenceLayer):
     """
 
     is_complex = True
+    ssm_weights = ("nu_log", "theta_log", "gamma_log", "B")
 
     def __init__(
         self,

@@ -117,6 +117,8 @@ class S5(DerivingLayer, SequenceLayer):
     - "Structured state space models for in-context reinforcement learning" (resets).
     """
 
+    ssm_weights = ("lambda_re", "lambda_im", "B", "log_step")
+
     def __init__(
         self,
         state_size: int = 256,

@@ -21,6 +21,7 @@ OVERRIDABLE_SETTINGS = (
     "num_epochs",
     "num_minibatches",
     "learning_rate",
+    "ssm_learning_rate",
     "anneal_learning_rate",
     "adam_epsilon",
     "discount",
@@ -85,8 +86,17 @@ class PPOConfig:
         )
     )
     learning_rate: float = _field(settings.positive(2e-3, "step size of Adam"))
+    ssm_learning_rate: float | None = _field(
+        settings.optional(
+            settings.positive(
+                5e-4,
+                "step size of Adam for what a state-space memory forgets and takes in by; none is "
+                "that of the other weights",
+            )
+        )
+    )
     anneal_learning_rate: bool = _field(
-        settings.flag(True, "lower the learning rate linearly to 0 at total_steps")
+        settings.flag(True, "lower the learning rates linearly to 0 at total_steps")
     )
     adam_epsilon: float = _field(settings.positive(1e-8, "epsilon of Adam"))
     discount: float = _field(
@@ -96,6 +106,15 @@ class PPOConfig:
         settings.fraction(0.95, "decay of generalised advantage estimation (lambda)")
     )
     clip_epsilon: float = _field(settings.positive(0.2, "clipping range of the probability ratio"))
+    target_kl: float | None = _field(
+        settings.optional(
+            settings.positive(
+                0.02,
+                "KL divergence from the policy of the rollout, in nats; beyond 1.5 times it an "
+                "update ends; none makes all of its gradient steps",
+            )
+        )
+    )
     value_clip: float | None = _field(
         settings.optional(
             settings.positive(

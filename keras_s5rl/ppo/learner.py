@@ -15,6 +15,7 @@ from keras_s5rl.ppo.advantages import generalized_advantages
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.ended_episodes import ended_episodes
 from keras_s5rl.ppo.host_memory import check_memory, memory_errors_named
+from keras_s5rl.ppo.kl_stop import steps_to_kl
 from keras_s5rl.ppo.reward_normalization import initial_returns, normalize_rewards
 from keras_s5rl.ppo.rollout import collect_rollout
 from keras_s5rl.typing import Tensor
@@ -39,7 +40,8 @@ class Learner:
     Args:
         environment: `keras_s5rl.envs.AutoReset`, whose observations the policy takes.
         policy: `keras_s5rl.models.Policy`.
-        optimizer: A Keras optimizer built on the policy's trainable variables.
+        optimizer: A Keras optimizer built on the policy's trainable variables; that of
+            `make_optimizer` where `config.target_kl` is given.
         config: `PPOConfig`.
         env_args: Dict of the environment's arguments, for error messages. Defaults to `None`.
 
@@ -145,9 +147,10 @@ class Learner:
         Returns:
             `(state, metrics)`: the next state, and a dict of float32 tensors. Scalars are the
             losses, `entropy` and `approx_kl` (nats), `clip_fraction`, `gradient_norm`, each a mean
-            over the epochs' minibatches; `explained_variance` of the rollout; and `weights`, the
-            sum of their sizes, finite if they are. Of each environment are `episodes`,
-            `episode_returns` and `episode_lengths`, as of `ended_episodes`.
+            over the epochs' minibatches; `gradient_step_share` with a `target_kl`;
+            `explained_variance` of the rollout; and `weights`, the sum of their sizes, finite if
+            they are. Of each environment are `episodes`, `episode_returns` and `episode_lengths`,
+            as of `ended_episodes`.
         """
         key, rollout_key, update_key = ops.unstack(random.split(state["key"], 3), 3)
         if self.config.num_devices > 1:
@@ -298,7 +301,7 @@ class Learner:
 
         Returns:
             `(trainable, optimizer, metrics)`: both lists after the last step, and a dict of float32
-            scalars, means over all minibatches.
+            scalars, means over the minibatches.
         """
         config, batch = self.config, dict(batch)
         # One for all environments: a minibatch has no rows of it.
@@ -323,11 +326,20 @@ class Learner:
                 "gradient_norm": gradient_norm,
             }
 
-        (trainable, optimizer), metrics = backend.scan(
-            minibatch_step, (trainable, optimizer), (rows, advantage)
-        )
-        metrics = {name: ops.mean(value) for name, value in metrics.items()}
+        carry, minibatches = (trainable, optimizer), (rows, advantage)
+        if config.target_kl is None:
+            carry, metrics = backend.scan(minibatch_step, carry, minibatches)
+            metrics = {name: ops.mean(value) for name, value in metrics.items()}
+        else:
+            carry, metrics = steps_to_kl(
+                minibatch_step, self._skip, carry, minibatches, config.target_kl
+            )
+        trainable, optimizer = carry
         return trainable, optimizer, backend.devices.mean(metrics)
+
+    def _skip(self, carry: Any) -> Any:
+        trainable, optimizer = carry
+        return trainable, self.optimizer.skip(optimizer)
 
     def _weights(self, trainable: list[Tensor], statistics: list[Tensor]) -> Any:
         """A scope in which the policy's variables have these values."""

@@ -6,8 +6,10 @@ from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.layers.initializers import derive_seeds
 from keras_s5rl.models import ActorCritic, distribution_for, make_encoder, make_memory
 from keras_s5rl.models.image_encoder import image_layout
+from keras_s5rl.models.ssm_variables import ssm_variables
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
+from keras_s5rl.ppo.optimizer import check_ssm_learning_rate
 from keras_s5rl.space_leaves import leaves
 
 _SIZES = ("width", "num_layers", "encoder_sizes", "head_sizes")  # what its size depends on
@@ -48,7 +50,7 @@ def make_policy(
     }
     sizes = {name: getattr(config, name) for name in _SIZES}
     with memory_errors_named({**sizes, "memory_args": memory_args}):
-        return ActorCritic(
+        policy = ActorCritic(
             environment.observation_space.shape[0],
             distribution_for(environment.action_space),
             make_memory(
@@ -66,6 +68,8 @@ def make_policy(
             dtype=config.dtype_policy,
             name="policy",
         )
+    check_ssm_learning_rate(config, ssm_variables(policy))
+    return policy
 
 
 def default_encoder(environment: AgentView) -> str:

@@ -6,7 +6,7 @@ here, and a function that makes a config of it out of one of the number before.
 
 from typing import Any
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 # Format 2: settings that it gained before its end, with what runs without them were trained with.
 _LATER_IN_2 = {
@@ -37,6 +37,8 @@ _MEMORY_SETTINGS_IN_2 = {
 _NEW_IN_4 = {"encoder": "dense", "normalize_observations": False}
 # Format 5: likewise.
 _NEW_IN_5 = {"eval_every": None, "eval_episodes": 64, "early_stop_patience": None}
+# Format 6: likewise.
+_NEW_IN_6 = {"ssm_learning_rate": None, "target_kl": None}
 
 
 def migrate(config: dict[str, Any], version: int) -> dict[str, Any]:
@@ -91,4 +93,9 @@ def _from_4_to_5(config: dict[str, Any]) -> dict[str, Any]:
     return {**_NEW_IN_5, **config} if "num_envs" in config else config
 
 
-_MIGRATIONS = (_from_1_to_2, _from_2_to_3, _from_3_to_4, _from_4_to_5)
+def _from_5_to_6(config: dict[str, Any]) -> dict[str, Any]:
+    """Format 6 added settings."""
+    return {**_NEW_IN_6, **config} if "num_envs" in config else config
+
+
+_MIGRATIONS = (_from_1_to_2, _from_2_to_3, _from_3_to_4, _from_4_to_5, _from_5_to_6)

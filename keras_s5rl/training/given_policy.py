@@ -10,7 +10,9 @@ from keras_s5rl import backend
 from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.models import Policy
 from keras_s5rl.models.keras_configs import plain_config
+from keras_s5rl.models.ssm_variables import ssm_variables
 from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.ppo.optimizer import check_ssm_learning_rate
 from keras_s5rl.training.checks import check_spaces
 from keras_s5rl.typing import Tensor
 
@@ -45,6 +47,7 @@ def check_given_policy(policy: Any, view: AgentView, config: PPOConfig, name: st
     _check_equal(policy, expected, whole, others[1])
     if not policy.trainable_variables:
         raise _error(policy, "have trainable weights", "none")
+    check_ssm_learning_rate(config, ssm_variables(policy))
     if (policy.normalization is not None) != config.normalize_observations:
         raise ValueError(
             "`normalize_observations` should be True exactly where the `normalization` of the "

@@ -106,7 +106,10 @@ def apply_overrides(checkpoint: dict[str, Any], config: dict[str, Any]) -> dict[
     if ppo.anneal_learning_rate:
         if changed != {"learning_rate"}:
             steps = checkpoint["update"] * ppo.num_epochs * ppo.num_minibatches
-            iterations = np.asarray(steps, iterations.dtype)
+            if ppo.target_kl is None:
+                iterations = np.asarray(steps, iterations.dtype)
+            else:  # the schedule counts skipped steps, too
+                others[0] = np.asarray(steps - int(iterations), "int64")
     else:
         if was_annealed or "learning_rate" in changed:
             learning_rate = np.asarray(ppo.learning_rate, "float32")

@@ -12,6 +12,7 @@ from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.models import Policy, resolve_memory_args
 from keras_s5rl.models.encoders import encoder_setting
+from keras_s5rl.models.ssm_variables import ssm_variables
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.host_memory import memory_errors_named
 from keras_s5rl.ppo.learner import Learner
@@ -337,7 +338,9 @@ class PPO:
         return self._loop
 
     def _make_learner(self, total_steps: int) -> Learner:
-        optimizer = make_optimizer(self.config, total_steps, self.policy.trainable_variables)
+        optimizer = make_optimizer(
+            self.config, total_steps, self.policy.trainable_variables, ssm_variables(self.policy)
+        )
         self.policy.optimizer = optimizer
         return make_learner(self.environment, self.policy, optimizer, self.config, self.env_args)
 

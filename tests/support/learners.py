@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_s5rl import envs, random
+from keras_s5rl.models.ssm_variables import ssm_variables
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.optimizer import make_optimizer
@@ -73,7 +74,7 @@ def make_learner(env="PositionOnlyCartPoleEasy", memory="s5", seed=3, **settings
     config = PPOConfig(**SMALL | settings)
     view = envs.AgentView(envs.make(env) if isinstance(env, str) else env)
     policy = make_policy(view, memory, config, seed, MEMORY_ARGS.get(memory))
-    optimizer = make_optimizer(config, 10_000, policy.trainable_variables)
+    optimizer = make_optimizer(config, 10_000, policy.trainable_variables, ssm_variables(policy))
     return Learner(envs.AutoReset(view), policy, optimizer, config)
 
 
