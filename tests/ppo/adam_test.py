@@ -37,8 +37,6 @@ def test_steps_are_those_of_adam_with_a_rate_for_each_variable_that_falls_in_ski
     optimizer = GroupAdam(
         schedule, FACTORS, counts_skipped=True, epsilon=EPSILON, global_clipnorm=CLIP_NORM
     )
-    # One of its config is the same: on TensorFlow steps are those of a copy.
-    optimizer = GroupAdam.from_config(optimizer.get_config())
     optimizer.build([keras.Variable(np.zeros_like(value)) for value in START])
 
     @backend.compile

@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_s5rl import backend, envs, random
+from keras_s5rl.models.ssm_variables import ssm_variables
 from keras_s5rl.ppo import learner as learner_module
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.optimizer import make_optimizer
@@ -41,6 +42,7 @@ CONFIG = PPOConfig(
     stagger_starts=True,
     reward_scale=10.0,
 )
+OPTIONS = {"decks": {"target_kl": 1e-4, "ssm_learning_rate": 5e-4}}
 MEMORY_ARGS = {
     "s5": {"state_size": 8},
     "lru": {"state_size": 8},
@@ -51,9 +53,12 @@ MEMORY_ARGS = {
 def make_learner(case):
     env, memory = CASES[case]
     view = envs.AgentView(envs.make(env))
-    config = dataclasses.replace(CONFIG, normalize_observations=case == "initial states")
+    config = dataclasses.replace(
+        CONFIG, normalize_observations=case == "initial states", **OPTIONS.get(case, {})
+    )
     policy = make_policy(view, memory, config, 3, MEMORY_ARGS.get(memory))
-    optimizer = make_optimizer(config, 100 * config.steps_per_update, policy.trainable_variables)
+    variables, total_steps = policy.trainable_variables, 100 * config.steps_per_update
+    optimizer = make_optimizer(config, total_steps, variables, ssm_variables(policy))
     return learner_module.Learner(envs.AutoReset(view), policy, optimizer, config)
 
 

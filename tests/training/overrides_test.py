@@ -8,12 +8,20 @@ import pytest
 from keras_s5rl import PPO
 from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS
 from keras_s5rl.runs import Checkpoints, RunError
-from tests.support.small_runs import NO_EVALUATION, STEPS, metrics_of, small_config
+from keras_s5rl.training.overrides import apply_overrides
+from tests.support.small_runs import (
+    NO_EVALUATION,
+    STEPS,
+    metrics_of,
+    run_settings,
+    small_config,
+)
 
 pytestmark = pytest.mark.not_on_tensorflow
 
 OTHER = {
     **{"num_epochs": 2, "num_minibatches": 2, "learning_rate": 1e-4, "adam_epsilon": 1e-5},
+    **{"ssm_learning_rate": 5e-5},
     **{"discount": 0.9, "gae_lambda": 0.8, "clip_epsilon": 0.1, "value_clip": 0.5},
     **{"value_coefficient": 0.25, "entropy_coefficient": 0.01, "max_grad_norm": 0.1},
     **{"normalize_advantages": "none"},
@@ -21,13 +29,17 @@ OTHER = {
 }
 
 
+def lru_agent(config):
+    return PPO("RepeatPreviousEasy", {"k": 2}, "lru", config, memory_args={"state_size": 4})
+
+
 def agent(**settings):
-    return PPO("RepeatPreviousEasy", {"k": 2}, "mlp", small_config(num_epochs=1, **settings))
+    return lru_agent(small_config(num_epochs=1, **settings))
 
 
 def resume(folder, updates, override=True, **settings):
     settings = {"num_epochs": 1, **settings}
-    resumed = PPO("RepeatPreviousEasy", {"k": 2}, "mlp", small_config(**settings))
+    resumed = lru_agent(small_config(**settings))
     options = {"run_dir": folder, "resume": True, "override": override, "verbose": False}
     resumed.fit(updates * STEPS, **options)
     return resumed
@@ -91,6 +103,18 @@ def test_a_constant_learning_rate_is_overridden_even_if_killed_before_the_next_c
     resume(folder, 3, override=False, learning_rate=1e-4, **constant)
     assert optimizer(folder)["optimizer/1"] == np.float32(1e-4)
     assert [row.get("overrides") for row in metrics_of(folder)] == [None, None, 1]
+
+
+def test_where_steps_are_skipped_the_schedule_alone_counts_other_steps_of_an_update():
+    override = {"update": 3, "settings": {"num_epochs": [1, 2]}}
+    config = run_settings(target_kl=0.1, num_epochs=2, overrides=[override])
+    made, skipped, moment = np.uint32(30), np.int32(2), np.ones(2, "float32")
+    arrays = {f"optimizer/{i}": array for i, array in enumerate((made, skipped, moment))}
+    checkpoint = {"update": 3, "overrides": 0, "arrays": arrays}
+    new = apply_overrides(checkpoint, config)["arrays"]
+    assert new["optimizer/0"] == 30  # Adam corrects its moments by what was made
+    assert new["optimizer/0"] + new["optimizer/1"] == 3 * 2 * 4
+    assert new["optimizer/2"] is moment
 
 
 @pytest.mark.slow
