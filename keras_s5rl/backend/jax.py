@@ -188,6 +188,21 @@ def wait_until_ready(structure: Structure) -> Any:
     return jax.block_until_ready(structure)
 
 
+@jax.custom_batching.custom_vmap
+def any_copy(flag: Tensor) -> Tensor:
+    """Returns a boolean scalar; under `vmap` whether it is true in any of the copies.
+
+    A branch on it stays a branch: on a scalar of each copy's own, all copies would compute both
+    sides in every step.
+    """
+    return flag
+
+
+@any_copy.def_vmap
+def _any_of_copies(axis_size: int, in_batched: Any, flags: Tensor) -> tuple[Tensor, bool]:
+    return jnp.any(flags), False
+
+
 def device_name() -> str:
     """Returns the default device in words, such as `"cpu"` or `"gpu: NVIDIA H200"`."""
     device = jax.devices()[0]

@@ -16,6 +16,7 @@ from absl.flags import FlagValues
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.outputs import check_output_file, check_output_folder
+from keras_s5rl.cli.policy_seed import check_policy_seed, define_policy_seed_flag
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import RunDirectory, check_imports
 
@@ -33,6 +34,7 @@ def define_flags(values: FlagValues) -> None:
         "file that ends in .onnx, or folder of a TensorFlow SavedModel",
         flag_values=values,
     )
+    define_policy_seed_flag(values)
     command.define_accept_flag(values)
     command.define_import_flag(values)
 
@@ -50,13 +52,14 @@ def export(values: FlagValues) -> None:
     try:
         config = RunDirectory.open(values.run_dir).read_config(values.accept_edited_config)
         PPOConfig.from_settings(config)
+        check_policy_seed(values, config, "export_policy")
         check_imports(config, values["import"].value)
         # Both formats are TensorFlow's to write, whatever backend trained.
         command.select_backend("tensorflow")
         command.import_modules(values["import"].value)
         from keras_s5rl.training import PPO, export_policy
 
-        agent = PPO.load(values.run_dir, values.accept_edited_config)
+        agent = PPO.load(values.run_dir, values.accept_edited_config, seed=values.policy_seed)
         form = "onnx" if is_onnx else "tf_saved_model"
         export_policy(agent.policy, agent.environment, values.output, form)
     except (ValueError, NotImplementedError) as error:
