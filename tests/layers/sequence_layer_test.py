@@ -46,9 +46,14 @@ def close(found, expected, atol=1e-5):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=atol)
 
 
-def run(layer, *args, **kwargs):
-    call = layer if layer.stateful else eager(layer)
-    outputs, *states = call(*args, **kwargs)
+def run(layer, inputs, **kwargs):
+    if not layer.built:
+        layer.build(inputs.shape)
+
+    def call(inputs, **kwargs):  # a new function each time: tests change attributes of the layer
+        return layer(inputs, **kwargs)
+
+    outputs, *states = (call if layer.stateful else eager(call))(inputs, **kwargs)
     return to_numpy(outputs), all_to_numpy(states)
 
 
