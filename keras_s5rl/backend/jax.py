@@ -188,19 +188,17 @@ def wait_until_ready(structure: Structure) -> Any:
     return jax.block_until_ready(structure)
 
 
-@jax.custom_batching.custom_vmap
 def any_copy(flag: Tensor) -> Tensor:
     """Returns a boolean scalar; under `vmap` whether it is true in any of the copies.
 
     A branch on it stays a branch: on a scalar of each copy's own, all copies would compute both
     sides in every step.
     """
-    return flag
+    return _any_copy(flag)
 
 
-@any_copy.def_vmap
-def _any_of_copies(axis_size: int, in_batched: Any, flags: Tensor) -> tuple[Tensor, bool]:
-    return jnp.any(flags), False
+_any_copy: Any = jax.custom_batching.custom_vmap(lambda flag: flag)
+_any_copy.def_vmap(lambda axis_size, in_batched, flags: (jnp.any(flags), False))
 
 
 def device_name() -> str:
