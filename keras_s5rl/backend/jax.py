@@ -1,5 +1,6 @@
 """The backend functions on JAX."""
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from keras_s5rl.typing import Structure, Tensor
 # The names of a backend, beside the functions below and what is imported under its own name
 devices = jax_devices
 random = jax_random
+
+_host = threading.Lock()  # programs run at the same time, and simulators take one call at a time
 
 
 def compile(
@@ -171,7 +174,12 @@ def ordered_host_call(function: Callable[..., Any], like: Any, *arguments: Tenso
 
 
 def _of_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arrays: function(*[np.asarray(array) for array in arrays])
+    def call(*arrays: Any) -> Any:
+        converted = [np.asarray(array) for array in arrays]
+        with _host:
+            return function(*converted)
+
+    return call
 
 
 def _shapes(like: Any) -> Any:
