@@ -64,7 +64,7 @@ class Leaf:
         return np.ravel(sizes).astype("int64"), np.ravel(space.start).astype("int64")
 
 
-def leaves(space: Space, name: str = "space") -> list[Leaf]:
+def leaves(space: Space, name: str = "space") -> tuple[Leaf, ...]:
     """Returns the leaves of a space in Gymnasium's order.
 
     Args:
@@ -91,14 +91,14 @@ class _ByIdentity:
 
 
 @functools.lru_cache(maxsize=64)  # values are converted in every step of an environment
-def _leaves(key: _ByIdentity, name: str) -> list[Leaf]:
+def _leaves(key: _ByIdentity, name: str) -> tuple[Leaf, ...]:
     found: list[Leaf] = []
     for path, part in _parts((), key.space, name):
         start, flat_start = (found[-1].stop, found[-1].flat_stop) if found else (0, 0)
         found.append(Leaf(path, part, start, flat_start))
     if not found:
         raise ValueError(f"`{name}` should have at least one entry. Received: {name}={key.space}")
-    return found
+    return tuple(found)
 
 
 def _parts(path: tuple[Any, ...], space: Any, name: str) -> Iterator[tuple[tuple[Any, ...], Space]]:

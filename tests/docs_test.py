@@ -50,7 +50,7 @@ DEFINE_FLAGS = {
     "benchmark": benchmark.define_flags,
 }
 PARTS = ("", ".layers", ".models", ".models.settings", ".envs", ".ppo", ".training", ".ops")
-FAST = ("docs/how_to/compare.md", "docs/how_to/environment.md", "docs/how_to/memory.md")
+FAST = ("docs/how_to/compare.md", "docs/how_to/memory.md")
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,10 @@ from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.comparison_table import comparison_table
 from keras_s5rl.cli.outputs import check_output_file, check_picture_file
+from keras_s5rl.cli.recorded_runs import open_run
 from keras_s5rl.cli.run_groups import group_runs, name_tasks
 from keras_s5rl.cli.run_scores import EVALUATION, default_metric, read_scores
-from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import (
-    RunDirectory,
     compare_runs,
     console,
     plot_comparison,
@@ -76,10 +75,8 @@ def compare(values: FlagValues) -> int:
         check_picture_file("output", values.output)
     command.backend_name(values.backend)  # checked as on every command; comparing needs none
     try:
-        runs = [RunDirectory.open(path) for path in values.run_dir]
-        configs = [run.read_config(values.accept_edited_config) for run in runs]
-        for config in configs:
-            PPOConfig.from_settings(config)
+        opened = [open_run(path, values.accept_edited_config) for path in values.run_dir]
+        runs, configs = [run for run, _ in opened], [config for _, config in opened]
         metric = values.metric or default_metric(runs)
         tasks = name_tasks(configs)
         groups, settings = group_runs(configs, tasks)

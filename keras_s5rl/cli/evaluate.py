@@ -26,10 +26,10 @@ from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.in_context_table import in_context_table
 from keras_s5rl.cli.outputs import check_output_file, check_output_folder
 from keras_s5rl.cli.policy_seed import check_policy_seed, define_policy_seed_flag
+from keras_s5rl.cli.recorded_runs import open_run
 from keras_s5rl.cli.run_reports import write_report
 from keras_s5rl.cli.train import parse_env_args
 from keras_s5rl.envs.gymnasium.making import is_gymnasium
-from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import (
     RunDirectory,
     check_imports,
@@ -107,9 +107,7 @@ def evaluate(values: FlagValues) -> int | None:
             f"Received: overwrite=True, json={values.json}"
         )
     try:
-        run = RunDirectory.open(values.run_dir)
-        config = run.read_config(values.accept_edited_config)
-        PPOConfig.from_settings(config)
+        run, config = open_run(values.run_dir, values.accept_edited_config)
         check_imports(config, values["import"].value)
         _check_recorded(values.env or config["env"], values)
         for name in ("in_context", "record"):

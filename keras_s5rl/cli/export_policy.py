@@ -17,8 +17,8 @@ from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.outputs import check_output_file, check_output_folder
 from keras_s5rl.cli.policy_seed import check_policy_seed, define_policy_seed_flag
-from keras_s5rl.ppo.config import PPOConfig
-from keras_s5rl.runs import RunDirectory, check_imports
+from keras_s5rl.cli.recorded_runs import open_run
+from keras_s5rl.runs import check_imports
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,8 +50,7 @@ def export(values: FlagValues) -> None:
     else:
         check_output_folder("output", values.output)
     try:
-        config = RunDirectory.open(values.run_dir).read_config(values.accept_edited_config)
-        PPOConfig.from_settings(config)
+        _, config = open_run(values.run_dir, values.accept_edited_config)
         check_policy_seed(values, config, "export_policy")
         check_imports(config, values["import"].value)
         # Both formats are TensorFlow's to write, whatever backend trained.

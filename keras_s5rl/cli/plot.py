@@ -15,17 +15,13 @@ from absl.flags import FlagValues
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.labels import label_runs
-from keras_s5rl.cli.outputs import check_output_file
-from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.cli.outputs import check_picture_file
+from keras_s5rl.cli.recorded_runs import open_run, read_run_metrics
 from keras_s5rl.runs import (
-    Checkpoints,
     RunDirectory,
     compare_in_context,
-    console,
-    find_damage,
     plot_learning_curves,
     read_json,
-    read_metrics,
 )
 
 
@@ -63,34 +59,21 @@ def plot(values: FlagValues) -> None:
                 f"`{name}` goes {'with' if goes_with else 'without'} `in_context`. Received: "
                 f"{name}={values[name].value}, in_context={values.in_context}"
             )
-    check_output_file("output", values.output)
+    check_picture_file("output", values.output)
     command.backend_name(values.backend)  # checked as on every command; drawing needs none
     try:
-        runs = [RunDirectory.open(path) for path in values.run_dir]
-        configs = [run.read_config(values.accept_edited_config) for run in runs]
-        for config in configs:
-            PPOConfig.from_settings(config)
-        labels = label_runs(configs)
+        opened = [open_run(path, values.accept_edited_config) for path in values.run_dir]
+        runs = [run for run, _ in opened]
+        labels = label_runs([config for _, config in opened])
         if values.in_context:
             _compare_in_context(runs, labels, values)
         else:
-            metrics = [_read_metrics(run) for run in runs]
+            metrics = [read_run_metrics(run) for run in runs]
             curves = list(zip(labels, metrics, strict=True))
             plot_learning_curves(curves, values.output, values.metric, values.title)
     except ValueError as error:
         raise UsageError(error) from None
     command.print_result(values.output)
-
-
-def _read_metrics(run: RunDirectory) -> dict[str, Any]:
-    """The columns of metrics.jsonl; says so where they are not those of its training."""
-    written = Checkpoints(run.checkpoints_dir).newest_metadata() or {}
-    size, sha256 = written.get("metrics_size"), written.get("metrics_sha256")
-    if isinstance(size, int) and isinstance(sha256, str):
-        damage = find_damage(run.metrics_path, size, sha256)
-        if damage is not None:
-            console.write(f"warning: {run.metrics_path} {damage} since training wrote it")
-    return read_metrics(run.metrics_path)
 
 
 def _compare_in_context(

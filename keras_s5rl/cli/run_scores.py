@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_s5rl.cli.command import UsageError
-from keras_s5rl.runs import RunDirectory, read_json, read_metrics
+from keras_s5rl.cli.recorded_runs import read_run_metrics
+from keras_s5rl.runs import RunDirectory, read_json
 from keras_s5rl.runs.comparison import ScoredRun
 from keras_s5rl.runs.curves import seed_curves
 
@@ -58,7 +59,7 @@ def _read(
 ) -> ScoredRun:
     seeds = tuple(range(config["seed"], config["seed"] + config["num_seeds"]))
     report = _read_evaluation(run) if metric == EVALUATION else {}
-    metrics = read_metrics(run.metrics_path) if run.metrics_path.exists() else {}
+    metrics = read_run_metrics(run) if run.metrics_path.exists() else {}
     curves = None
     if metric != EVALUATION or RETURN in metrics:  # beside an evaluation curves are but drawn
         curves = _read_curves(run, metrics, RETURN if metric == EVALUATION else metric)

@@ -13,6 +13,7 @@ from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.memory_flags import MemoryFlags
+from keras_s5rl.cli.recorded_runs import open_run
 from keras_s5rl.cli.run_reports import write_evaluation
 from keras_s5rl.cli.setting_flags import (
     config_from_flags,
@@ -22,7 +23,6 @@ from keras_s5rl.cli.setting_flags import (
     value_of_flag,
 )
 from keras_s5rl.models.memories import check_memory
-from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.run_settings import EVALUATION_SETTINGS
 from keras_s5rl.runs import RunDirectory, WriteError, check_imports
 
@@ -250,8 +250,7 @@ def _recorded_settings(values: FlagValues) -> dict[str, Any] | None:
     if values.run_dir is None:
         raise UsageError("`run_dir` should name the run to resume. Received: run_dir=None")
     try:
-        recorded = RunDirectory.open(values.run_dir).read_config(values.accept_edited_config)
-        PPOConfig.from_settings(recorded)
+        _, recorded = open_run(values.run_dir, values.accept_edited_config)
         check_imports(recorded, values["import"].value)
         return recorded
     except ValueError as error:  # a RunError, or a setting that is not what it should be

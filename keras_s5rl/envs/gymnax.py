@@ -51,7 +51,8 @@ class GymnaxEnvironment(Environment):
         self.env = env
         self.params = env.default_params if params is None else params
         if max_episode_steps is None:
-            # A limit that the environment does not use is no harm while it is not the shortest.
+            # The longest: POPGym Arcade has limits that it does not use, and one that is too short
+            # would cut every episode.
             limits = _limits(self.params) | _limits(env)
             max_episode_steps = max(limits, default=None)
         if max_episode_steps is None:

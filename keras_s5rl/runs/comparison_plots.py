@@ -1,6 +1,5 @@
 """A comparison of runs as an image file: learning curves with intervals, and the scores'."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,18 +7,15 @@ from keras_s5rl.runs.bootstrap import sample_efficiency_curve
 from keras_s5rl.runs.comparison import ScoredRun
 from keras_s5rl.runs.curves import smooth
 from keras_s5rl.runs.figures import (
-    COLOURS,
-    LINE_STYLES,
     check_format,
+    line_look,
     literal,
     name_axes,
-    new_figure,
+    new_panels,
     save_figure,
     set_look,
 )
 from keras_s5rl.typing import Array, StrPath
-
-_IN_A_ROW = 3
 
 
 def plot_comparison(runs: Sequence[ScoredRun], report: dict[str, Any], output: StrPath) -> None:
@@ -40,13 +36,7 @@ def plot_comparison(runs: Sequence[ScoredRun], report: dict[str, Any], output: S
     """
     check_format(output)
     groups = list(dict.fromkeys(run.group for run in runs))
-    looks = {
-        group: {
-            "color": COLOURS[index % len(COLOURS)],
-            "linestyle": LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)],
-        }
-        for index, group in enumerate(groups)
-    }
+    looks = {group: line_look(index) for index, group in enumerate(groups)}
     panels = [
         (task, of_task)
         for section in report["tasks"]
@@ -54,25 +44,20 @@ def plot_comparison(runs: Sequence[ScoredRun], report: dict[str, Any], output: S
         if (of_task := [run for run in runs if run.task == task and run.curves])
     ]
     section = report["overall"] or report["tasks"][0]
-    columns = min(_IN_A_ROW, len(panels) + 1)
-    rows = math.ceil((len(panels) + 1) / columns)
-    figure = new_figure(1 + 4.5 * columns, 0.6 + 3.2 * rows)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for panel, (task, of_task) in zip(axes, panels, strict=False):
+    figure, (*axes, of_scores) = new_panels(len(panels) + 1, 4.5, 3.2)
+    for panel, (task, of_task) in zip(axes, panels, strict=True):
         _draw_curves(panel, of_task, looks)
         name_axes(panel, _metric_of_curves(report["metric"]))
         panel.set_title(literal(task), loc="left", fontsize="medium")
-    _draw_intervals(axes[len(panels)], section, looks)
+    _draw_intervals(of_scores, section, looks)
     lines = [_line(looks[group]) for group in groups]
     figure.legend(
         lines,
         list(map(literal, groups)),
         loc="outside lower center",
         frameon=False,
-        ncols=_IN_A_ROW,
+        ncols=3,
     )
-    for unused in axes[len(panels) + 1 :]:
-        unused.set_axis_off()
     save_figure(figure, output)
 
 

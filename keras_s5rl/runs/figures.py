@@ -1,5 +1,6 @@
 """What the pictures of runs share: their look, and files that are whole or absent."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from keras_s5rl.typing import StrPath
 
 # Okabe and Ito's colours, distinct to people with colour-blindness too, darkest contrasts first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-LINE_STYLES = ("-", "--", ":", "-.")
+_LINE_STYLES = ("-", "--", ":", "-.")
+_IN_A_ROW = 3
 _AXIS_NAMES = {
     "episode_return_mean": "Mean episode return",
     "eval_return_mean": "Mean return of evaluations",
@@ -33,6 +35,32 @@ def new_figure(width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def new_panels(number: int, width: float, height: float, **options: Any) -> tuple[Any, list[Any]]:
+    """Returns a figure of several panels, three in a row, and their axes.
+
+    Args:
+        number: how many.
+        width: of a panel, in inches.
+        height: of a panel, in inches.
+        **options: further arguments of matplotlib's `Figure.subplots`.
+    """
+    columns = min(_IN_A_ROW, number)
+    rows = math.ceil(number / columns)
+    figure = new_figure(0.7 + width * columns, 0.6 + height * rows)
+    axes = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+    for unused in axes[number:]:
+        unused.set_axis_off()
+    return figure, axes[:number]
+
+
+def line_look(index: int) -> dict[str, Any]:
+    """Returns colour and style of one of several lines."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": _LINE_STYLES[index // len(COLOURS) % len(_LINE_STYLES)],
+    }
 
 
 def save_figure(figure: Any, output: StrPath) -> None:

@@ -7,9 +7,8 @@ import numpy as np
 
 from keras_s5rl.runs.curves import seed_curves, smooth
 from keras_s5rl.runs.figures import (
-    COLOURS,
-    LINE_STYLES,
     check_format,
+    line_look,
     literal,
     name_axes,
     new_figure,
@@ -59,11 +58,10 @@ def plot_learning_curves(
     axes = figure.add_subplot()
     lines = []
     for index, (label, curves) in enumerate(groups.items()):
-        colour = COLOURS[index % len(COLOURS)]
-        style = LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
-        lines.append(_draw(axes, curves, colour, style))
+        look = line_look(index)
+        lines.append(_draw(axes, curves, look))
         if label in evaluations:
-            _draw(axes, evaluations[label], colour, "--")
+            _draw(axes, evaluations[label], {**look, "linestyle": "--"})
     _decorate(axes, lines, metric, title)
     num_seeds = [len(curves) for curves in groups.values()]
     _add_legend(axes, list(groups), lines, num_seeds, bool(evaluations))
@@ -81,22 +79,22 @@ def plot_learning_curve(metrics: dict[str, Any], output: StrPath, title: str | N
     plot_learning_curves([("", metrics)], output, title=title)
 
 
-def _draw(axes: Any, curves: Sequence[tuple[Array, Array]], colour: Any, style: str) -> Any:
+def _draw(axes: Any, curves: Sequence[tuple[Array, Array]], look: dict[str, Any]) -> Any:
     """Draws the seeds of one label and returns the line for the legend."""
     if not curves:
-        return axes.plot([], [], color=colour, linestyle=style)[0]
+        return axes.plot([], [], **look)[0]
     if len(curves) == 1:
         steps, values = curves[0]
-        axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
-        return axes.plot(steps, smooth(values), color=colour, linestyle=style, linewidth=1.8)[0]
+        axes.plot(steps, values, color=look["color"], alpha=0.25, linewidth=0.8)
+        return axes.plot(steps, smooth(values), **look, linewidth=1.8)[0]
     # Where all seeds have values: the mean of fewer would jump where a seed begins or ends.
     first = max(steps[0] for steps, _ in curves)
     last = min(steps[-1] for steps, _ in curves)
     grid = np.unique(np.concatenate([steps for steps, _ in curves]))
     grid = grid[(grid >= first) & (grid <= last)]
     seeds = np.stack([np.interp(grid, steps, smooth(values)) for steps, values in curves])
-    axes.fill_between(grid, seeds.min(0), seeds.max(0), color=colour, alpha=0.2, linewidth=0)
-    return axes.plot(grid, seeds.mean(0), color=colour, linestyle=style, linewidth=1.8)[0]
+    axes.fill_between(grid, seeds.min(0), seeds.max(0), color=look["color"], alpha=0.2, linewidth=0)
+    return axes.plot(grid, seeds.mean(0), **look, linewidth=1.8)[0]
 
 
 def _decorate(axes: Any, lines: Sequence[Any], metric: str, title: str | None) -> None:

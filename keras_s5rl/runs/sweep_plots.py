@@ -8,13 +8,11 @@ from keras_s5rl.runs.figures import (
     COLOURS,
     check_format,
     literal,
-    new_figure,
+    new_panels,
     save_figure,
     set_look,
 )
 from keras_s5rl.typing import StrPath
-
-_IN_A_ROW = 3
 
 
 def plot_sweep(trials: Sequence[dict[str, Any]], log: Sequence[str], output: StrPath) -> None:
@@ -32,28 +30,27 @@ def plot_sweep(trials: Sequence[dict[str, Any]], log: Sequence[str], output: Str
     check_format(output)
     trials = [trial for trial in trials if trial["value"] is not None]
     names = list(dict.fromkeys(name for trial in trials for name in trial["params"]))
-    columns = min(_IN_A_ROW, len(names) + 1)
-    rows = math.ceil((len(names) + 1) / columns)
-    figure = new_figure(0.5 + 3.5 * columns, 0.5 + 2.8 * rows)
-    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
-    _draw(axes[0], "trial", [trial["number"] for trial in trials], trials)
-    for panel, name in zip(axes[1:], names, strict=False):
+    figure, (of_order, *axes) = new_panels(len(names) + 1, 3.5, 2.8, sharey=True)
+    _draw(of_order, "trial", [trial["number"] for trial in trials], trials)
+    for panel, name in zip(axes, names, strict=True):
         _draw(panel, name, [trial["params"][name] for trial in trials], trials)
         if name in log:
             panel.set_xscale("log")
-    for unused in axes[len(names) + 1 :]:
-        unused.set_axis_off()
-    axes[0].set_ylabel("Value of the trial")
+    of_order.set_ylabel("Value of the trial")
     save_figure(figure, output)
 
 
 def _draw(axes: Any, name: str, places: list[Any], trials: Sequence[dict[str, Any]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     values = [trial["value"] for trial in trials]
     if any(isinstance(place, str) for place in places):
         order = sorted(set(places), key=_by_number)
         axes.set_xticks(range(len(order)), [literal(text) for text in order])
         places = [order.index(place) for place in places]
         axes.set_xlim(-0.5, len(order) - 0.5)
+    elif all(isinstance(place, int) for place in places):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.plot(places, values, "o", color=COLOURS[0], alpha=0.6)
     if values:
         best = values.index(max(values))

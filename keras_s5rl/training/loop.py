@@ -180,7 +180,7 @@ class Loop:
             new = None
             if update % evaluate_every == 0 or not scores.latest:
                 new = self._evaluate(evaluate, state, update)
-                scores = scores.after(new, update, self.model.get_weights())
+                scores = scores.after(new, update, self.model)
             seen = metrics | scores.latest
             metrics = metrics | (new or dict.fromkeys(scores.latest))
         with signals_deferred():

@@ -36,17 +36,17 @@ class ScoreRecord:
         self.best = best
         self.best_weights = best_weights
 
-    def after(self, scores: Mapping[str, float], update: int, weights: Sequence[Array]) -> Self:
+    def after(self, scores: Mapping[str, float], update: int, model: Any) -> Self:
         """Returns the record after one more evaluation.
 
         Args:
             scores: Dict of its metrics.
             update: Integer, updates so far.
-            weights: List of numpy arrays, the weights of the policy.
+            model: Keras model with these scores. Its weights are copied where they are the best.
         """
         if self.best is not None and scores[SCORE] <= self.best[SCORE]:
             return type(self)(scores, self.best, self.best_weights)
-        return type(self)(scores, {"update": update, **scores}, weights)
+        return type(self)(scores, {"update": update, **scores}, model.get_weights())
 
     def to_metadata(self) -> dict[str, Any]:
         """Returns the scores as a dict of plain values, empty before the first evaluation."""

@@ -1,15 +1,14 @@
 """The command that compares runs, on made-up run directories."""
 
-import dataclasses
+import hashlib
 import json
 
 import numpy as np
 import pytest
 
 from keras_s5rl.cli import compare
-from keras_s5rl.ppo.run_settings import EVALUATION_SETTINGS
-from keras_s5rl.runs import RunDirectory, bootstrap_interval, statistics
-from tests.support.small_runs import small_config
+from keras_s5rl.runs import Checkpoints, RunDirectory, bootstrap_interval, statistics
+from tests.support.small_runs import run_settings
 
 STEPS = [128, 256, 384]
 
@@ -20,14 +19,8 @@ def make_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(name, score, metrics=True, evaluation=None, **settings):
-        config = {
-            **{"env": "RepeatFirstEasy", "env_args": {}, "memory": "s5", "memory_args": {}},
-            **{"encoder": "dense", "backend": "jax", "seed": 0, "num_seeds": 1},
-            **{"total_steps": 384, "checkpoint_every": 1, "log_every": 1},
-            **{name: setting.default for name, setting in EVALUATION_SETTINGS.items()},
-            **dataclasses.asdict(small_config()),
-        }
-        run = RunDirectory.create(tmp_path / name, config | settings)
+        config = {"env": "RepeatFirstEasy", "memory": "s5", "total_steps": 384} | settings
+        run = RunDirectory.create(tmp_path / name, run_settings(**config))
         if score is not None:
             report = {"return_mean": score, "deterministic": True, "env_steps": STEPS[-1]}
             run.write_evaluation(report | (evaluation or {}))
@@ -66,6 +59,19 @@ def run_compare(capsys, *arguments):
 
 def report_of(capsys, *arguments):
     return json.loads(run_compare(capsys, *arguments, "--json=-"))
+
+
+def test_metrics_that_changed_since_the_training_are_warned_of(make_run, capsys):
+    paths = [make_run(memory, 0.5, memory=memory) for memory in ("s5", "gru")]
+    metrics = RunDirectory.open(paths[0]).metrics_path
+    lines = metrics.read_bytes()
+    written = {"metrics_size": len(lines), "metrics_sha256": hashlib.sha256(lines).hexdigest()}
+    Checkpoints(metrics.parent / "checkpoints").save(3, {}, written)
+    for altered in (False, True):
+        assert compare.main(["compare.py", *paths]) == 0
+        warning = f"warning: {metrics} was altered since training wrote it\n"
+        assert (warning in capsys.readouterr().err) == altered
+        metrics.write_bytes(lines.replace(b"0.2", b"0.9"))
 
 
 def mistake(capsys, *arguments):

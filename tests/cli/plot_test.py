@@ -5,7 +5,8 @@ import pytest
 from keras_s5rl.cli import plot
 
 
-@pytest.mark.slow_after(1)
+# `trained` is a training in each process of pytest that asks for it.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "beginning"), [("c.png", b"\x89PNG"), ("c.pdf", b"%PDF"), ("c.svg", b"<?xml")]
 )
@@ -17,6 +18,7 @@ def test_it_draws_runs_into_a_file_of_each_format(name, beginning, trained, tmp_
     assert capsys.readouterr().out == f"{output}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flag", ["--metric=happiness", "--output=curves.bmp", "--output=no/folder/c.png"]
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.layers.every_layer import KINDS, LAYERS
-from tests.support.differentiate import BACKEND, compiled, eager, gradients
+from tests.support.differentiate import BACKEND, COMPILE, compiled, gradients
 
 pytestmark = pytest.mark.slow_after(1)
 
@@ -53,7 +53,8 @@ def run(layer, inputs, **kwargs):
     def call(inputs, **kwargs):  # a new function each time: tests change attributes of the layer
         return layer(inputs, **kwargs)
 
-    outputs, *states = (call if layer.stateful else eager(call))(inputs, **kwargs)
+    call = compiled(call) if COMPILE and not layer.stateful else call
+    outputs, *states = call(inputs, **kwargs)
     return to_numpy(outputs), all_to_numpy(states)
 
 
@@ -71,7 +72,7 @@ def test_a_sequence_with_resets_is_its_pieces_run_apart(make):
 
     tensors = [keras.ops.convert_to_tensor(value) for value in (INPUTS, RESETS, *start)]
     whole, *final = compiled(call)(*tensors)
-    run_piece = eager(call_from)
+    run_piece = compiled(call_from) if COMPILE else call_from
     for row in range(BATCH):
         cuts = [0, *np.flatnonzero(RESETS[row]), TIME]
         pieces = []

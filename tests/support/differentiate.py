@@ -21,12 +21,6 @@ def compiled(function):
     return function
 
 
-def eager(function):
-    """The function as it is; on JAX as one program, which compiles sooner than every operation of
-    it by itself."""
-    return compiled(function) if BACKEND == "jax" else function
-
-
 def gradients(function, arguments, compile=False):
     """The gradients of a scalar function for each of its arguments, as numpy arrays."""
     wrap = compiled if compile else (lambda function: function)

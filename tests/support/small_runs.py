@@ -1,5 +1,6 @@
 """Small trainings that the tests of training and of the commands share."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -33,6 +34,18 @@ FLAGS = [
 
 def small_config(**settings):
     return PPOConfig(**SIZES | settings)
+
+
+def run_settings(**settings):
+    """The settings of a recorded run, as its config.json holds them."""
+    return {
+        **{"env": "RepeatPreviousEasy", "env_args": {}, "memory": "mlp", "memory_args": {}},
+        **{"encoder": "dense", "backend": "jax", "seed": 0, "num_seeds": 1},
+        **{"total_steps": 256, "checkpoint_every": 1, "log_every": 1},
+        **NO_EVALUATION,
+        **dataclasses.asdict(small_config()),
+        **settings,
+    }
 
 
 def metrics_of(run_dir):

@@ -156,7 +156,7 @@ def test_hooks_see_the_weights_and_the_optimizer_as_they_are():
     assert check.model is agent.policy
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", ["on_epoch_begin", "on_epoch_end", "on_batch_begin"])
 def test_a_learning_rate_set_in_a_hook_takes_effect(hook):
     """Where it is set to 0, weights stand still from then on."""

@@ -1,0 +1,30 @@
+"""Runs as the commands open them: checked settings, and metrics with a warning of damage."""
+
+from typing import Any
+
+from keras_s5rl.ppo.config import PPOConfig
+from keras_s5rl.runs import Checkpoints, RunDirectory, console, find_damage, read_metrics
+
+
+def open_run(path: str, accept_edited_config: bool) -> tuple[RunDirectory, dict[str, Any]]:
+    """Returns a run and its settings.
+
+    Raises:
+        ValueError: If there is no run, its config.json was edited and that is not accepted, or a
+            setting is not what it should be.
+    """
+    run = RunDirectory.open(path)
+    config = run.read_config(accept_edited_config)
+    PPOConfig.from_settings(config)
+    return run, config
+
+
+def read_run_metrics(run: RunDirectory) -> dict[str, Any]:
+    """Returns the columns of metrics.jsonl; warns where they are not those of the training."""
+    written = Checkpoints(run.checkpoints_dir).newest_metadata() or {}
+    size, sha256 = written.get("metrics_size"), written.get("metrics_sha256")
+    if isinstance(size, int) and isinstance(sha256, str):
+        damage = find_damage(run.metrics_path, size, sha256)
+        if damage is not None:
+            console.write(f"warning: {run.metrics_path} {damage} since training wrote it")
+    return read_metrics(run.metrics_path)
