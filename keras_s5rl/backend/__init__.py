@@ -18,6 +18,8 @@ these names runs on each of them.
 - `scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0)`: `carry, values_t =
   function(carry, values_t, x_t, fixed)` for elementwise operations, along any axis, without copies.
 - `cond(predicate, true_fn, false_fn)`: one of two branches, run only where it is chosen.
+- `any_copy(flag)`: the flag; on JAX under `vmap` whether it is true in any copy, so that a branch
+  on it stays one.
 - `product(rows, kernel)`: a product of matrices in the dtype of the first, accumulated in float32.
 - `custom_derivatives(function, tangent, gradient, differentiable_gradient=None)`: a function whose
   derivatives are written out, differentiable any number of times, in forward mode too, and on JAX
@@ -74,6 +76,7 @@ product = _implementation.product
 scan = _implementation.scan
 scan_in_place = _implementation.scan_in_place
 cond = _implementation.cond
+any_copy = _implementation.any_copy
 flatten = _implementation.flatten
 custom_derivatives = _implementation.custom_derivatives
 value_and_gradients = _implementation.value_and_gradients
@@ -88,6 +91,7 @@ random = _implementation.random
 __all__ = [
     "available_memory",
     "abstract_call",
+    "any_copy",
     "check_not_orphaned",
     "compile",
     "cond",

@@ -1,5 +1,6 @@
 """The backend functions on JAX."""
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from keras_s5rl.typing import Structure, Tensor
 # The names of a backend, beside the functions below and what is imported under its own name
 devices = jax_devices
 random = jax_random
+
+_host = threading.Lock()  # programs run at the same time, and simulators take one call at a time
 
 
 def compile(
@@ -171,7 +174,12 @@ def ordered_host_call(function: Callable[..., Any], like: Any, *arguments: Tenso
 
 
 def _of_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arrays: function(*[np.asarray(array) for array in arrays])
+    def call(*arrays: Any) -> Any:
+        converted = [np.asarray(array) for array in arrays]
+        with _host:
+            return function(*converted)
+
+    return call
 
 
 def _shapes(like: Any) -> Any:
@@ -186,6 +194,19 @@ def is_running() -> bool:
 def wait_until_ready(structure: Structure) -> Any:
     """Blocks until every tensor of `structure` has been computed; returns the structure."""
     return jax.block_until_ready(structure)
+
+
+def any_copy(flag: Tensor) -> Tensor:
+    """Returns a boolean scalar; under `vmap` whether it is true in any of the copies.
+
+    A branch on it stays a branch: on a scalar of each copy's own, all copies would compute both
+    sides in every step.
+    """
+    return _any_copy(flag)
+
+
+_any_copy: Any = jax.custom_batching.custom_vmap(lambda flag: flag)
+_any_copy.def_vmap(lambda axis_size, in_batched, flags: (jnp.any(flags), False))
 
 
 def device_name() -> str:

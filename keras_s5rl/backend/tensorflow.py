@@ -310,6 +310,11 @@ def wait_until_ready(structure: Structure) -> Any:
     return structure
 
 
+def any_copy(flag: Tensor) -> Tensor:
+    """Returns the flag: only JAX makes copies of programs."""
+    return flag
+
+
 def device_name() -> str:
     """Returns the default device in words, such as `"cpu"` or `"gpu: NVIDIA H200"`."""
     gpus = tf.config.list_physical_devices("GPU")

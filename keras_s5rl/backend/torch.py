@@ -162,6 +162,11 @@ def wait_until_ready(structure: Structure) -> Any:
     return structure
 
 
+def any_copy(flag: Tensor) -> Tensor:
+    """Returns the flag: only JAX makes copies of programs."""
+    return flag
+
+
 def device_name() -> str:
     """Returns the default device in words, such as `"cpu"` or `"gpu: NVIDIA H200"`."""
     return f"gpu: {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"

@@ -25,6 +25,7 @@ from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.in_context_table import in_context_table
 from keras_s5rl.cli.outputs import check_output_file, check_output_folder
+from keras_s5rl.cli.policy_seed import check_policy_seed, define_policy_seed_flag
 from keras_s5rl.cli.recorded_runs import open_run
 from keras_s5rl.cli.run_reports import write_report
 from keras_s5rl.cli.train import parse_env_args
@@ -52,6 +53,7 @@ def define_flags(values: FlagValues) -> None:
         "policy of the run: the last one, or the best of the evaluations while it trained",
         flag_values=values,
     )
+    define_policy_seed_flag(values)
     command.define_count_flag(
         values, "num_episodes", 256, "episodes played, with --in_context contexts of each task"
     )
@@ -108,11 +110,14 @@ def evaluate(values: FlagValues) -> int | None:
         run, config = open_run(values.run_dir, values.accept_edited_config)
         check_imports(config, values["import"].value)
         _check_recorded(values.env or config["env"], values)
+        for name in ("in_context", "record"):
+            if values[name].value:
+                check_policy_seed(values, config, name)
         command.select_backend(values.backend or config["backend"])
         command.import_modules(values["import"].value)
         from keras_s5rl.training import PPO
 
-        agent = PPO.load(values.run_dir, values.accept_edited_config)
+        agent = PPO.load(values.run_dir, values.accept_edited_config, seed=values.policy_seed)
         if values.policy == "best":
             _take_best(agent)
         report = _play(agent, values, env_args)
@@ -150,7 +155,8 @@ def _write(
         if write_report(run, run.in_context_path, report, values.overwrite):
             title = f"{agent.env}, {agent.memory}, seed {agent.seed}"
             plot_in_context(report, run.in_context_plot_path, title)
-    elif values.env is None and env_args is None:  # another environment is not this run's score
+    elif all(given is None for given in (values.env, env_args, values.policy_seed)):
+        # Another environment, or one of several seeds, is not this run's score.
         path = run.best_evaluation_path if values.policy == "best" else run.evaluation_path
         write_report(run, path, report, values.overwrite)
 

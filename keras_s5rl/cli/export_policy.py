@@ -16,6 +16,7 @@ from absl.flags import FlagValues
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.outputs import check_output_file, check_output_folder
+from keras_s5rl.cli.policy_seed import check_policy_seed, define_policy_seed_flag
 from keras_s5rl.cli.recorded_runs import open_run
 from keras_s5rl.runs import check_imports
 
@@ -33,6 +34,7 @@ def define_flags(values: FlagValues) -> None:
         "file that ends in .onnx, or folder of a TensorFlow SavedModel",
         flag_values=values,
     )
+    define_policy_seed_flag(values)
     command.define_accept_flag(values)
     command.define_import_flag(values)
 
@@ -49,13 +51,14 @@ def export(values: FlagValues) -> None:
         check_output_folder("output", values.output)
     try:
         _, config = open_run(values.run_dir, values.accept_edited_config)
+        check_policy_seed(values, config, "export_policy")
         check_imports(config, values["import"].value)
         # Both formats are TensorFlow's to write, whatever backend trained.
         command.select_backend("tensorflow")
         command.import_modules(values["import"].value)
         from keras_s5rl.training import PPO, export_policy
 
-        agent = PPO.load(values.run_dir, values.accept_edited_config)
+        agent = PPO.load(values.run_dir, values.accept_edited_config, seed=values.policy_seed)
         form = "onnx" if is_onnx else "tf_saved_model"
         export_policy(agent.policy, agent.environment, values.output, form)
     except (ValueError, NotImplementedError) as error:

@@ -115,7 +115,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     config = config_from_flags(values, recorded)
     settings = {
         name: _flag_or_recorded(name, values, recorded)
-        for name in ("env", "memory", "encoder", "seed", *_SCHEDULE)
+        for name in ("env", "memory", "encoder", "seed", "num_seeds", *_SCHEDULE)
     }
     evaluation = {
         name: value_of_flag(setting, _flag_or_recorded(name, values, recorded))
@@ -136,7 +136,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     from keras_s5rl.training.given_policy import policy_of
 
     try:
-        check_evaluation(evaluation)
+        check_evaluation(evaluation, settings["num_seeds"])
         check_devices(config)
         _check_cuda_graphs(values)
         agent = PPO(
@@ -149,13 +149,14 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
             values["import"].value,
             settings["encoder"],
             policy_of(recorded) if recorded and is_given else None,
+            settings["num_seeds"],
         )
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
     run_dir = values.run_dir or _new_run_dir(settings)
     command.print_result(
         f"{settings['memory']} with {agent.num_parameters:,} parameters on {settings['env']}, "
-        f"seed {settings['seed']}, into {run_dir}"
+        f"{_seeds_text(settings)}, into {run_dir}"
     )
     signals.policy = agent.policy
     try:
@@ -183,14 +184,20 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     except ValueError as error:  # too little memory: the run itself is whole
         command.print_error(error)
         return 1
+    of_seeds = "" if agent.num_seeds == 1 else f" of each of {agent.num_seeds} seeds"
     command.print_result(
         f"return {report['return_mean']:.3f} +- {report['return_ci95']:.3f} on "
-        f"{_EVALUATION_EPISODES} fresh episodes "
+        f"{_EVALUATION_EPISODES} fresh episodes{of_seeds} "
         f"(sampled {report['other_mode']['return_mean']:.3f}); "
         f"policy, curve and metrics are in {run_dir}"
     )
     write_evaluation(RunDirectory(run_dir), report)
     return 0
+
+
+def _seeds_text(settings: dict[str, Any]) -> str:
+    seed, num_seeds = settings["seed"], settings["num_seeds"]
+    return f"seed {seed}" if num_seeds == 1 else f"seeds {seed} to {seed + num_seeds - 1}"
 
 
 def parse_env_args(text: str | None) -> dict[str, Any]:
@@ -234,11 +241,6 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _check_flags(values: FlagValues) -> None:
-    if values.num_seeds > 1:
-        raise UsageError(
-            "`num_seeds` should be 1: training several seeds in one program is not available yet; "
-            f"run the command once a seed. Received: num_seeds={values.num_seeds}"
-        )
     for name in _RESUMING:
         if values[name].value and not values.resume:
             raise UsageError(f"`{name}` goes with `resume`. Received: {name}=True, resume=False")
@@ -256,9 +258,10 @@ def _recorded_settings(values: FlagValues) -> dict[str, Any] | None:
 
 
 def _new_run_dir(settings: dict[str, Any]) -> str:
-    """Makes `runs/<env>_<memory>_seed<seed>`, with a number behind it where that is taken: of
-    several trainings that start together each gets a folder of its own."""
-    name = "_".join([settings["env"], settings["memory"], f"seed{settings['seed']}"])
+    """Makes `runs/<env>_<memory>_seed<seed>`, or `..._seeds0-7`, with a number behind it where that
+    is taken: of several trainings that start together each gets a folder of its own."""
+    seeds = _seeds_text(settings).replace(" to ", "-").replace(" ", "")
+    name = "_".join([settings["env"], settings["memory"], seeds])
     name = f"runs/{name.replace('/', '-').replace(':', '-')}"
     path, number = name, 1
     try:

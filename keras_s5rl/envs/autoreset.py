@@ -152,10 +152,12 @@ class AutoReset:
             pool = self.env.initial(self.env.draw_initial(_step_key(state, 1), num_envs))
             return pool, ops.zeros_like(state["num_used"])
 
+        def keep() -> tuple[Tensors, Tensor]:
+            return state["pool"], state["num_used"]
+
+        is_needed = state["num_used"] + _count(done) > num_envs
         return backend.cond(
-            state["num_used"] + _count(done) > num_envs,
-            redraw,
-            lambda: (state["pool"], state["num_used"]),
+            backend.any_copy(is_needed), lambda: backend.cond(is_needed, redraw, keep), keep
         )
 
     def _restart(
@@ -169,7 +171,7 @@ class AutoReset:
             fresh = keras.tree.map_structure(lambda tensor: ops.take(tensor, row, axis=0), pool)
             return select_envs(done, fresh, env_state)
 
-        return backend.cond(ops.any(done), restart, lambda: env_state)
+        return backend.cond(backend.any_copy(ops.any(done)), restart, lambda: env_state)
 
 
 def apply_time_limit(

@@ -53,7 +53,7 @@ def steps_to_kl(
         def attempt() -> Any:
             new_carry, metrics = step(carry, minibatch)
             is_near = backend.devices.mean(metrics["approx_kl"]) <= MARGIN * target_kl
-            is_near = ops.logical_and(is_going_on, is_near)
+            is_near = ops.logical_and(is_going_on, is_near)  # a copy may have stopped before
             kept = keras.tree.map_structure(
                 lambda new, old: ops.where(is_near, new, old), new_carry, skip(carry)
             )
@@ -63,7 +63,8 @@ def steps_to_kl(
             zeros = {name: ops.zeros((), "float32") for name in _METRICS}
             return skip(carry), ops.zeros((), "bool"), zeros
 
-        carry, is_near, metrics = backend.cond(is_going_on, attempt, leave_out)
+        # Under `vmap` one branch for all copies, until the last of them stops
+        carry, is_near, metrics = backend.cond(backend.any_copy(is_going_on), attempt, leave_out)
         return (carry, is_near), (is_going_on, is_near, metrics)
 
     (carry, _), (was_going_on, was_made, metrics) = backend.scan(

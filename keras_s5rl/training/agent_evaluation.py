@@ -19,6 +19,7 @@ from keras_s5rl.training.gymnasium_agents import (
 )
 from keras_s5rl.training.keys import EVALUATION, WHILE_TRAINING
 from keras_s5rl.training.metrics import EVALUATION_METRICS
+from keras_s5rl.training.seeds import joined_reports
 from keras_s5rl.training.views import env_key, name_of, resolved_args
 
 
@@ -34,7 +35,29 @@ def evaluate_agent(
     check_count("num_episodes", num_episodes)
     check_boolean("deterministic", deterministic)
     check_env_args(env_args)
-    seed = agent.seed if seed is None else seed
+    if agent.num_seeds == 1:
+        return _evaluate(
+            agent, num_episodes, deterministic, env, env_args, agent.seed if seed is None else seed
+        )
+    reports = []
+    for own_seed in agent.seeds:
+        episodes_seed = own_seed if seed is None else seed
+        with agent.seed_policy(own_seed):
+            reports.append(
+                _evaluate(agent, num_episodes, deterministic, env, env_args, episodes_seed)
+            )
+    return joined_reports(reports)
+
+
+def _evaluate(
+    agent: Any,
+    num_episodes: int,
+    deterministic: bool,
+    env: Any,
+    env_args: dict[str, Any] | None,
+    seed: int,
+) -> dict[str, Any]:
+    """The score of the policy as it is."""
     env, arguments = _scored_in(agent, env, env_args)
     if is_gymnasium(env):
         return evaluate_agent_in_gymnasium(agent, env, arguments, num_episodes, deterministic, seed)

@@ -18,7 +18,7 @@ def agent_settings(agent: Any) -> dict[str, Any]:
         "encoder": agent.encoder,
         "backend": keras.backend.backend(),
         "seed": agent.seed,
-        "num_seeds": 1,
+        "num_seeds": agent.num_seeds,
         "imports": agent.imports,
         **dataclasses.asdict(agent.config),
         **({"policy": recorded_policy(agent.policy)} if agent.policy_is_given else {}),

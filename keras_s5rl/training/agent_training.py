@@ -48,7 +48,7 @@ def train_agent(
     resuming = {"override": override, "accept_edited_config": accept_edited_config}
     unnamed = None if agent.is_named else agent.env
     check_fit({"total_steps": total_steps, **schedule}, run_dir, resume, resuming, unnamed)
-    check_evaluation(evaluation)
+    check_evaluation(evaluation, agent.num_seeds)
     check_callbacks(callbacks)
     check_verbose(verbose)
     check_devices(agent.config)

@@ -115,11 +115,16 @@ def check_fit(
             )
 
 
-def check_evaluation(evaluation: Mapping[str, Any]) -> None:
+def check_evaluation(evaluation: Mapping[str, Any], num_seeds: int = 1) -> None:
     """Raises a ValueError unless the arguments of `PPO.fit` on evaluations are right, and go
     together."""
     for name, setting in EVALUATION_SETTINGS.items():
         setting.checked(name, evaluation[name])
+    if num_seeds > 1 and evaluation["eval_every"] is not None:
+        raise ValueError(
+            "`eval_every` goes with one seed: several are scored when they have trained. "
+            f"Received: eval_every={evaluation['eval_every']}, num_seeds={num_seeds}"
+        )
     patience = evaluation["early_stop_patience"]
     if patience is not None and evaluation["eval_every"] is None:
         raise ValueError(

@@ -198,7 +198,7 @@ class Loop:
     ) -> dict[str, float]:
         """Scores the model as it is in a state, which is not yet that of the loop."""
         try:
-            self._assign(state)
+            self.assign(state)
             scores = evaluate()
             check_finite(scores, update)
         except BaseException:
@@ -218,10 +218,11 @@ class Loop:
         self.write_back()
 
     def write_back(self) -> None:
-        """Gives the Keras variables their values in the learner's state, as copies."""
-        self._assign(self.state)
+        """Gives the Keras variables their values in the learner's state."""
+        self.assign(self.state)
 
-    def _assign(self, state: dict[str, Any]) -> None:
+    def assign(self, state: dict[str, Any]) -> None:
+        """Gives the Keras variables their values in a state, as copies."""
         with signals_deferred():
             for name, variables in self._variables.items():
                 for variable, value in zip(variables, state[name], strict=True):

@@ -240,10 +240,12 @@ def interval_means(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns the metrics of several updates as one dict of numbers, as Keras callbacks want them.
 
     Counters and scores are those of the last update, `episodes` is the sum, everything else is a
-    mean over the updates that have a value (NaN if none has).
+    mean over the updates that have a value (NaN if none has). Lists, of seeds, are left out.
     """
     means = {}
     for name in metrics[0]:
+        if name.endswith("_per_seed"):
+            continue
         column = [m[name] for m in metrics]
         if name in _LATEST:
             value = column[-1]

@@ -1,5 +1,6 @@
 """`PPO`: the agent."""
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any, Self
@@ -9,7 +10,6 @@ import keras
 from keras_s5rl import backend, envs, random
 from keras_s5rl.backend.programs import Programs
 from keras_s5rl.envs.agent_view import AgentView
-from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.models import Policy, resolve_memory_args
 from keras_s5rl.models.encoders import encoder_setting
 from keras_s5rl.models.ssm_variables import ssm_variables
@@ -19,18 +19,21 @@ from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.learners import make_learner
 from keras_s5rl.ppo.optimizer import make_optimizer
 from keras_s5rl.ppo.policy import default_encoder, make_policy
+from keras_s5rl.ppo.seeds_learner import SeedsLearner
 from keras_s5rl.runs import recorded_imports
 from keras_s5rl.training.agent_evaluation import evaluate_agent
 from keras_s5rl.training.agent_settings import agent_settings
 from keras_s5rl.training.agent_training import train_agent
-from keras_s5rl.training.arguments import check_config, check_env_args, check_path
-from keras_s5rl.training.checks import check_activation, check_known, check_tasks
-from keras_s5rl.training.given_policy import check_given_policy, policy_of
+from keras_s5rl.training.arguments import check_config, check_env_args
+from keras_s5rl.training.checks import check_activation, check_tasks
+from keras_s5rl.training.given_policy import check_given_policy
 from keras_s5rl.training.keys import TRAINING
+from keras_s5rl.training.loading import load_agent
 from keras_s5rl.training.loop import Loop
 from keras_s5rl.training.metrics import EpisodeRecord
-from keras_s5rl.training.recorder import Recorder
 from keras_s5rl.training.score_record import ScoreRecord
+from keras_s5rl.training.seed_records import SeedRecords
+from keras_s5rl.training.seeds import check_seeds, seed_policy, seeds_learner
 from keras_s5rl.training.views import agent_view, name_of
 from keras_s5rl.typing import Array, GymnasiumEnv, StrPath
 
@@ -62,6 +65,9 @@ class PPO:
             which then do not count, nor do the settings of the network. Its observations are those
             of `view`. A run of it is resumed with such a policy given, or, where its class is
             registered with Keras, made again. Or `None`. Defaults to `None`.
+        num_seeds: Positive integer: so many seeds, from `seed` on, train side by side, each as it
+            would alone. `policy` is that of the first one, and so is what callbacks see and change,
+            but for the learning rate; `seed_policy` gives the others. Defaults to `1`.
 
     Attributes:
         policy: `keras_s5rl.models.Policy`. However a `fit` ends (by an exception too), its
@@ -98,6 +104,7 @@ class PPO:
         imports: Sequence[str] = (),
         encoder: Any = None,
         policy: Policy | None = None,
+        num_seeds: int = 1,
     ) -> None:
         check_env_args(env_args)
         check_config(config)
@@ -108,8 +115,10 @@ class PPO:
         self.env_args = dict(env_args or {})
         self.memory = type(policy).__name__ if self.policy_is_given else memory
         self.config = PPOConfig() if config is None else config
-        self.seed = seed
+        self.seed, self.num_seeds = seed, num_seeds
         self._key = random.key(seed)
+        check_seeds(num_seeds, seed, env, self.config, policy)
+        self.seeds = range(seed, seed + num_seeds)
         check_activation(self.config.activation)
         backend.use_compilation_cache()
         self.given_env = env
@@ -284,6 +293,7 @@ class PPO:
         run_dir: StrPath,
         accept_edited_config: bool = False,
         policy: Policy | None = None,
+        seed: int | None = None,
     ) -> Self:
         """Returns the agent of a run, as its newest readable checkpoint holds it, whatever backend
         wrote that.
@@ -294,29 +304,14 @@ class PPO:
                 `False`.
             policy: Where the run was given its policy, one like it, which then has the weights; or
                 `None`, to make it again. Defaults to `None`.
+            seed: Integer, the one to take of several that trained, or `None`. Defaults to `None`.
 
         Raises:
             ValueError: If `run_dir` holds no run, its config.json was edited, no checkpoint can be
                 read, or its environment or memory is not known; the error then names the modules to
                 import.
         """
-        check_path("run_dir", run_dir, required=True)
-        check_boolean("accept_edited_config", accept_edited_config)
-        settings, restore = Recorder.read(run_dir, accept_edited_config)
-        check_known(settings)
-        agent = cls(
-            settings["env"],
-            settings["env_args"],
-            settings["memory"],
-            PPOConfig.from_settings(settings),
-            settings["seed"],
-            settings["memory_args"],
-            settings["imports"],
-            settings["encoder"],
-            policy_of(settings, policy),
-        )
-        restore(agent.prepare(settings["total_steps"]).restore)
-        return agent
+        return load_agent(cls, run_dir, accept_edited_config, policy, seed)
 
     def prepare(self, total_steps: int) -> Loop:
         """Returns the loop that trains to an end, in environment steps.
@@ -327,8 +322,9 @@ class PPO:
         if self._loop is None:
             learner = self._make_learner(total_steps)
             state = learner.initial_state(random.fold_in(self._key, TRAINING))
-            statistics = EpisodeRecord.of_config(self.config)
-            self._loop = Loop(learner, state, self.policy, learner.variables, statistics)
+            records = [EpisodeRecord.of_config(self.config) for _ in self.seeds]
+            record = records[0] if self.num_seeds == 1 else SeedRecords(records)
+            self._loop = Loop(learner, state, self.policy, learner.variables, record)
         elif self.config.anneal_learning_rate and total_steps > self._total_steps:
             learner = self._make_learner(total_steps)
             self._loop.go_on_with(learner, learner.variables)
@@ -337,12 +333,17 @@ class PPO:
         self._total_steps = total_steps
         return self._loop
 
-    def _make_learner(self, total_steps: int) -> Learner:
+    def _make_learner(self, total_steps: int) -> Learner | SeedsLearner:
         optimizer = make_optimizer(
             self.config, total_steps, self.policy.trainable_variables, ssm_variables(self.policy)
         )
         self.policy.optimizer = optimizer
-        return make_learner(self.environment, self.policy, optimizer, self.config, self.env_args)
+        learner = make_learner(self.environment, self.policy, optimizer, self.config, self.env_args)
+        return learner if self.num_seeds == 1 else seeds_learner(self, learner)
+
+    def seed_policy(self, seed: int) -> contextlib.AbstractContextManager[Policy]:
+        """Returns a context in which `policy` has the weights that a seed, one of `seeds`, has."""
+        return seed_policy(self, seed)
 
     def snapshot(self) -> tuple[int, dict[str, Array], dict[str, Any]]:
         """Returns the whole state of the training: `(update, arrays, metadata)`."""

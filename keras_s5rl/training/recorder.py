@@ -196,15 +196,26 @@ class Recorder:
         """Writes the last checkpoint, the policy and the learning curve."""
         self.checkpoint(agent)
         with self._writing():
-            with replacing(self.run.policy_path) as path:
-                agent.policy.save(path)
+            if agent.num_seeds == 1:
+                with replacing(self.run.policy_path) as path:
+                    agent.policy.save(path)
+            else:
+                self._save_policies(agent)
             if agent.update:
                 metrics = read_metrics(self.run.metrics_path)
-                plot_learning_curve(
-                    metrics,
-                    self.run.learning_curve_path,
-                    title=f"{agent.env}, {agent.memory}, seed {agent.seed}",
-                )
+                seeds = f"seed {agent.seed}"
+                if agent.num_seeds > 1:
+                    seeds = f"seeds {agent.seeds[0]} to {agent.seeds[-1]}"
+                title = f"{agent.env}, {agent.memory}, {seeds}"
+                plot_learning_curve(metrics, self.run.learning_curve_path, title=title)
+
+    def _save_policies(self, agent: "PPO") -> None:
+        """Writes the policy of each of several seeds."""
+        for seed in agent.seeds:
+            path = self.run.seed_policy_path(seed)
+            path.parent.mkdir(exist_ok=True)
+            with agent.seed_policy(seed) as policy, replacing(path) as file:
+                policy.save(file)
 
     def close(self) -> None:
         """Closes the logs and gives the lock back. What they hold that no disk took is lost; the

@@ -72,7 +72,6 @@ def mistake(capsys, folder, command, *arguments):
         ("--value_clip=0", "a positive number, or None"),
         ("--block_activation=relu", "'full_glu'"),
         ("--dtype_policy=float8", "'float32'"),
-        ("--num_seeds=2", "`num_seeds` should be 1"),
         ("--num_seeds=0", "a positive integer"),
         ("--total_steps=0", "a positive integer"),
         ("--total_steps=many", "`total_steps`"),

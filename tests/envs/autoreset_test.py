@@ -284,6 +284,18 @@ def test_seeds_side_by_side_equal_each_alone():
     assert together[1]["episode_ended"][:, :-1].any(axis=(1, 2)).all()
 
 
+@pytest.mark.skipif(BACKEND != "jax", reason="Only JAX maps loops and branches over seeds.")
+def test_restarts_and_new_pools_stay_branches_when_seeds_are_mapped():
+    import jax
+
+    autoreset = AutoReset(AgentView(envs.make("RepeatPreviousEasy")))
+    states = [autoreset.initial(random.key(seed), 4) for seed in (0, 1)]
+    together = keras.tree.map_structure(lambda *parts: ops.stack(parts), *states)
+    action = ops.zeros((4,), dtype="int32")
+    program = str(jax.make_jaxpr(jax.vmap(lambda state: autoreset.step(state, action)))(together))
+    assert program.count("cond[") == 2
+
+
 def test_an_episode_that_does_not_end_is_truncated_at_its_time_limit():
     autoreset = AutoReset(AgentView(Counting()))
     _, rows = compiled_roll(autoreset, 30)(autoreset.initial(random.key(0), 3))

@@ -134,7 +134,7 @@ def test_devices_stop_together_by_their_mean():
 
 
 @pytest.mark.skipif(keras.config.backend() != "jax", reason="Only JAX has `vmap`.")
-def test_copies_of_a_program_stop_each_by_its_own():
+def test_copies_of_a_program_stop_each_by_its_own_and_keep_the_branch():
     import jax
 
     def step(carry, kl):
@@ -147,3 +147,4 @@ def test_copies_of_a_program_stop_each_by_its_own():
     steps, metrics = jax.jit(jax.vmap(program))(kls)
     np.testing.assert_array_equal(steps, [1.0, 3.0, 4.0])
     np.testing.assert_allclose(metrics["loss"], [0.25, 0.3, 0.0], rtol=1e-6)
+    assert "cond[" in str(jax.make_jaxpr(jax.vmap(program))(kls)), "steps are computed to the end"

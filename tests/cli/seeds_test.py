@@ -1,0 +1,57 @@
+"""Several seeds by the commands: one run, whose policies are scored together or one by one."""
+
+import json
+
+import pytest
+
+from keras_s5rl.cli import evaluate, export_policy, plot, train
+from keras_s5rl.training import PPO
+from tests.support.small_runs import FLAGS, STEPS, metrics_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("seeds") / "run"
+    flags = [*FLAGS, "--env=RepeatPreviousEasy", "--memory=mlp", f"--total_steps={3 * STEPS}"]
+    assert train.main(["train", *flags, "--seed=4", "--num_seeds=2", f"--run_dir={run_dir}"]) == 0
+    return run_dir
+
+
+def test_a_run_has_the_policies_metrics_and_scores_of_its_seeds(run_dir, capsys):
+    assert sorted(path.name for path in (run_dir / "policies").iterdir()) == [
+        "seed_4.keras",
+        "seed_5.keras",
+    ]
+    assert all(len(row["loss_per_seed"]) == 2 for row in metrics_of(run_dir))
+    assert (run_dir / "learning_curve.png").exists()
+    assert train.main(["train", "--resume", f"--run_dir={run_dir}"]) == 0
+    assert "seeds 4 to 5" in capsys.readouterr().out
+    scores = json.loads((run_dir / "evaluation.json").read_text())
+    assert (scores["seed"], scores["num_seeds"]) == (4, 2)
+    assert len(scores["return_mean_per_seed"]) == 2
+    output = run_dir / "loss.png"
+    assert plot.main(["plot", f"--run_dir={run_dir}", f"--output={output}"]) == 0
+
+
+def test_one_of_the_policies_is_scored_by_its_seed(run_dir, tmp_path, capsys):
+    before = (run_dir / "evaluation.json").read_bytes()
+    flags = [f"--run_dir={run_dir}", "--num_episodes=4"]
+    assert evaluate.main(["evaluate", *flags, "--policy_seed=5", f"--json={tmp_path / 'a'}"]) == 0
+    found = json.loads((tmp_path / "a").read_text())
+    assert found["returns"] == PPO.load(run_dir, seed=5).evaluate(num_episodes=4)["returns"]
+    assert evaluate.main(["evaluate", *flags, "--policy_seed=5"]) == 0
+    assert (run_dir / "evaluation.json").read_bytes() == before
+    assert evaluate.main(["evaluate", *flags, "--policy_seed=6"]) == 2
+    assert "should be one of the run's, 4 to 5" in capsys.readouterr().err
+
+
+def test_what_takes_one_policy_asks_for_its_seed(run_dir, tmp_path, capsys):
+    record = f"--record={tmp_path / 'episodes'}"
+    assert evaluate.main(["evaluate", f"--run_dir={run_dir}", record]) == 2
+    error = capsys.readouterr().err
+    assert "`policy_seed` should be one of the run's seeds, 4 to 5, for `record`" in error
+    output = f"--output={tmp_path / 'policy'}"
+    assert export_policy.main(["export_policy", f"--run_dir={run_dir}", output]) == 2
+    assert "`policy_seed` should be one of the run's seeds, 4 to 5" in capsys.readouterr().err
