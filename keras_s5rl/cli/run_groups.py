@@ -10,6 +10,7 @@ from keras_s5rl.cli.labels import DEFAULTS, as_json, assignment, memory_defaults
 _NOT_COMPARED = {
     *("seed", "num_seeds", "env", "env_args", "memory", "memory_args", "checkpoint_every"),
     *("log_every", "eval_every", "eval_episodes", "device", "versions", "machine", "imports"),
+    "num_parameters",
 }
 _NO_DEFAULT = "no default"
 _LONGEST = 60  # characters of a setting that are shown

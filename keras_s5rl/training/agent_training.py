@@ -60,7 +60,8 @@ def train_agent(
         if resume:
             recorder = Recorder.resume(run_dir, settings, **resuming)
         else:
-            recorder = Recorder.create(run_dir, settings)
+            about = {"num_parameters": agent.num_parameters}
+            recorder = Recorder.create(run_dir, {**settings, **about})
     with contextlib.ExitStack() as stack:
         stack.callback(_leave, agent, recorder)
         loop = agent.prepare(total_steps)

@@ -1,0 +1,143 @@
+"""The command that runs the paper's experiments again."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import reproduce
+from benchmarks.experiments import EXPERIMENTS
+from benchmarks.experiments.experiment import SCALES, Experiment, Training
+from benchmarks.experiments.results import table
+from benchmarks.experiments.running import Runner
+from keras_s5rl.cli import command, evaluate, train
+from keras_s5rl.cli.memory_flags import MemoryFlags
+from keras_s5rl.cli.setting_flags import config_from_flags, memory_args_from_flags
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_flags_of_every_training_and_score_are_right(name, scale):
+    trainings = EXPERIMENTS[name].trainings(scale)
+    assert len({training.name for training in trainings}) == len(trainings)
+    memory_flags = MemoryFlags(lambda values: str(values.memory))
+    for training in (each for each in trainings if each.seed == 0):
+        values = command.parse_flags(
+            train.define_flags, ["train", *training.flags, "--seed=0"], memory_flags
+        )
+        config_from_flags(values)
+        memory_args_from_flags(values, values.memory)
+        for flags in training.evaluations.values():
+            command.parse_flags(evaluate.define_flags, ["evaluate", *flags])
+
+
+def test_published_scores_and_references_are_of_tasks_that_are_trained():
+    for experiment in EXPERIMENTS.values():
+        trained = {(each.task, each.memory) for each in experiment.trainings("paper")}
+        assert {key for key in experiment.published if key[1] != "lstm"} <= trained
+        assert set(experiment.references) <= {task for task, _ in trained}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "`experiment` should be one of memory_chain, "),
+        (["--experiment=memory_chain", "--scale=huge"], "`scale` should be one of smoke, "),
+        (["--experiment=memory_chain", "--only=sr5"], "`only` should be one of s5, "),
+        (["--experiment=popgym5", "--task=Chess"], "`task` should be one of PositionOnlyCart"),
+        (
+            ["--experiment=memory_chain", "--task=length 2048", "--only=gru"],
+            "`only` and `task` should leave a training",
+        ),
+    ],
+)
+def test_wrong_flags_are_named_before_anything_runs(flags, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert reproduce.main(["reproduce", *flags]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_table_has_the_interquartile_mean_of_the_seeds_and_what_failed():
+    row = {
+        **{"task": "one", "score": "score", "memory": "s5", "parameters": 1234},
+        **{"env_steps": 5000, "published": 0.5, "seeds": [0, 1, 2, 3], "seconds": [1, 2, 3, 40]},
+        **{"greedy_iqm": 0.25, "greedy_interval": [0.0, 0.5]},
+        **{"sampled_iqm": 0.2, "sampled_interval": [0.1, 0.3]},
+    }
+    machine = {"cpu": "some", "cpu_cores": 2, "date": "2026-11-29T00", "git_commit": None}
+    page = table(
+        {
+            **{"title": "A title", "claim": "A claim.", "command": "python it", "rows": [row]},
+            **{"num_episodes": 10, "machine": machine, "notes": [], "failed": {"x": "no"}},
+            "references": {"one": {"random": -0.5}, "other": {"random": 1.0}},
+        }
+    )
+    cells = (
+        "one | s5 | 1,234 | 5,000 | 2 | 0, 1, 2, 3 | 0.250 [0.000, 0.500] | 0.200 [0.100, 0.300]"
+    )
+    assert f"| {cells} | 0.5 |" in page
+    assert "- one: random -0.5" in page and "other: " not in page and "Failed: x: no" in page
+
+
+@pytest.mark.slow
+def test_a_training_that_fails_is_reported_and_the_others_go_on(tmp_path):
+    trainings = [Training("a", "s5", 0, ("--no_such_flag=1",)), Training("b", "s5", 0, ("--x=1",))]
+    lines = []
+    errors = Runner(tmp_path, 2, 8, lines.append).run(trainings)
+    assert set(errors) == {"a_s5_seed0", "b_s5_seed0"} == {line.partition(":")[0] for line in lines}
+    assert "no_such_flag" in errors["a_s5_seed0"]
+
+
+@pytest.mark.slow
+def test_an_experiment_trains_scores_and_writes_and_a_second_call_goes_on(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(
+        reproduce, "EXPERIMENTS", {"small": Experiment("Small", "A claim.", _small_trainings)}
+    )
+    flags = ["--experiment=small", "--scale=smoke", f"--runs_dir={tmp_path / 'runs'}"]
+    flags.append(f"--output_dir={tmp_path / 'out'}")
+    assert reproduce.main(["reproduce", *flags]) == 0
+    document = json.loads((tmp_path / "out" / "smoke.json").read_text())
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("smoke.json", "smoke.md", "smoke.png")
+    }
+    (longer, own) = sorted(document["rows"], key=lambda row: row["score"])
+    report = json.loads((tmp_path / "runs" / "chain_mlp_seed1.longer.json").read_text())
+    assert longer["greedy"][1] == report["return_mean"] == np.mean(report["returns"])
+    assert report["env_args"]["memory_length"] == 5 and own["seeds"] == [0, 1]
+    assert own["env_steps"] == 64 and own["parameters"] > 100
+    capsys.readouterr()
+
+    times = [path.stat().st_mtime_ns for path in sorted((tmp_path / "runs").glob("*/policy.keras"))]
+    (tmp_path / "runs" / "chain_mlp_seed0" / "policy.keras").unlink()  # as if it had been stopped
+    assert reproduce.main(["reproduce", *flags]) == 0
+    again = [path.stat().st_mtime_ns for path in sorted((tmp_path / "runs").glob("*/policy.keras"))]
+    assert again[0] > times[0] and again[1] == times[1]
+    second = json.loads((tmp_path / "out" / "smoke.json").read_text())
+    assert [row["greedy"] for row in second["rows"]] == [row["greedy"] for row in document["rows"]]
+
+
+def _small_trainings(scale):
+    sizes = ("--num_envs=2", "--num_steps=16", "--num_minibatches=1", "--num_epochs=1", "--width=4")
+    flags = ("--env=MemoryChain", '--env_args={"memory_length": 3}', "--memory=mlp", *sizes)
+    evaluations = {"score": (), "longer": ('--env_args={"memory_length": 5}',)}
+    return [
+        Training("chain", "mlp", seed, (*flags, "--total_steps=64"), evaluations) for seed in (0, 1)
+    ]
+
+
+@pytest.mark.slow
+def test_the_launcher_runs_from_any_folder(tmp_path):
+    launcher = pathlib.Path(reproduce.__file__).parents[1] / "launch" / "reproduce.py"
+    result = subprocess.run(
+        [sys.executable, launcher, "--experiment=none"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2 and "`experiment` should be one of" in result.stderr
