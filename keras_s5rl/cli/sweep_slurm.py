@@ -78,7 +78,7 @@ def slurm_executor(values: FlagValues, folder: Path) -> Any:
         parameters["slurm_partition"] = values.slurm_partition
     try:
         executor.update_parameters(**parameters, **more)
-    except (NameError, TypeError, ValueError) as error:
+    except (NameError, TypeError, ValueError, AssertionError) as error:  # submitit's own checks
         raise UsageError(
             f"`slurm_args` should hold parameters of submitit, none of which is a flag of its own "
             f"({' '.join(str(error).split()).rstrip('.')}). "
@@ -97,6 +97,9 @@ def submit_workers(
         number: Positive integer.
         work: Function of the command line that does the work of one; returns its exit status.
         argv: The command line, the program's name first.
+
+    Raises:
+        UsageError: If the cluster refuses a job.
     """
     import submitit
 
@@ -110,7 +113,13 @@ def submit_workers(
             if status:
                 raise RuntimeError(f"The worker ended with status {status}.")
 
-    jobs = [executor.submit(Worker()) for _ in range(number)]
+    try:
+        jobs = [executor.submit(Worker()) for _ in range(number)]
+    except Exception as error:  # what sbatch says, in an error of submitit's own
+        raise UsageError(
+            f"`slurm` jobs should be such as the cluster takes ({str(error).strip().rstrip('.')}). "
+            "Received: slurm=True"
+        ) from None
     command.print_result(
         f"submitted {', '.join(str(job.job_id) for job in jobs)}; what they write is in "
         f"{jobs[0].paths.folder}"

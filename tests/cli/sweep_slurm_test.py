@@ -44,6 +44,8 @@ class AutoExecutor:
         self.parameters |= parameters
 
     def submit(self, job):
+        if self.parameters.get("slurm_partition") == "nowhere":
+            raise RuntimeError("sbatch: error: invalid partition specified: nowhere")
         self.jobs.append(job)
         paths = types.SimpleNamespace(folder=self.folder)
         return types.SimpleNamespace(job_id=f"job-{len(self.jobs)}", paths=paths)
@@ -95,6 +97,13 @@ def test_a_mistake_is_found_before_anything_is_submitted(cluster, flags, expecte
     error = capsys.readouterr().err
     assert expected in error and "Received: " in error and error.count("\n") == 1
     assert os.listdir() == [] and not any(executor.jobs for executor in AutoExecutor.made)
+
+
+def test_what_the_cluster_says_to_a_job_that_it_refuses_is_one_line(cluster, capsys):
+    assert run_sweep(*GRID, "--slurm", "--slurm_partition=nowhere") == 2
+    error = capsys.readouterr().err
+    assert "(sbatch: error: invalid partition specified: nowhere)" in error
+    assert error.count("\n") == 1
 
 
 def test_without_submitit_the_error_names_what_to_install(monkeypatch, capsys):
