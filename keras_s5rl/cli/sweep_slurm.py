@@ -103,7 +103,7 @@ def submit_workers(
     """
     import submitit
 
-    class Worker(submitit.helpers.Checkpointable):  # type: ignore[misc]
+    class Worker(submitit.helpers.Checkpointable):
         """Where its job is preempted or reaches its time limit, submitit queues the same again. The
         training is stopped on the way out, as by Ctrl-C, and the worker that takes the trial next
         resumes it."""

@@ -76,7 +76,7 @@ class _Mlflow:
         mlflow.end_run("FAILED" if failed else "FINISHED")
 
 
-_LIBRARIES = {"wandb": _Wandb, "mlflow": _Mlflow}
+_LIBRARIES: dict[str, Any] = {"wandb": _Wandb, "mlflow": _Mlflow}
 
 
 class Tracking:
