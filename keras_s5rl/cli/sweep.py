@@ -30,6 +30,7 @@ from keras_s5rl.cli.sweep_params import Param, grid, parse_param
 from keras_s5rl.cli.sweep_slurm import define_slurm_flags, slurm_executor, submit_workers
 from keras_s5rl.cli.sweep_study import SweepStudy
 from keras_s5rl.cli.sweep_trial import run_trial
+from keras_s5rl.cli.tracking_flags import trackers
 from keras_s5rl.runs import console, plot_sweep, read_json, write_json_atomically
 
 _SAMPLERS = ("tpe", "random", "grid")
@@ -199,6 +200,7 @@ def _check_train(arguments: Sequence[str]) -> None:
     values = command.parse_flags(train.define_flags, ["train", *arguments], memory_flags)
     config_from_flags(values)
     memory_args_from_flags(values, values.memory)
+    trackers(values)
 
 
 def _join(folder: Path, values: FlagValues, of_train: Sequence[str]) -> None:

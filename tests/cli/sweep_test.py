@@ -205,6 +205,13 @@ def test_a_mistake_is_found_before_anything_is_written(flags, expected, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_tracker_that_is_missing_is_found_before_the_first_trial(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert run_sweep("--param=width:4,8", "--", "--wandb") == 2
+    assert 'pip install "keras-s5rl[wandb]"' in capsys.readouterr().err
+    assert list(Path().iterdir()) == []
+
+
 def test_a_worker_with_other_settings_is_refused(capsys):
     assert run_sweep("--param=width:30,50", "--sampler=grid") == 0
     assert run_sweep("--param=width:30,60", "--sampler=grid") == 2

@@ -9,7 +9,7 @@ from keras_s5rl.cli.memory_flags import MemoryFlags
 from keras_s5rl.cli.tracking_flags import trackers
 from keras_s5rl.runs import RunDirectory, write_json_atomically
 from tests.support.fake_trackers import Mlflow, Wandb
-from tests.support.small_runs import metrics_of, train_flags
+from tests.support.small_runs import FLAGS, STEPS, metrics_of, newest_arrays
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
@@ -42,17 +42,18 @@ def test_a_resumed_run_is_tracked_where_it_was_unless_it_should_not_be(tmp_path,
 
 @pytest.mark.slow
 @pytest.mark.jax_alone
-def test_a_training_that_is_tracked_is_bit_for_bit_the_one_that_is_not(
-    trained, tmp_path, monkeypatch
-):
+def test_a_training_that_is_tracked_is_bit_for_bit_the_one_that_is_not(tmp_path, monkeypatch):
     wandb, mlflow = Wandb().install(monkeypatch), Mlflow().install(monkeypatch)
-    folder = tmp_path / "run"
-    assert train.main(["train.py", *train_flags(folder), "--wandb", "--mlflow"]) == 0
-    metrics = metrics_of(folder)
-    assert metrics == metrics_of(trained[0])
-    assert [logs["update"] for logs in wandb.logged] == [20, 40, 60]
-    assert [logs["loss"] for logs in mlflow.logged] == pytest.approx(
-        [sum(row["loss"] for row in metrics[end - 20 : end]) / 20 for end in (20, 40, 60)]
-    )
-    assert wandb.settings[0]["config"]["seed"] == 0 and wandb.settings[0]["name"] == "run"
+    short = [*FLAGS, "--memory=mlp", f"--total_steps={3 * STEPS}", "--log_every=2"]
+    untracked, tracked = tmp_path / "untracked", tmp_path / "tracked"
+    assert train.main(["train.py", *short, f"--run_dir={untracked}"]) == 0
+    assert train.main(["train.py", *short, f"--run_dir={tracked}", "--wandb", "--mlflow"]) == 0
+    metrics = metrics_of(tracked)
+    assert metrics == metrics_of(untracked)
+    assert newest_arrays(tracked) == newest_arrays(untracked)
+    assert [logs["update"] for logs in wandb.logged] == [2, 3]
+    first, second, third = (row["loss"] for row in metrics)
+    losses = [logs["loss"] for logs in mlflow.logged]
+    assert losses == pytest.approx([(first + second) / 2, third])
+    assert wandb.settings[0]["config"]["seed"] == 0 and wandb.settings[0]["name"] == "tracked"
     assert "evaluation_return_mean" in wandb.summary and wandb.codes == [0]
