@@ -37,6 +37,7 @@ EVERYWHERE = ("lazy", "typing")
 BACKENDS = {"jax", "jaxlib", "tensorflow", "torch"}
 ONLY_WHERE_ASKED_FOR = {
     *("mujoco", "dm_control", "popgym", "matplotlib", "optuna", "tensorboard", "tqdm"),
+    *("wandb", "mlflow", "huggingface_hub", "submitit"),
 }
 # What training draws, records and shows its progress with.
 OF_COMMANDS = {"matplotlib", "PIL", "tensorboard", "tqdm"}

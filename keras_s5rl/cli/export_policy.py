@@ -1,10 +1,12 @@
-"""`launch/export_policy.py`: writes one step of a run's policy for other runtimes.
+"""`launch/export_policy.py`: hands a run's policy on, to other runtimes and other people.
 
     python launch/export_policy.py --run_dir=runs/demo --output=policy.onnx
     python launch/export_policy.py --run_dir=runs/demo --output=policy
+    python launch/export_policy.py --run_dir=runs/demo --push_to_hub=user/name
 
-The first is an ONNX file, the second the folder of a TensorFlow SavedModel. Beside it lies a file
-with the ending .json, which says what goes in and what comes out.
+The first writes one step as an ONNX file, the second as the folder of a TensorFlow SavedModel.
+Beside it lies a file with the ending .json, which says what goes in and what comes out. The third
+uploads the Keras model, with a model card, to the Hugging Face Hub.
 """
 
 import importlib.util
@@ -15,6 +17,7 @@ from absl.flags import FlagValues
 
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
+from keras_s5rl.cli.hub import PushError, check_hub, define_hub_flags, push_to_hub
 from keras_s5rl.cli.outputs import check_output_file, check_output_folder
 from keras_s5rl.cli.policy_seed import check_policy_seed, define_policy_seed_flag
 from keras_s5rl.cli.recorded_runs import open_run
@@ -35,35 +38,52 @@ def define_flags(values: FlagValues) -> None:
         flag_values=values,
     )
     define_policy_seed_flag(values)
+    define_hub_flags(values)
     command.define_accept_flag(values)
     command.define_import_flag(values)
 
 
-def export(values: FlagValues) -> None:
-    for name, expected in (("run_dir", "the folder of a run"), ("output", "a file or a folder")):
-        if values[name].value is None:
-            raise UsageError(f"`{name}` should name {expected}. Received: {name}=None")
-    is_onnx = values.output.endswith(".onnx")
-    if is_onnx:
-        check_output_file("output", values.output)
-        _check_converter(values.output)
-    else:
-        check_output_folder("output", values.output)
+def export(values: FlagValues) -> int:
+    if values.run_dir is None:
+        raise UsageError("`run_dir` should name the folder of a run. Received: run_dir=None")
+    _check_output(values)
+    check_hub(values)
     try:
-        _, config = open_run(values.run_dir, values.accept_edited_config)
+        run, config = open_run(values.run_dir, values.accept_edited_config)
         check_policy_seed(values, config, "export_policy")
         check_imports(config, values["import"].value)
         # Both formats are TensorFlow's to write, whatever backend trained.
-        command.select_backend("tensorflow")
+        command.select_backend("tensorflow" if values.output else config["backend"])
         command.import_modules(values["import"].value)
         from keras_s5rl.training import PPO, export_policy
 
         agent = PPO.load(values.run_dir, values.accept_edited_config, seed=values.policy_seed)
-        form = "onnx" if is_onnx else "tf_saved_model"
-        export_policy(agent.policy, agent.environment, values.output, form)
+        if values.output is not None:
+            form = "onnx" if values.output.endswith(".onnx") else "tf_saved_model"
+            export_policy(agent.policy, agent.environment, values.output, form)
+            command.print_result(f"{values.output} and {values.output}.json")
+        if values.push_to_hub is not None:
+            command.print_result(push_to_hub(agent, run, config, values))
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
-    command.print_result(f"{values.output} and {values.output}.json")
+    except PushError as error:
+        command.print_error(error)
+        return 1
+    return 0
+
+
+def _check_output(values: FlagValues) -> None:
+    if values.output is None:
+        if values.push_to_hub is None:
+            raise UsageError(
+                "`output` should name a file or a folder, or `push_to_hub` a repository. "
+                "Received: output=None, push_to_hub=None"
+            )
+    elif values.output.endswith(".onnx"):
+        check_output_file("output", values.output)
+        _check_converter(values.output)
+    else:
+        check_output_folder("output", values.output)
 
 
 def _check_converter(output: str) -> None:

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,8 +27,10 @@ from keras_s5rl.cli.memory_flags import MemoryFlags
 from keras_s5rl.cli.outputs import check_output_folder
 from keras_s5rl.cli.setting_flags import config_from_flags, memory_args_from_flags
 from keras_s5rl.cli.sweep_params import Param, grid, parse_param
+from keras_s5rl.cli.sweep_slurm import define_slurm_flags, slurm_executor, submit_workers
 from keras_s5rl.cli.sweep_study import SweepStudy
 from keras_s5rl.cli.sweep_trial import run_trial
+from keras_s5rl.cli.tracking_flags import trackers
 from keras_s5rl.runs import console, plot_sweep, read_json, write_json_atomically
 
 _SAMPLERS = ("tpe", "random", "grid")
@@ -39,8 +41,18 @@ _OF_THE_SWEEP = ("run_dir", "resume", "override", "accept_edited_config")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     argv = list(sys.argv if argv is None else argv)
+    return _run(functools.partial(_submit_or_sweep, argv=argv), argv)
+
+
+def _work_in_job(argv: Sequence[str]) -> int:
+    """Runs the command in a job that it submitted."""
+    return _run(sweep, argv)
+
+
+def _run(main_of: Callable[..., int], argv: Sequence[str]) -> int:
+    argv = list(argv)
     end = argv.index("--") if "--" in argv else len(argv)
-    main_of = functools.partial(sweep, of_train=argv[end + 1 :])
+    main_of = functools.partial(main_of, of_train=argv[end + 1 :])
     return command.run(main_of, define_flags, argv[:end])
 
 
@@ -82,12 +94,22 @@ def define_flags(values: FlagValues) -> None:
         "address of a database, such as sqlite:///sweep.db; by default a journal in the folder",
         flag_values=values,
     )
+    define_slurm_flags(values)
+
+
+def _submit_or_sweep(values: FlagValues, of_train: Sequence[str], argv: Sequence[str]) -> int:
+    executor = slurm_executor(values, Path(values.sweep_dir))
+    if executor is None:
+        return sweep(values, of_train)
+    _check(values, of_train)
+    _join(Path(values.sweep_dir), values, of_train)
+    submit_workers(executor, values.slurm_workers, _work_in_job, argv)
+    return 0
 
 
 def sweep(values: FlagValues, of_train: Sequence[str]) -> int:
     params = _check(values, of_train)
     folder = Path(values.sweep_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     _join(folder, values, of_train)
     study = SweepStudy(
         folder,
@@ -178,10 +200,12 @@ def _check_train(arguments: Sequence[str]) -> None:
     values = command.parse_flags(train.define_flags, ["train", *arguments], memory_flags)
     config_from_flags(values)
     memory_args_from_flags(values, values.memory)
+    trackers(values)
 
 
 def _join(folder: Path, values: FlagValues, of_train: Sequence[str]) -> None:
     """Writes down what the sweep is, or refuses to join one that is another."""
+    folder.mkdir(parents=True, exist_ok=True)
     names = ("param", "sampler", "metric", "prune", "seed", "storage")
     settings = {name: values[name].value for name in names} | {"train": list(of_train)}
     path = folder / "sweep.json"

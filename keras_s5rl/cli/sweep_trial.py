@@ -1,5 +1,6 @@
 """One trial of a sweep: a training in a process of its own, watched while it runs."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ from keras_s5rl.runs import RunDirectory, RunError, read_metrics
 
 _TRAIN = "import sys; from keras_s5rl.cli.train import main; sys.exit(main())"
 _POLL = 0.5  # seconds
+# How a training ends that was asked to stop: by itself, or before it could see to that.
+_STOPPED = tuple(s for n in (signal.SIGINT, signal.SIGTERM) for s in (128 + n, -n))
 
 
 def run_trial(study: SweepStudy, trial: Any, lock: int, flags: Sequence[str], metric: str) -> None:
@@ -26,6 +29,10 @@ def run_trial(study: SweepStudy, trial: Any, lock: int, flags: Sequence[str], me
         lock: Descriptor of its lock, which the training inherits.
         flags: List of strings, flags of train that all trials share.
         metric: String, what is maximised, as of `read_scores`.
+
+    Raises:
+        SystemExit: If somebody else stopped the training, such as a scheduler that stops all of a
+            job. The trial has not ended then: the next worker goes on with it.
     """
     run = RunDirectory(study.run_dir(trial.number))
     run.path.mkdir(exist_ok=True)
@@ -51,6 +58,8 @@ def run_trial(study: SweepStudy, trial: Any, lock: int, flags: Sequence[str], me
             process.wait()
     if pruned:
         study.finish(trial, None)
+    elif process.returncode in _STOPPED:
+        raise SystemExit(128 + abs(process.returncode) % 128)
     elif process.returncode:
         study.finish(trial, None, _reason(log_path, process.returncode))
     else:

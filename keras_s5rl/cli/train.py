@@ -22,6 +22,7 @@ from keras_s5rl.cli.setting_flags import (
     memory_args_from_flags,
     value_of_flag,
 )
+from keras_s5rl.cli.tracking_flags import define_tracking_flags, trackers
 from keras_s5rl.models.memories import check_memory
 from keras_s5rl.ppo.run_settings import EVALUATION_SETTINGS
 from keras_s5rl.runs import RunDirectory, WriteError, check_imports
@@ -68,6 +69,7 @@ def define_flags(values: FlagValues) -> None:
     command.define_count_flag(values, "log_every", 10, "updates between lines of progress")
     for name, setting in EVALUATION_SETTINGS.items():
         define_setting_flag(name, setting, values)
+    define_tracking_flags(values)
     flags.DEFINE_boolean(
         "cuda_graphs",
         False,
@@ -111,6 +113,7 @@ def train(values: FlagValues) -> int:
 
 def _train(values: FlagValues, signals: "_Signals") -> int:
     _check_flags(values)
+    tracked_in = trackers(values)
     recorded = _recorded_settings(values) if values.resume else None
     config = config_from_flags(values, recorded)
     settings = {
@@ -134,6 +137,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     from keras_s5rl.training.arguments import check_evaluation
     from keras_s5rl.training.checks import check_devices
     from keras_s5rl.training.given_policy import policy_of
+    from keras_s5rl.training.tracking import Tracking, TrackingError
 
     try:
         check_evaluation(evaluation, settings["num_seeds"])
@@ -159,25 +163,33 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
         f"{_seeds_text(settings)}, into {run_dir}"
     )
     signals.policy = agent.policy
+    resuming = {name: values[name].value for name in ("resume", *_RESUMING)}
     try:
-        schedule = {name: settings[name] for name in _SCHEDULE}
-        resuming = {name: values[name].value for name in ("resume", *_RESUMING)}
-        agent.fit(**schedule, **evaluation, run_dir=run_dir, **resuming)
+        with Tracking(tracked_in, run_dir) as tracking:
+            schedule = {name: settings[name] for name in _SCHEDULE} | evaluation
+            agent.fit(**schedule, **resuming, run_dir=run_dir, callbacks=tracking.callbacks)
+            return _finish(agent, schedule, run_dir, signals, tracking)
     except ValueError as error:  # a RunError, or too little memory
         raise UsageError(error) from None
-    except (NonFiniteLossError, WriteError, EnvironmentFailedError) as error:
+    except (NonFiniteLossError, WriteError, EnvironmentFailedError, TrackingError) as error:
         command.print_error(error)
         return 1
-    if signals.received is None and agent.env_steps < settings["total_steps"]:
-        command.print_result(
-            f"stopped at {agent.env_steps:,} steps: no better score in "
-            f"{evaluation['early_stop_patience']} evaluations"
-        )
+
+
+def _finish(
+    agent: Any, schedule: dict[str, Any], run_dir: str, signals: "_Signals", tracking: Any
+) -> int:
+    """Says how a training ended, and scores its policy unless it was stopped."""
     if signals.received:
         command.print_result(
             f"stopped at {agent.env_steps:,} steps; go on with --resume --run_dir={run_dir}"
         )
         return 128 + signals.received
+    if agent.env_steps < schedule["total_steps"]:
+        command.print_result(
+            f"stopped at {agent.env_steps:,} steps: no better score in "
+            f"{schedule['early_stop_patience']} evaluations"
+        )
     signals.policy = None
     try:
         report = agent.evaluate(num_episodes=_EVALUATION_EPISODES)
@@ -192,6 +204,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
         f"policy, curve and metrics are in {run_dir}"
     )
     write_evaluation(RunDirectory(run_dir), report)
+    tracking.log_scores(report)
     return 0
 
 

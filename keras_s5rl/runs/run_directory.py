@@ -186,6 +186,10 @@ class RunDirectory:
         return self.path / "learning_curve.png"
 
     @property
+    def tracking_path(self) -> Path:
+        return self.path / "tracking.json"
+
+    @property
     def evaluation_path(self) -> Path:
         return self.path / "evaluation.json"
 
@@ -287,6 +291,7 @@ class RunDirectory:
             self.best_evaluation_path,
             self.seed_policy_path(0).parent,
             self.learning_curve_path,
+            self.tracking_path,
             self.evaluation_path,
             self.in_context_path,
             self.in_context_plot_path,

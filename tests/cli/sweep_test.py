@@ -14,25 +14,8 @@ pytest.importorskip("optuna", reason="The extra `sweep` is not installed.")
 
 from keras_s5rl.cli import sweep, sweep_params, sweep_trial
 from keras_s5rl.runs import RunDirectory
+from tests.support.pretended_training import PRETENDED
 
-# Scores by how near `width` is to 40. Width 13 fails, and width 7 waits for a file.
-PRETENDED = """
-import json, os, sys, time
-given = dict(flag[2:].split("=", 1) for flag in sys.argv[1:] if "=" in flag)
-os.chdir(given["run_dir"])
-width, resumes = int(given["width"]), "--resume" in sys.argv
-with open("starts", "a") as file:
-    file.write(f"{resumes}\\n")
-if not resumes:
-    config = {"format_version": 1, "total_steps": 100, "seed": 0, "num_seeds": 1, "width": width}
-    open("config.json", "x").write(json.dumps(config))
-while width == 7 and not os.path.exists("../../../go"):
-    time.sleep(0.05)
-if width == 13:
-    sys.exit("error: width 13 brings bad luck. Received: width=13")
-report = {"return_mean": -abs(width - 40) / 10, "env_steps": 100}
-open("evaluation.json", "w").write(json.dumps(report))
-"""
 WORKER = """
 import sys
 from keras_s5rl.cli import sweep, sweep_trial
@@ -141,6 +124,17 @@ def test_a_worker_that_is_asked_to_stop_leaves_its_trial_to_the_next():
     assert starts() == {"trial_0000": ["False", "True"]}
 
 
+@pytest.mark.parametrize("status", ["130", "143"])
+def test_a_training_that_somebody_else_stopped_is_resumed_by_the_next_worker(status, monkeypatch):
+    with monkeypatch.context() as patch:
+        stopped = PRETENDED.replace("report =", f"sys.exit({status})\nreport =")
+        patch.setattr(sweep_trial, "_TRAIN", stopped)
+        with pytest.raises(SystemExit, match=status):
+            run_sweep("--sampler=grid", "--param=width:40")
+    assert run_sweep("--sampler=grid", "--param=width:40") == 0
+    assert starts() == {"trial_0000": ["False", "True"]}
+
+
 def test_a_training_is_watched_at_shares_of_its_steps(tmp_path):
     run = RunDirectory.create(tmp_path / "run", {"total_steps": 200})
     run.release()
@@ -209,6 +203,13 @@ def test_a_mistake_is_found_before_anything_is_written(flags, expected, tmp_path
     assert error.startswith("error: ") and error.count("\n") == 1 and "Received: " in error
     assert expected in error
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_tracker_that_is_missing_is_found_before_the_first_trial(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert run_sweep("--param=width:4,8", "--", "--wandb") == 2
+    assert 'pip install "keras-s5rl[wandb]"' in capsys.readouterr().err
+    assert list(Path().iterdir()) == []
 
 
 def test_a_worker_with_other_settings_is_refused(capsys):
