@@ -21,7 +21,8 @@ _RUN_DEFAULTS = {
 
 
 def command_of(config: dict[str, Any]) -> str:
-    """Returns the command line that trains a run with these settings again, or says why none does.
+    """Returns the command that trains a run with these settings again, a flag on each line, or says
+    why none does.
 
     Settings that have their default are left out.
 
@@ -30,7 +31,7 @@ def command_of(config: dict[str, Any]) -> str:
     """
     if "policy" in config or not isinstance(config["encoder"], str):
         return "# It was trained from Python, with a policy or an encoder of its own."
-    words = ["python", "launch/train.py"]
+    words = ["python launch/train.py"]
     words += [f"--import={module}" for module in recorded_imports(config)]
     words += [f"--{name}={config[name]}" for name in _ALWAYS]
     words.append(f"--encoder={config['encoder']}")
@@ -42,7 +43,8 @@ def command_of(config: dict[str, Any]) -> str:
         default = as_json(defaults.get(name, _NO_DEFAULT))
         if name in given and given[name] != default:
             words.append(_flag(name, given[name]))
-    return shlex.join(words)
+    program, *arguments = words
+    return " \\\n    ".join([program, *map(shlex.quote, arguments)])
 
 
 def settings_of(configs: Sequence[dict[str, Any]]) -> tuple[dict[str, list[str]], dict[str, str]]:

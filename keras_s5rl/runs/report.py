@@ -148,10 +148,12 @@ def _settings(report: dict[str, Any]) -> list[Html]:
 def _of_episodes(report: dict[str, Any]) -> Html:
     run, episodes = report["runs"][report["played_run"]], report["episodes"]
     number = int(episodes["episode"][-1]) + 1
-    played = "mode of the policy" if episodes["deterministic"] else "draws from the policy"
+    played = "the mode" if episodes["deterministic"] else "draws from the distribution"
     count = "One episode" if number == 1 else f"{number} episodes, one after the other,"
-    words = f"{count} of {run['config']['env']}, played by {run['label']} ({_seeds(run['config'])})"
-    return html.paragraph(f"{words}: {played}, seed {episodes['seed']} of the episode.")
+    return html.paragraph(
+        f"{count} of {run['config']['env']}, from seed {episodes['seed']}: {played} of the policy "
+        f"of {run['label']}, seed {episodes['policy_seed']}."
+    )
 
 
 def _time_constants(episodes: dict[str, Any]) -> list[Html]:
@@ -165,8 +167,8 @@ def _time_constants(episodes: dict[str, Any]) -> list[Html]:
         for name, steps in layers
     ]
     note = (
-        "A state falls to 1/e in its time constant, −1 / (Re(λ) Δt) steps, when nothing is added. "
-        "What an episode needs to be remembered asks for time constants of its length."
+        "What a state holds falls to 1/e within its time constant, −1 / (Re(λ) Δt) steps. To remember "
+        "the start of an episode at its end takes states whose time constants are about as long."
     )
     header = ["layer", "states", "shortest", "median", "longest"]
     return [

@@ -32,7 +32,7 @@ def inline_svg(figure: Any, name: str, description: str) -> Html:
     drawing = file.getvalue()
     drawing = drawing[drawing.index("<svg") :].replace("#000000", "currentColor")
     # Ids that matplotlib counts are the same in each figure, and nothing refers to them.
-    drawing = re.sub(r' id="\w+_\d+"', "", drawing)
+    drawing = re.sub(r' id="[\w.]+_\d+"', "", drawing)
     drawing = drawing.replace("<svg", '<svg role="img"', 1)
     return Html(f'<figure id="{name}" aria-label="{text(description)}">{drawing}</figure>')
 

@@ -31,7 +31,8 @@ def play_episodes(
     Returns:
         Dict of plain values and numpy arrays:
 
-        - `deterministic`, `seed`: As given. `seconds_per_step`: how long a step should be shown.
+        - `deterministic`, `seed`: As given. `policy_seed`: the agent's.
+        - `seconds_per_step`: how long a step should be shown.
         - `frame`: function of a row that draws it, uint8 `(height, width, 3)`; `None` where
           nothing but the numbers of the observation could be drawn.
         - `episode`, `step` `(rows,)`: the number of the episode, and steps since its start.
@@ -71,6 +72,7 @@ def play_episodes(
     return {
         "deterministic": deterministic,
         "seed": seed,
+        "policy_seed": agent.seed,
         "seconds_per_step": seconds_per_step(view.env, max(lengths)),
         "frame": frame if has_picture else None,
         "episode": np.repeat(np.arange(len(lengths)), lengths),

@@ -4,9 +4,10 @@
   const find = (id) => document.getElementById(id);
   const picture = find("picture"), play = find("play"), slider = find("step");
   const last = data.step.length - 1;
-  const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
+  const numColours = 6, page = 200, tick = 20;
   const charts = [];
   let row = 0, position = 0, playing = false, before = 0;
+  let from = 0, to = last; // the steps that the charts show
 
   function make(kind, className, parent) {
     const element = document.createElement(kind);
@@ -17,14 +18,16 @@
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  const colour = (index) => style(`--series-${index % numColours}`);
+
   // A number in few digits.
   function shown(value) {
     if (value === null || value === undefined) return "–";
     const size = Math.abs(value);
-    return size !== 0 && (size < 0.001 || size >= 1e5) ? value.toExponential(2) : String(+value.toFixed(4));
+    return size !== 0 && (size < 0.001 || size >= 1e5) ? value.toExponential(2) : String(+value.toPrecision(4));
   }
 
-  // --- Charts: drawn once for a width and a colour scheme; a line moves over them.
+  // --- Charts: drawn once for their steps, a width and a colour scheme; a line moves over them.
 
   function addChart(name, series, height, draw) {
     const box = make("div", "chart", find("charts"));
@@ -33,7 +36,7 @@
     if (series.length > 1) {
       series.forEach((one, index) => {
         const key = make("i", "", title);
-        key.style.setProperty("--key", colours[index % colours.length]);
+        key.style.setProperty("--key", `var(--series-${index % numColours})`);
         key.textContent = one.name;
       });
     }
@@ -42,7 +45,8 @@
     const cursor = make("div", "cursor", plot);
     const seek = (event) => {
       const { left, width } = plot.getBoundingClientRect();
-      show(Math.round(Math.min(1, Math.max(0, (event.clientX - left) / width)) * last));
+      const share = Math.min(1, Math.max(0, (event.clientX - left) / width));
+      show(Math.min(last, from + Math.round(share * (to - from))));
     };
     plot.addEventListener("pointerdown", (event) => { plot.setPointerCapture(event.pointerId); seek(event); });
     plot.addEventListener("pointermove", (event) => { if (event.buttons) seek(event); });
@@ -58,7 +62,7 @@
     const context = canvas.getContext("2d");
     context.scale(ratio, ratio);
     context.font = "11px system-ui, sans-serif";
-    const across = (index) => (last ? (index / last) * width : 0);
+    const across = (index) => (to > from ? ((index - from) / (to - from)) * width : 0);
     draw(context, width, height, across);
     marks(context, height, across);
   }
@@ -69,7 +73,7 @@
       context.lineWidth = width;
       context.setLineDash(dash);
       context.beginPath();
-      for (const index of rows) {
+      for (const index of rows.filter((one) => one >= from && one <= to)) {
         const x = Math.max(width / 2, across(index));
         context.moveTo(x, 0);
         context.lineTo(x, height);
@@ -91,11 +95,12 @@
       context.lineWidth = 1;
       context.strokeRect(0.5, 0.5, width - 1, height - 1);
       series.forEach((one, index) => {
-        context.strokeStyle = colours[index % colours.length];
+        context.strokeStyle = colour(index);
         context.lineWidth = 1.4;
         context.beginPath();
         let open = false, height0 = 0;
-        one.values.forEach((value, at) => {
+        one.values.slice(from, to + 1).forEach((value, offset) => {
+          const at = from + offset;
           if (value === null) { open = false; return; }
           if (open && steps) context.lineTo(across(at), height0);
           height0 = y(value);
@@ -130,7 +135,7 @@
       });
       inner.putImageData(image, 0, 0);
       context.imageSmoothingEnabled = false;
-      context.drawImage(source, 0, 0, width, height);
+      context.drawImage(source, from, 0, to - from + 1, features, 0, 0, width, height);
     };
   }
 
@@ -164,7 +169,18 @@
       part.append(value);
       return part;
     }));
-    for (const { cursor } of charts) cursor.style.left = `${last ? (100 * index) / last : 0}%`;
+    turnPage();
+    for (const { cursor } of charts) cursor.style.left = `${to > from ? (100 * (index - from)) / (to - from) : 0}%`;
+  }
+
+  // The charts show all steps, or the page that has the current one.
+  function turnPage() {
+    const whole = find("range").value === "all", first = whole ? 0 : Math.floor(row / page) * page;
+    const end = whole ? last : first + page;
+    if (first === from && end === to) return;
+    from = first;
+    to = end;
+    charts.forEach(drawChart);
   }
 
   function setPlaying(value) {
@@ -174,17 +190,18 @@
     if (playing) {
       if (row >= last) show(0);
       before = performance.now();
-      requestAnimationFrame(advance);
+      advance();
     }
   }
 
-  function advance(now) {
+  function advance() {
     if (!playing) return;
-    const next = Math.min(last, position + (Math.max(0, now - before) / 1000 / data.seconds) * Number(find("speed").value));
-    before = Math.max(before, now);
-    if (Math.floor(next) !== row) show(Math.floor(next));
-    position = next;
-    if (row >= last) setPlaying(false); else requestAnimationFrame(advance);
+    const now = performance.now(), passed = (now - before) / 1000;
+    const reached = Math.min(last, position + (passed / data.seconds) * Number(find("speed").value));
+    before = now;
+    if (Math.floor(reached) !== row) show(Math.floor(reached));
+    position = reached; // a step that is under way counts for the next picture
+    if (row >= last) setPlaying(false); else setTimeout(advance, tick);
   }
 
   // --- Start.
@@ -192,6 +209,8 @@
   slider.max = last;
   slider.addEventListener("input", () => show(Number(slider.value)));
   play.addEventListener("click", () => setPlaying(!playing));
+  find("range").addEventListener("change", () => show(row));
+  find("range").hidden = last <= page;
   picture.hidden = !data.pictures;
 
   const memory = Object.entries(data.memory).map(([name, values]) => ({ name, values }));
@@ -207,7 +226,7 @@
   }
   const meanings = ["Orange: the memory is reset."];
   if (data.trials.length) meanings.push("Dotted: a trial begins; the memory goes on.");
-  if (data.pictures && data.pictures.stride > 1) meanings.push(`Every ${data.pictures.stride}th step has a picture.`);
+  if (data.pictures && data.pictures.stride > 1) meanings.push(`One in ${data.pictures.stride} steps has a picture.`);
   find("legend").textContent = meanings.join(" ");
 
   const drawAll = () => charts.forEach(drawChart);
