@@ -9,6 +9,9 @@ from keras_s5rl.layers.lru import LRU
 from keras_s5rl.layers.s5 import S5
 from keras_s5rl.typing import Array
 
+_PRECISION = np.finfo("float32").eps
+_SMALLEST = np.finfo("float32").tiny
+
 
 def time_constants(model: Any) -> list[tuple[str, Array]]:
     """Returns the time constants of the states of every `S5` and `LRU` in a layer or model.
@@ -43,6 +46,6 @@ def time_constants(model: Any) -> list[tuple[str, Array]]:
 
 def _time_constants(layer: Any) -> Array:
     decay = ops.convert_to_numpy(layer.derive_weights()[0]).astype("float64")
-    with np.errstate(divide="ignore"):
-        rate = -np.log(np.hypot(decay[0], decay[1]))
-        return np.where(rate > 0, 1 / np.maximum(rate, 0), np.inf)
+    rate = -np.log(np.maximum(np.hypot(decay[0], decay[1]), _SMALLEST))
+    # A float32 decay cannot tell a smaller rate from none.
+    return np.where(rate > _PRECISION, 1 / np.maximum(rate, _PRECISION), np.inf)

@@ -167,8 +167,8 @@ def _time_constants(episodes: dict[str, Any]) -> list[Html]:
         for name, steps in layers
     ]
     note = (
-        "What a state holds falls to 1/e within its time constant, −1 / (Re(λ) Δt) steps. To remember "
-        "the start of an episode at its end takes states whose time constants are about as long."
+        "What a state holds falls to 1/e within its time constant, −1 / (Re(λ) Δt) steps. To "
+        "remember the start of an episode at its end takes time constants that are about as long."
     )
     header = ["layer", "states", "shortest", "median", "longest"]
     return [

@@ -72,7 +72,18 @@ def test_a_player_sees_the_frames_again(tmp_path):
         pytest.skip("FFmpeg is not installed.")
     path = tmp_path / "square.mp4"
     write_mp4(path, squares, 10, 0.25)
-    command = [program, "-loglevel", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    command = [
+        program,
+        "-loglevel",
+        "error",
+        "-i",
+        path,
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
     shown = subprocess.run(command, capture_output=True, check=True).stdout
     frames = np.frombuffer(shown, np.uint8).reshape(-1, 26, 42, 3).astype(int)
     assert len(frames) == 10 + 5  # 1.5 seconds of the last one
