@@ -32,11 +32,13 @@ from keras_s5rl.cli.train import parse_env_args
 from keras_s5rl.envs.gymnasium.making import is_gymnasium
 from keras_s5rl.runs import (
     RunDirectory,
+    RunError,
     check_imports,
     console,
     plot_in_context,
     write_json_atomically,
 )
+from keras_s5rl.runs.animations import FORMATS, animation_writer
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +72,14 @@ def define_flags(values: FlagValues) -> None:
         "json", None, "file for the report, - for standard output", flag_values=values
     )
     flags.DEFINE_string(
-        "record", None, "folder for animations (GIF) of further episodes", flag_values=values
+        "record", None, "folder for animations of further episodes", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "record_format",
+        "gif",
+        list(FORMATS),
+        "format of the animations; mp4 needs FFmpeg, which the extra video has",
+        flag_values=values,
     )
     define_integer(
         "seed",
@@ -209,13 +218,18 @@ def _check_in_context(values: FlagValues) -> None:
 def _check_recording(values: FlagValues) -> None:
     """Finds before the work that nothing could be recorded."""
     if values.record is None:
-        if values["record_episodes"].present:
-            raise UsageError(
-                "`record_episodes` needs `record`, the folder for the animations. "
-                f"Received: record_episodes={values.record_episodes}, record=None"
-            )
+        for name in ("record_episodes", "record_format"):
+            if values[name].present:
+                raise UsageError(
+                    f"`{name}` needs `record`, the folder for the animations. "
+                    f"Received: {name}={values[name].value}, record=None"
+                )
         return
     check_output_folder("record", values.record)
+    try:
+        animation_writer(values.record_format)
+    except RunError as error:
+        raise UsageError(error) from None
     _check_recorded(values.env, values)
 
 
@@ -235,10 +249,9 @@ def _record(agent: Any, values: FlagValues, env_args: Any, out: TextIO) -> None:
     if env_args is not None or values.env not in (None, agent.env):
         env = envs.make(values.env or agent.env, **(env_args or {}))
     seed = agent.seed if values.seed is None else values.seed
+    choices = values.record_episodes, values.deterministic, seed, values.record_format
     try:
-        recorded = record_episodes(
-            agent.policy, env, values.record, values.record_episodes, values.deterministic, seed
-        )
+        recorded = record_episodes(agent.policy, env, values.record, *choices)
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
     for path, num_steps, episode_return in recorded:

@@ -1,8 +1,9 @@
 """The model card of a policy: what it plays, how well, how it was trained, how it is loaded."""
 
+import textwrap
 from typing import Any
 
-from keras_s5rl.cli.train_command import train_command
+from keras_s5rl.cli.run_command import command_of
 from keras_s5rl.envs import registered_envs
 
 _CARD = """\
@@ -94,16 +95,10 @@ def model_card(
         env_steps=env_steps,
         scores=_scores(report),
         use=_use(repo, config),
-        command=_command(config),
+        command=textwrap.indent(command_of(config), "    "),
         settings="\n".join(f"| `{name}` | `{value}` |" for name, value in settings.items()),
         versions=", ".join(f"{name} {version}" for name, version in config["versions"].items()),
     )
-
-
-def _command(config: dict[str, Any]) -> str:
-    if "policy" in config or isinstance(config["encoder"], dict):
-        return "In Python, with a policy or an encoder of its own."
-    return f"    {train_command(config)}"
 
 
 def _scores(report: dict[str, Any] | None) -> str:

@@ -21,6 +21,7 @@ from keras_s5rl.runs.machine import machine_block
 from keras_s5rl.runs.metrics import MetricsLog, read_metrics
 from keras_s5rl.runs.metrics_repair import find_damage, repair
 from keras_s5rl.runs.plots import plot_learning_curve, plot_learning_curves
+from keras_s5rl.runs.report import write_report
 from keras_s5rl.runs.run_directory import RunDirectory
 from keras_s5rl.runs.sweep_plots import plot_sweep
 from keras_s5rl.runs.tensorboard_log import TensorBoardLog
@@ -52,4 +53,5 @@ __all__ = [
     "sample_efficiency_curve",
     "statistics",
     "write_json_atomically",
+    "write_report",
 ]

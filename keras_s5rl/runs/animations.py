@@ -1,4 +1,4 @@
-"""Animated GIF files."""
+"""Animations as GIF files, and which function writes which format."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +7,31 @@ from typing import Any
 import numpy as np
 
 from keras_s5rl.runs.files import RunError, replacing
+from keras_s5rl.runs.videos import LAST_FRAME, find_ffmpeg, write_mp4
 from keras_s5rl.typing import Array, StrPath
 
 _NUM_COLOURS = 128
 _NUM_SAMPLES = 24  # frames that the palette is made from
-_LAST_FRAME = 1.5  # seconds that the last frame is shown, at least
 _SHORTEST_FRAME = 0.02  # seconds: players slow down shorter ones
+
+FORMATS = ("gif", "mp4")
+
+
+def animation_writer(file_format: str) -> Callable[..., None]:
+    """Returns `write_gif` or `write_mp4`.
+
+    Raises:
+        RunError: when the format is neither, or what writes it is not installed.
+    """
+    if file_format not in FORMATS:
+        raise RunError(
+            f"`file_format` should be one of {', '.join(FORMATS)}. "
+            f"Received: file_format={file_format!r}"
+        )
+    if file_format == "gif":
+        return write_gif
+    find_ffmpeg()
+    return write_mp4
 
 
 def write_gif(
@@ -62,7 +81,7 @@ def write_gif(
 
     milliseconds = 10 * round(100 * max(seconds_per_frame, _SHORTEST_FRAME))
     durations = [milliseconds] * num_frames
-    durations[-1] = max(milliseconds, round(1000 * _LAST_FRAME))
+    durations[-1] = max(milliseconds, round(1000 * LAST_FRAME))
     with replacing(output) as aside:
         indexed(0).save(
             aside,

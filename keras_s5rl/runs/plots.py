@@ -45,6 +45,18 @@ def plot_learning_curves(
         RunError: when there are no runs, a run has no such column, or the format is unknown.
     """
     check_format(output)
+    figure = learning_curves_figure(runs, metric)
+    if title:
+        figure.axes[0].set_title(literal(title), loc="left", fontsize="medium")
+    save_figure(figure, output)
+
+
+def learning_curves_figure(
+    runs: list[tuple[str, dict[str, Any]]],
+    metric: str = _RETURN,
+    size: tuple[float, float] = (7, 4),
+) -> Any:
+    """Returns the figure that `plot_learning_curves` writes, of a size in inches."""
     if not runs:
         raise RunError("`runs` must hold at least one run. Received: runs=[]")
     groups: dict[str, list[tuple[Array, Array]]] = {}
@@ -54,7 +66,7 @@ def plot_learning_curves(
         if metric == _RETURN and metrics.get(_EVALUATION) is not None:
             evaluations.setdefault(label, []).extend(seed_curves(label, metrics, _EVALUATION))
 
-    figure = new_figure(7, 4)
+    figure = new_figure(*size)
     axes = figure.add_subplot()
     lines = []
     for index, (label, curves) in enumerate(groups.items()):
@@ -62,10 +74,10 @@ def plot_learning_curves(
         lines.append(_draw(axes, curves, look))
         if label in evaluations:
             _draw(axes, evaluations[label], {**look, "linestyle": "--"})
-    _decorate(axes, lines, metric, title)
+    _decorate(axes, lines, metric)
     num_seeds = [len(curves) for curves in groups.values()]
     _add_legend(axes, list(groups), lines, num_seeds, bool(evaluations))
-    save_figure(figure, output)
+    return figure
 
 
 def plot_learning_curve(metrics: dict[str, Any], output: StrPath, title: str | None = None) -> None:
@@ -97,10 +109,8 @@ def _draw(axes: Any, curves: Sequence[tuple[Array, Array]], look: dict[str, Any]
     return axes.plot(grid, seeds.mean(0), **look, linewidth=1.8)[0]
 
 
-def _decorate(axes: Any, lines: Sequence[Any], metric: str, title: str | None) -> None:
+def _decorate(axes: Any, lines: Sequence[Any], metric: str) -> None:
     name_axes(axes, metric)
-    if title:
-        axes.set_title(literal(title), loc="left", fontsize="medium")
     if not any(len(line.get_xdata()) for line in lines):
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", va="center")
 

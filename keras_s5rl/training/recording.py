@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from keras_s5rl import envs, random
+from keras_s5rl.envs.agent_view import AgentView
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.environment_check import check_unless_built_in
 from keras_s5rl.envs.rendering import render, renderer_for
-from keras_s5rl.runs.animations import write_gif
+from keras_s5rl.runs.animations import animation_writer
 from keras_s5rl.training.arguments import check_count
 from keras_s5rl.training.keys import RECORDING
 from keras_s5rl.training.trajectories import Trajectory, compile_trajectories
@@ -27,8 +28,9 @@ def record_episodes(
     num_episodes: int = 3,
     deterministic: bool = True,
     seed: int = 0,
+    file_format: str = "gif",
 ) -> list[Any]:
-    """Plays episodes and writes each as an animated GIF: `episode_0.gif`, `episode_1.gif`, ...
+    """Plays episodes and writes each as an animation: `episode_0.gif`, `episode_1.gif`, ...
 
     The first frame is the start of the episode, each further one a step. They are other episodes
     than `PPO.evaluate` plays from the same seed.
@@ -41,13 +43,14 @@ def record_episodes(
         deterministic: Whether to play the mode of the policy rather than draws from it. Defaults to
             `True`.
         seed: Non-negative integer, from which environments and draws are made. Defaults to `0`.
+        file_format: `"gif"`, or `"mp4"`, which needs FFmpeg. Defaults to `"gif"`.
 
     Returns:
         List of `(path, num_steps, episode_return)`, one of each episode.
 
     Raises:
-        ValueError: If an argument is out of its range, or the spaces of `env` are not those of the
-            policy.
+        ValueError: If an argument is out of its range, the spaces of `env` are not those of the
+            policy, or there is no FFmpeg for an mp4.
 
     Example:
 
@@ -61,6 +64,25 @@ def record_episodes(
     >>> recorded[0][0].name
     'episode_0.gif'
     """
+    write = animation_writer(file_format)
+    view, trajectories = play_trajectories(policy, env, num_episodes, deterministic, seed)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    recorded = []
+    for index, trajectory in enumerate(trajectories):
+        path = folder / f"episode_{index}.{file_format}"
+        num_frames = len(trajectory.states)
+        seconds = seconds_per_step(view.env, num_frames)
+        write(path, frames_of(view.env, trajectory), num_frames, seconds)
+        recorded.append((path, num_frames - 1, sum(trajectory.rewards)))
+    return recorded
+
+
+def play_trajectories(
+    policy: Any, env: Any, num_episodes: int, deterministic: bool, seed: int
+) -> tuple[AgentView, list[Trajectory]]:
+    """Returns the environment as the policy sees it, and episodes of it; the arguments are those of
+    `record_episodes`."""
     check_count("num_episodes", num_episodes)
     check_boolean("deterministic", deterministic)
     made = envs.make(env) if isinstance(env, str) else env
@@ -70,21 +92,16 @@ def record_episodes(
         ("trajectories", env_key(env, {}), view.previous_action, num_episodes),
         lambda: compile_trajectories(view, policy, num_episodes),
     )
-    trajectories = play(random.fold_in(random.key(seed), RECORDING), deterministic)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    recorded = []
-    for index, trajectory in enumerate(trajectories):
-        path = folder / f"episode_{index}.gif"
-        num_frames = len(trajectory.states)
-        seconds = min(renderer_for(view.env).duration(view.env), _LONGEST / num_frames)
-        write_gif(path, _frames(view.env, trajectory), num_frames, seconds)
-        recorded.append((path, num_frames - 1, sum(trajectory.rewards)))
-    return recorded
+    return view, play(random.fold_in(random.key(seed), RECORDING), deterministic)
 
 
-def _frames(env: Any, trajectory: Trajectory) -> Callable[[int], Array]:
-    """Returns the function of a number that draws this frame of an episode."""
+def seconds_per_step(env: Any, num_frames: int) -> float:
+    """Returns how long an animation of so many frames shows a step."""
+    return min(renderer_for(env).duration(env), _LONGEST / num_frames)
+
+
+def frames_of(env: Any, trajectory: Trajectory) -> Callable[[int], Array]:
+    """Returns the function of a number that draws this frame of an episode: 0 is its start."""
     returns = np.cumsum(trajectory.rewards)
 
     def frame(index: int) -> Any:

@@ -24,11 +24,17 @@ class Trajectory:
             numpy arrays without the batch axis.
         actions: List of the `T` actions, numpy arrays of shape `()` or `(axes,)`.
         rewards: List of the `T` rewards, floats.
+        observations: List of the `T` observations that the policy chose its actions by, as the
+            agent's view has them: numpy arrays `(features,)`.
+        memory_norms: List of the `T` norms of each tensor of the policy's memory after it took in
+            these observations, numpy arrays `(tensors,)`; 0 of those that hold no real numbers.
     """
 
     states: list[Any]
     actions: list[Any] = dataclasses.field(default_factory=list)
     rewards: list[float] = dataclasses.field(default_factory=list)
+    observations: list[Any] = dataclasses.field(default_factory=list)
+    memory_norms: list[Any] = dataclasses.field(default_factory=list)
 
 
 def compile_trajectories(
@@ -69,7 +75,8 @@ def compile_trajectories(
             # Stepping past the end is undefined: an episode that is over stays in its last state.
             state = select_envs(active, next_state, state)
             active = ops.logical_and(active, ops.logical_not(ops.logical_or(terminated, truncated)))
-            return state, memory, active, action, reward
+            seen = {"observations": observation, "memory_norms": _norms(memory, num_episodes)}
+            return state, memory, active, {"actions": action, "rewards": reward, **seen}
 
         return step
 
@@ -81,21 +88,37 @@ def compile_trajectories(
         state, memory = start(initial_key), policy.get_initial_state(num_episodes)
         active = ops.ones((num_episodes,), dtype="bool")
         trajectories = [Trajectory([part]) for part in _unstack(state["env"], num_episodes)]
-        keys = random.split(steps_key, environment.max_episode_steps)
-        for step_key in ops.unstack(keys, environment.max_episode_steps):
+        # As numpy: JAX would compile a slice for every single step.
+        keys = ops.convert_to_numpy(random.split(steps_key, environment.max_episode_steps))
+        for step_key in map(ops.convert_to_tensor, keys):
             (playing,) = np.nonzero(ops.convert_to_numpy(active))
             if len(playing) == 0:
                 break
-            state, memory, active, action, reward = step(weights, state, memory, active, step_key)
+            state, memory, active, taken = step(weights, state, memory, active, step_key)
             env_states = _unstack(state["env"], num_episodes)
-            actions, rewards = ops.convert_to_numpy(action), ops.convert_to_numpy(reward)
+            taken = {name: ops.convert_to_numpy(values) for name, values in taken.items()}
             for index in playing:
-                trajectories[index].states.append(env_states[index])
-                trajectories[index].actions.append(actions[index])
-                trajectories[index].rewards.append(float(rewards[index]))
+                trajectory = trajectories[index]
+                trajectory.states.append(env_states[index])
+                trajectory.rewards.append(float(taken["rewards"][index]))
+                for name in ("actions", "observations", "memory_norms"):
+                    getattr(trajectory, name).append(taken[name][index])
         return trajectories
 
     return play
+
+
+def _norms(memory: list[Tensor], num_episodes: int) -> Tensor:
+    """The norm of each tensor of a memory, `(num_episodes, tensors)`."""
+    norms = [
+        ops.sqrt(
+            ops.sum(ops.square(ops.reshape(ops.cast(tensor, "float32"), (num_episodes, -1))), 1)
+        )
+        if keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
+        else ops.zeros((num_episodes,), dtype="float32")
+        for tensor in memory
+    ]
+    return ops.stack(norms, axis=1) if norms else ops.zeros((num_episodes, 0), dtype="float32")
 
 
 def _unstack(state: Any, num_episodes: int) -> list[Any]:

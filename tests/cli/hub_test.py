@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import shutil
 import sys
 import types
@@ -12,11 +11,8 @@ import numpy as np
 import pytest
 
 from keras_s5rl import PPO, Player
-from keras_s5rl.cli import command, export_policy, train
-from keras_s5rl.cli.memory_flags import MemoryFlags
+from keras_s5rl.cli import export_policy
 from keras_s5rl.cli.model_card import model_card
-from keras_s5rl.cli.setting_flags import config_from_flags, memory_args_from_flags
-from keras_s5rl.cli.train_command import train_command
 from tests.support.fake_trackers import module
 from tests.support.small_runs import run_settings
 
@@ -116,24 +112,6 @@ def test_without_the_library_the_error_names_what_to_install(monkeypatch, capsys
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert export("--run_dir=runs/none", "--push_to_hub=me/policy") == 2
     assert 'pip install "keras-s5rl[hub]"' in capsys.readouterr().err
-
-
-def test_the_command_on_a_card_trains_with_the_settings_of_the_run():
-    changed = {"normalize_rewards": True, "value_clip": 0.5, "env_args": {"k": 8}, "eval_every": 3}
-    memory_args = {"state_size": 8, "norm": "post"}
-    given = run_settings(
-        memory="s5", memory_args=memory_args, anneal_learning_rate=False, **changed
-    )
-    settings = json.loads(json.dumps(SETTINGS | given))
-    program, script, *arguments = shlex.split(train_command(settings))
-    assert (program, script) == ("python", "launch/train.py")
-    flags = MemoryFlags(lambda values: "s5")
-    values = command.parse_flags(train.define_flags, ["train", *arguments], flags)
-    config = json.loads(json.dumps(vars(config_from_flags(values))))
-    assert config == {name: settings[name] for name in config}
-    assert {n: memory_args_from_flags(values, "s5")[n] for n in memory_args} == memory_args
-    assert train.parse_env_args(values.env_args) == {"k": 8} and values.eval_every == 3
-    assert not any("clip_epsilon" in argument for argument in arguments)  # as by default
 
 
 def test_a_card_without_a_score_says_so_and_one_of_an_own_environment_imports_it():
