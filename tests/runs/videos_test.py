@@ -58,10 +58,12 @@ def test_the_error_names_what_ffmpeg_says_and_the_old_file_stays(ffmpeg_of, tmp_
 
 @pytest.mark.usefixtures("ffmpeg_of")
 def test_without_ffmpeg_it_says_what_to_install():
-    with pytest.raises(RunError, match="pip install imageio-ffmpeg .* Received: file_format='mp4'"):
+    with pytest.raises(
+        RunError, match="pip install imageio-ffmpeg .* Received: record_format='mp4'"
+    ):
         animation_writer("mp4")
     assert animation_writer("gif") is write_gif
-    with pytest.raises(RunError, match="one of gif, mp4. Received: file_format='avi'"):
+    with pytest.raises(RunError, match="one of gif, mp4. Received: record_format='avi'"):
         animation_writer("avi")
 
 
