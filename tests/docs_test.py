@@ -14,7 +14,16 @@ import gymnasium
 import pytest
 
 from benchmarks import benchmark
-from keras_s5rl.cli import command, compare, evaluate, export_policy, plot, sweep, train
+from keras_s5rl.cli import (
+    command,
+    compare,
+    evaluate,
+    export_policy,
+    plot,
+    report,
+    sweep,
+    train,
+)
 from keras_s5rl.cli.memory_flags import MemoryFlags
 from keras_s5rl.cli.setting_flags import config_from_flags, memory_args_from_flags
 from keras_s5rl.envs import registry
@@ -45,6 +54,7 @@ DEFINE_FLAGS = {
     "evaluate": evaluate.define_flags,
     "plot": plot.define_flags,
     "compare": compare.define_flags,
+    "report": report.define_flags,
     "sweep": sweep.define_flags,
     "export_policy": export_policy.define_flags,
     "benchmark": benchmark.define_flags,
@@ -68,7 +78,7 @@ def parse(name, *arguments):
         parse("train", *arguments[end + 1 :])
         arguments = arguments[:end]
     more = MemoryFlags(lambda values: values.memory) if name == "train" else None
-    positional = "run_dir" if name == "compare" else None
+    positional = "run_dir" if name in ("compare", "report") else None
     return command.parse_flags(DEFINE_FLAGS[name], [name, *arguments], more, positional)
 
 

@@ -17,18 +17,18 @@ _SHORTEST_FRAME = 0.02  # seconds: players slow down shorter ones
 FORMATS = ("gif", "mp4")
 
 
-def animation_writer(file_format: str) -> Callable[..., None]:
+def animation_writer(record_format: str) -> Callable[..., None]:
     """Returns `write_gif` or `write_mp4`.
 
     Raises:
         RunError: when the format is neither, or what writes it is not installed.
     """
-    if file_format not in FORMATS:
+    if record_format not in FORMATS:
         raise RunError(
-            f"`file_format` should be one of {', '.join(FORMATS)}. "
-            f"Received: file_format={file_format!r}"
+            f"`record_format` should be one of {', '.join(FORMATS)}. "
+            f"Received: record_format={record_format!r}"
         )
-    if file_format == "gif":
+    if record_format == "gif":
         return write_gif
     find_ffmpeg()
     return write_mp4

@@ -74,14 +74,14 @@ def _scores(runs: Sequence[dict[str, Any]]) -> list[Html]:
     for run in runs:
         evaluation, metrics = run["evaluation"] or {}, run["metrics"]
         best, scored = run["best_policy"] or {}, run["best_evaluation"] or {}
-        played = {True: "mode", False: "sampled"}.get(evaluation.get("deterministic"), "–")
+        mode: Any = evaluation.get("deterministic")
         rows.append(
             [
                 run["label"],
                 _seeds(run["config"]),
                 html.score(evaluation.get("return_mean"), evaluation.get("return_ci95")),
                 html.number(evaluation.get("num_episodes")),
-                played,
+                {True: "mode", False: "sampled"}.get(mode, "–"),
                 _best(best),
                 html.score(scored.get("return_mean"), scored.get("return_ci95")),
                 html.number(_last(metrics, _RETURN)),

@@ -28,8 +28,8 @@ def find_ffmpeg() -> str:
     found = found or shutil.which("ffmpeg")
     if found is None:
         raise RunError(
-            "`file_format` mp4 needs FFmpeg: pip install imageio-ffmpeg (the extra `video`), or "
-            "write GIFs. Received: file_format='mp4'"
+            "`record_format` mp4 needs FFmpeg: pip install imageio-ffmpeg (the extra `video`), or "
+            "write GIFs. Received: record_format='mp4'"
         )
     return found
 

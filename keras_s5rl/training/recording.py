@@ -28,7 +28,7 @@ def record_episodes(
     num_episodes: int = 3,
     deterministic: bool = True,
     seed: int = 0,
-    file_format: str = "gif",
+    record_format: str = "gif",
 ) -> list[Any]:
     """Plays episodes and writes each as an animation: `episode_0.gif`, `episode_1.gif`, ...
 
@@ -43,7 +43,7 @@ def record_episodes(
         deterministic: Whether to play the mode of the policy rather than draws from it. Defaults to
             `True`.
         seed: Non-negative integer, from which environments and draws are made. Defaults to `0`.
-        file_format: `"gif"`, or `"mp4"`, which needs FFmpeg. Defaults to `"gif"`.
+        record_format: `"gif"`, or `"mp4"`, which needs FFmpeg. Defaults to `"gif"`.
 
     Returns:
         List of `(path, num_steps, episode_return)`, one of each episode.
@@ -64,13 +64,13 @@ def record_episodes(
     >>> recorded[0][0].name
     'episode_0.gif'
     """
-    write = animation_writer(file_format)
+    write = animation_writer(record_format)
     view, trajectories = play_trajectories(policy, env, num_episodes, deterministic, seed)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     recorded = []
     for index, trajectory in enumerate(trajectories):
-        path = folder / f"episode_{index}.{file_format}"
+        path = folder / f"episode_{index}.{record_format}"
         num_frames = len(trajectory.states)
         seconds = seconds_per_step(view.env, num_frames)
         write(path, frames_of(view.env, trajectory), num_frames, seconds)

@@ -93,6 +93,8 @@ def test_record_writes_animations_and_says_where(folder, tmp_path, capsys):
     [
         ("--record_episodes=2", "`record`, the folder"),
         ("--record_episodes=0", "`record_episodes`"),
+        ("--record_format=mp4", "`record_format` needs `record`, the folder"),
+        ("--record_format=avi", "`record_format`"),
         ("--record=", "`record`"),
         ("--record={file}/clips", "`record` should be a folder"),
         ("--env=PositionOnlyCartPoleEasy", "should have the spaces"),

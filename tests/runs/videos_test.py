@@ -47,7 +47,7 @@ def test_the_frames_are_given_to_ffmpeg_and_the_last_is_held(ffmpeg_of, tmp_path
     assert sorted(os.listdir(tmp_path)) == ["bin", "square.mp4"]
 
 
-def test_what_ffmpeg_says_of_a_failure_is_told_and_the_old_file_stays(ffmpeg_of, tmp_path):
+def test_the_error_names_what_ffmpeg_says_and_the_old_file_stays(ffmpeg_of, tmp_path):
     ffmpeg_of("sys.exit('Unknown encoder libx264')")
     path = tmp_path / "square.mp4"
     path.write_text("old")
@@ -58,10 +58,12 @@ def test_what_ffmpeg_says_of_a_failure_is_told_and_the_old_file_stays(ffmpeg_of,
 
 @pytest.mark.usefixtures("ffmpeg_of")
 def test_without_ffmpeg_it_says_what_to_install():
-    with pytest.raises(RunError, match="pip install imageio-ffmpeg .* Received: file_format='mp4'"):
+    with pytest.raises(
+        RunError, match="pip install imageio-ffmpeg .* Received: record_format='mp4'"
+    ):
         animation_writer("mp4")
     assert animation_writer("gif") is write_gif
-    with pytest.raises(RunError, match="one of gif, mp4. Received: file_format='avi'"):
+    with pytest.raises(RunError, match="one of gif, mp4. Received: record_format='avi'"):
         animation_writer("avi")
 
 
