@@ -15,6 +15,8 @@ RIGHT = {
     "env_args": [{}],
     "memory_args": [{}],
     "value_clip": [None],
+    "ssm_learning_rate": [None],
+    "target_kl": [None],
     "encoder_sizes": [[]],
     "head_sizes": [[]],
 }
