@@ -21,6 +21,7 @@ from benchmarks.experiments.results import collect, draw, table
 from benchmarks.experiments.running import Runner
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
+from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.outputs import check_output_folder
 from keras_s5rl.runs import console, replacing, write_json_atomically
 
@@ -60,8 +61,12 @@ def define_flags(values):
         "folder of the results, by default results/<experiment>",
         flag_values=values,
     )
-    command.define_count_flag(
-        values, "num_workers", _num_cores(), "trainings at a time; by default the cores"
+    define_integer(
+        "num_workers",
+        None,
+        "trainings at a time, by default one a core; a positive integer",
+        values,
+        lower_bound=1,
     )
 
 
@@ -73,10 +78,9 @@ def reproduce(values, argv):
     check_output_folder("runs_dir", runs_dir)
     check_output_folder("output_dir", str(output_dir))
     num_episodes = experiment.num_episodes[values.scale]
-    runner = Runner(runs_dir, values.num_workers, num_episodes, console.write)
-    console.write(
-        f"{len(trainings)} trainings, {values.num_workers} at a time, in {runs_dir}", sys.stdout
-    )
+    num_workers = values.num_workers or _num_cores()
+    runner = Runner(runs_dir, num_workers, num_episodes, console.write)
+    console.write(f"{len(trainings)} trainings, {num_workers} at a time, in {runs_dir}", sys.stdout)
     errors = runner.run(trainings)
     if len(errors) == len(trainings):
         command.print_error("every training failed; their logs are in the folder of the runs")

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 _PACKAGE = Path(__file__).parent
-_FOLDERS = ("layers", "models", "ops")  # where such classes are
+_FOLDERS = ("layers", "models", "ops", "ppo")  # where such classes are
 _REGISTERED = re.compile(
     r'^@keras\.saving\.register_keras_serializable\("keras_s5rl"\)\nclass (\w+)', re.MULTILINE
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from benchmarks import benchmark
+from benchmarks import benchmark, reproduce
 from keras_s5rl.cli import (
     command,
     compare,
@@ -58,6 +58,7 @@ DEFINE_FLAGS = {
     "sweep": sweep.define_flags,
     "export_policy": export_policy.define_flags,
     "benchmark": benchmark.define_flags,
+    "reproduce": reproduce.define_flags,
 }
 PARTS = ("", ".layers", ".models", ".models.settings", ".envs", ".ppo", ".training", ".ops")
 FAST = ("docs/how_to/compare.md", "docs/how_to/memory.md")

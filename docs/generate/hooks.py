@@ -8,7 +8,7 @@ from typing import Any
 
 from absl.flags import FlagValues
 
-from benchmarks import benchmark
+from benchmarks import benchmark, reproduce
 from keras_s5rl.cli import compare, evaluate, export_policy, plot, report, sweep, train
 from keras_s5rl.cli.setting_flags import define_setting_flag
 from keras_s5rl.models.memories import memory_settings, registered_memories
@@ -23,6 +23,7 @@ COMMANDS = {
     "sweep": sweep,
     "export_policy": export_policy,
     "benchmark": benchmark,
+    "reproduce": reproduce,
 }
 
 _MARKER = re.compile(r"^\{\{ (\w+) ([\w.]+) \}\}$", re.MULTILINE)

@@ -46,9 +46,9 @@ class Dense(DerivingLayer, keras.layers.Dense):
         # Never cast: `product` rounds the kernel itself, behind its gradient.
         return super().add_weight(*args, **{**kwargs, "autocast": False})
 
-    def build(self, inputs_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:  # named as in Keras, which gives it by name
         check_dtype("dtype", self)
-        super().build(inputs_shape)
+        super().build(input_shape)
 
     def quantize(
         self, mode: str | None = None, type_check: bool = True, config: Any = None

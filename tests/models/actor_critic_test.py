@@ -139,6 +139,16 @@ def test_mixed_bfloat16_keeps_states_logits_and_values_in_float32(memory):
 
 
 @pytest.mark.slow_after(1)
+@pytest.mark.parametrize("memory", [*MEMORIES, "attention", "gtrxl", "s5_no_resets"])
+def test_the_summary_of_a_policy_lists_its_layers_with_their_shapes(memory):
+    policy, lines = make_policy(memory), []
+    policy.summary(expand_nested=True, print_fn=lambda line, **unused: lines.append(line))
+    summary = "".join(lines)
+    assert "actor_outputs (Dense)" in summary and "(None, None, 3)" in summary
+    assert f"Total params: {policy.count_params():,}" in summary
+
+
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_a_saved_policy_gives_the_same_outputs(memory, tmp_path):
     policy = make_policy(memory, DiagonalGaussian([-2.0], [2.0]))
