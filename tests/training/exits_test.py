@@ -97,7 +97,7 @@ def test_a_callback_that_raises_in_a_hook_costs_nothing(hook, whole):
     assert state_of(agent) == whole[5]
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), OSError(28, "full")])
 def test_whatever_is_raised_the_agent_goes_on_from_the_last_whole_update(error, whole):
     agent = new_agent()

@@ -82,6 +82,7 @@ def test_one_program_for_each_environment_and_number_of_episodes(agent):
     assert compiled == []
 
 
+@pytest.mark.slow
 def test_acting_in_a_loop_and_with_other_weights(agent, tmp_path):
     agent.policy.save(tmp_path / "policy.keras")
     generator = np.random.default_rng(0)

@@ -32,6 +32,7 @@ def recorded(tmp_path_factory):
     return run_dir, agent, alone, histories
 
 
+@pytest.mark.slow
 def test_every_seed_trains_bit_for_bit_as_it_would_alone(recorded):
     _, agent, alone, _ = recorded
     for one in alone:
@@ -43,6 +44,7 @@ def test_every_seed_trains_bit_for_bit_as_it_would_alone(recorded):
     np.testing.assert_equal(agent.policy.get_weights(), first)
 
 
+@pytest.mark.slow
 def test_metrics_are_means_with_a_list_of_the_seeds_beside_them(recorded):
     run_dir, _, _, histories = recorded
     rows = metrics_of(run_dir)
@@ -55,6 +57,7 @@ def test_metrics_are_means_with_a_list_of_the_seeds_beside_them(recorded):
     assert np.shape(columns["episode_return_mean_per_seed"]) == (4, NUM_SEEDS)
 
 
+@pytest.mark.slow
 def test_each_seed_has_its_policy_in_the_run_and_is_loaded_as_if_it_had_trained_alone(recorded):
     run_dir, _, alone, _ = recorded
     assert not (run_dir / "policy.keras").exists()
