@@ -324,7 +324,7 @@ def test_without_annealing_a_run_may_grow_and_equals_one_that_long(capsys, tmp_p
 @pytest.mark.slow
 def test_a_run_without_a_folder_gets_a_new_one_each_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = {"env": "RepeatPreviousEasy", "memory": "s5", "seed": 3}
+    settings = {"env": "RepeatPreviousEasy", "memory": "s5", "seed": 3, "num_seeds": 1}
     path = train._new_run_dir(settings)
     assert path == "runs/RepeatPreviousEasy_s5_seed3"
     assert train._new_run_dir(settings) == "runs/RepeatPreviousEasy_s5_seed3_2"
