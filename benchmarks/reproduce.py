@@ -9,7 +9,6 @@ writes `results/<experiment>/<scale>.json` (all numbers), `.md` (the table) and 
 command goes on where it was stopped.
 """
 
-import os
 import pathlib
 import sys
 
@@ -24,6 +23,7 @@ from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.outputs import check_output_folder
 from keras_s5rl.runs import console, replacing, write_json_atomically
+from keras_s5rl.runs.machine import cpu_cores
 
 
 def main(argv=None):
@@ -78,7 +78,7 @@ def reproduce(values, argv):
     check_output_folder("runs_dir", runs_dir)
     check_output_folder("output_dir", str(output_dir))
     num_episodes = experiment.num_episodes[values.scale]
-    num_workers = values.num_workers or _num_cores()
+    num_workers = values.num_workers or cpu_cores() or 1
     runner = Runner(runs_dir, num_workers, num_episodes, console.write)
     console.write(f"{len(trainings)} trainings, {num_workers} at a time, in {runs_dir}", sys.stdout)
     errors = runner.run(trainings)
@@ -125,7 +125,3 @@ def _checked(values):
             f"memories on these tasks. Received: only={values.only}, task={values.task}"
         )
     return experiment, trainings
-
-
-def _num_cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

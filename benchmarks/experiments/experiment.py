@@ -5,6 +5,10 @@ from collections.abc import Callable, Mapping
 
 SCALES = ("smoke", "cpu", "gpu", "paper")
 SCORE = "score"
+_SMOKE_FLAGS = (
+    *("--num_envs=4", "--width=8", "--num_layers=1", "--encoder_sizes=8", "--head_sizes=8"),
+    *("--num_steps=16", "--num_minibatches=2", "--num_epochs=1", "--total_steps=128"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,14 +63,14 @@ class Experiment:
     notes: tuple[str, ...] = ()
 
 
-def seeds_of(scale, number):
-    """Returns the seeds of a scale: one for a smoke test, else as many as asked for."""
-    return range(1 if scale == "smoke" else number)
+def with_seeds(scale, task, memory, flags, **more):
+    """Returns a training of a memory on a task for each seed: one where the scale is `smoke`, and
+    that a matter of seconds, else three.
 
-
-def smoke_flags(scale):
-    """Returns flags that make a training a matter of seconds, where the scale is `smoke`."""
-    if scale != "smoke":
-        return ()
-    sizes = ("--num_envs=4", "--width=8", "--num_layers=1", "--encoder_sizes=8", "--head_sizes=8")
-    return (*sizes, "--num_steps=16", "--num_minibatches=2", "--num_epochs=1", "--total_steps=128")
+    Args:
+        scale, task, memory, flags: As of `Experiment` and `Training`.
+        **more: Further arguments of `Training`.
+    """
+    if scale == "smoke":
+        return [Training(task, memory, 0, (*flags, *_SMOKE_FLAGS), **more)]
+    return [Training(task, memory, seed, tuple(flags), **more) for seed in range(3)]

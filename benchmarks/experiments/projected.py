@@ -1,6 +1,6 @@
 """Experiment `projected_cartpole`: cart-poles behind random projections."""
 
-from benchmarks.experiments.experiment import Experiment, Training, seeds_of, smoke_flags
+from benchmarks.experiments.experiment import Experiment, with_seeds
 
 _MEMORIES = ("s5", "s5_no_resets", "gru", "mlp")
 _THROUGH_FALLS = '--env_args={"failure_ends_return": false}'
@@ -11,22 +11,12 @@ def _cartpole_trainings(scale):
         "a fall ends the return": (),
         "the return goes through falls": (_THROUGH_FALLS,),
     }
-    return [
-        Training(
-            objective,
-            memory,
-            seed,
-            (
-                "--flagfile=projected_cartpole.flags",
-                f"--memory={memory}",
-                *flags,
-                *smoke_flags(scale),
-            ),
-        )
-        for objective, flags in objectives.items()
-        for memory in (_MEMORIES if scale != "smoke" else _MEMORIES[:1])
-        for seed in seeds_of(scale, 3)
-    ]
+    trainings = []
+    for objective, flags in objectives.items():
+        for memory in _MEMORIES if scale != "smoke" else _MEMORIES[:1]:
+            start = ("--flagfile=projected_cartpole.flags", f"--memory={memory}")
+            trainings += with_seeds(scale, objective, memory, (*start, *flags))
+    return trainings
 
 
 CARTPOLE = Experiment(

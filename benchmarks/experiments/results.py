@@ -16,6 +16,10 @@ from keras_s5rl.runs import (
 from keras_s5rl.runs.figures import line_look, literal, new_figure, save_figure, set_look
 
 _MODES = ("greedy", "sampled")
+_COLUMNS = (
+    *("task", "memory", "parameters", "steps", "seconds", "seeds"),
+    *("greedy", "sampled", "MMER", "published"),
+)
 
 
 def collect(experiment, trainings, runner, command, errors):
@@ -65,7 +69,8 @@ def table(document):
     """Returns the page of an experiment, in Markdown.
 
     A cell is the interquartile mean over the seeds of the greedy policy's mean return, its 95 %
-    interval of the stratified bootstrap, and the same of the sampled policy's.
+    interval of the stratified bootstrap, and the same of the sampled policy's; MMER, POPGym's best
+    mean return of the training, is a mean over the seeds.
     """
     machine = document["machine"]
     lines = [
@@ -80,8 +85,8 @@ def table(document):
         f"Each score is over {document['num_episodes']:,} fresh episodes of the last policy. IQM "
         "over seeds with a 95 % stratified bootstrap interval; seconds are medians.",
         "",
-        "| task | memory | parameters | steps | seconds | seeds | greedy | sampled | published |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| {' | '.join(_COLUMNS)} |",
+        f"|{' --- |' * len(_COLUMNS)}",
     ]
     for row in document["rows"]:
         published = "-" if row["published"] is None else f"{row['published']:.3g}"
@@ -94,6 +99,7 @@ def table(document):
             ", ".join(map(str, row["seeds"])),
             _with_interval(row, "greedy"),
             _with_interval(row, "sampled"),
+            _mean_of_known(row["mmer"]),
             published,
         )
         lines.append(f"| {' | '.join(cells)} |")
@@ -157,6 +163,11 @@ def _task(row):
 def _with_interval(row, mode):
     low, high = row[f"{mode}_interval"]
     return f"{row[f'{mode}_iqm']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _mean_of_known(values):
+    known = [value for value in values if value is not None]
+    return f"{np.mean(known):.3f}" if known else "-"
 
 
 def _last(values):

@@ -42,7 +42,7 @@ def machine_block(more_packages: tuple[str, ...] = ()) -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "cpu": _cpu_model(),
-        "cpu_cores": _cpu_cores(),
+        "cpu_cores": cpu_cores(),
         "memory_gib": _memory_gib(),
         "os": platform.platform(),
         "python": platform.python_version(),
@@ -61,7 +61,8 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cpu_cores() -> int | None:
+def cpu_cores() -> int | None:
+    """Returns how many cores this process may use; `None` where the system does not say."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
