@@ -22,6 +22,7 @@ from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.outputs import check_output_folder
+from keras_s5rl.cli.termination import sigterm_exits
 from keras_s5rl.runs import console, replacing, write_json_atomically
 from keras_s5rl.runs.machine import cpu_cores
 
@@ -81,7 +82,8 @@ def reproduce(values, argv):
     num_workers = values.num_workers or cpu_cores() or 1
     runner = Runner(runs_dir, num_workers, num_episodes, console.write)
     console.write(f"{len(trainings)} trainings, {num_workers} at a time, in {runs_dir}", sys.stdout)
-    errors = runner.run(trainings)
+    with sigterm_exits():
+        errors = runner.run(trainings)
     if len(errors) == len(trainings):
         command.print_error("every training failed; their logs are in the folder of the runs")
         return 1

@@ -46,7 +46,8 @@ class Runner:
     def run(self, trainings):
         """Runs all trainings; returns the error of each that failed, by its name.
 
-        An interrupt stops those that run, each with a checkpoint, and is raised again.
+        An interrupt, such as Ctrl-C, stops those that run, each with a checkpoint, and is raised
+        again.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         errors = {}

@@ -10,12 +10,11 @@ it goes on where the sweep was.
 
 import functools
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from absl import flags
 from absl.flags import FlagValues
@@ -30,6 +29,7 @@ from keras_s5rl.cli.sweep_params import Param, grid, parse_param
 from keras_s5rl.cli.sweep_slurm import define_slurm_flags, slurm_executor, submit_workers
 from keras_s5rl.cli.sweep_study import SweepStudy
 from keras_s5rl.cli.sweep_trial import run_trial
+from keras_s5rl.cli.termination import sigterm_exits
 from keras_s5rl.cli.tracking_flags import trackers
 from keras_s5rl.runs import console, plot_sweep, read_json, write_json_atomically
 
@@ -120,11 +120,8 @@ def sweep(values: FlagValues, of_train: Sequence[str]) -> int:
         values.seed,
         values.storage,
     )
-    previous = signal.signal(signal.SIGTERM, _stop)
-    try:
+    with sigterm_exits():  # the training in hand is stopped on the way out
         _work(study, of_train, values.metric)
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     table = study.table()
     picture = folder / "sweep.png"
     plot_sweep(table, [param.name for param in params if param.log], picture)
@@ -150,11 +147,6 @@ def _work(study: SweepStudy, of_train: Sequence[str], metric: str) -> None:
             time.sleep(_POLL)  # another worker may end without finishing its trial
         else:
             return
-
-
-def _stop(number: int, frame: Any) -> NoReturn:
-    """The training in hand is stopped on the way out."""
-    raise SystemExit(128 + number)
 
 
 def _check(values: FlagValues, of_train: Sequence[str]) -> list[Param]:

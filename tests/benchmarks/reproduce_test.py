@@ -1,9 +1,14 @@
 """The command that runs the paper's experiments again."""
 
+import dataclasses
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +21,7 @@ from benchmarks.experiments.running import Runner
 from keras_s5rl.cli import command, evaluate, train
 from keras_s5rl.cli.memory_flags import MemoryFlags
 from keras_s5rl.cli.setting_flags import config_from_flags, memory_args_from_flags
+from keras_s5rl.runs import RunDirectory
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -126,12 +132,48 @@ def test_an_experiment_trains_scores_and_writes_and_a_second_call_goes_on(
     assert [row["greedy"] for row in second["rows"]] == [row["greedy"] for row in document["rows"]]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_stops_its_trainings_with_a_checkpoint(
+    number, tmp_path, monkeypatch
+):
+    only_long = Experiment("Long", "A claim.", lambda scale: [_long_training()])
+    monkeypatch.setattr(reproduce, "EXPERIMENTS", {"long": only_long})
+    flags = ["--experiment=long", "--scale=smoke", f"--runs_dir={tmp_path / 'runs'}"]
+    metrics = tmp_path / "runs" / _long_training().name / "metrics.jsonl"
+
+    def stop_when_it_trains():
+        while not (metrics.exists() and metrics.stat().st_size):
+            time.sleep(0.05)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=stop_when_it_trains, daemon=True).start()
+    with pytest.raises(SystemExit) as stop:
+        sys.exit(reproduce.main(["reproduce", *flags]))  # as the launcher does
+    assert stop.value.code == 128 + number
+    run = RunDirectory(metrics.parent)
+    num_updates = len(metrics.read_text().splitlines())
+    newest = max(path.name for path in run.checkpoints_dir.iterdir())
+    assert newest == f"checkpoint_{num_updates:08d}"
+    run.take()  # nobody trains there any more
+    run.release()
+    assert "go on with --resume" in (tmp_path / "runs" / f"{_long_training().name}.log").read_text()
+
+
+def _long_training():
+    return dataclasses.replace(_small_trainings("smoke")[0], flags=_LONG_FLAGS)
+
+
+_SIZES = ("--num_envs=2", "--num_steps=16", "--num_minibatches=1", "--num_epochs=1", "--width=4")
+_CHAIN = ("--env=MemoryChain", '--env_args={"memory_length": 3}', "--memory=mlp", *_SIZES)
+_LONG_FLAGS = (*_CHAIN, "--total_steps=100000000", "--log_every=1000")
+
+
 def _small_trainings(scale):
-    sizes = ("--num_envs=2", "--num_steps=16", "--num_minibatches=1", "--num_epochs=1", "--width=4")
-    flags = ("--env=MemoryChain", '--env_args={"memory_length": 3}', "--memory=mlp", *sizes)
     evaluations = {"score": (), "longer": ('--env_args={"memory_length": 5}',)}
     return [
-        Training("chain", "mlp", seed, (*flags, "--total_steps=64"), evaluations) for seed in (0, 1)
+        Training("chain", "mlp", seed, (*_CHAIN, "--total_steps=64"), evaluations)
+        for seed in (0, 1)
     ]
 
 
