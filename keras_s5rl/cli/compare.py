@@ -19,7 +19,7 @@ from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.comparison_table import comparison_table
 from keras_s5rl.cli.outputs import check_output_file, check_picture_file
-from keras_s5rl.cli.recorded_runs import open_run
+from keras_s5rl.cli.recorded_runs import check_run_dirs, define_run_dirs_flag, open_run
 from keras_s5rl.cli.run_groups import group_runs, name_tasks
 from keras_s5rl.cli.run_scores import EVALUATION, default_metric, read_scores
 from keras_s5rl.runs import (
@@ -36,12 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def define_flags(values: FlagValues) -> None:
-    flags.DEFINE_multi_string(
-        "run_dir",
-        [],
-        "folder of a run; may be given several times, or without the name of the flag: runs/*",
-        flag_values=values,
-    )
+    define_run_dirs_flag(values)
     flags.DEFINE_string(
         "metric",
         None,
@@ -67,8 +62,7 @@ def define_flags(values: FlagValues) -> None:
 
 
 def compare(values: FlagValues) -> int:
-    if not values.run_dir:
-        raise UsageError("`run_dir` should name the folders of runs. Received: run_dir=[]")
+    check_run_dirs(values)
     if values.json not in (None, "-"):
         check_output_file("json", values.json)
     if values.output is not None:

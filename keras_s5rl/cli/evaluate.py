@@ -55,7 +55,7 @@ def define_flags(values: FlagValues) -> None:
         "policy of the run: the last one, or the best of the evaluations while it trained",
         flag_values=values,
     )
-    define_policy_seed_flag(values)
+    define_policy_seed_flag(values, "by default all are scored")
     command.define_count_flag(
         values, "num_episodes", 256, "episodes played, with --in_context contexts of each task"
     )

@@ -37,7 +37,7 @@ def define_flags(values: FlagValues) -> None:
         "file that ends in .onnx, or folder of a TensorFlow SavedModel",
         flag_values=values,
     )
-    define_policy_seed_flag(values)
+    define_policy_seed_flag(values, "such a run needs it")
     define_hub_flags(values)
     command.define_accept_flag(values)
     command.define_import_flag(values)

@@ -62,7 +62,7 @@ player = keras_s5rl.Player(policy, env)
 observation, info = env.reset(seed=0)
 player.reset()
 action = player.act(observation)"""
-_NOT_SETTINGS = ("format_version", "checksum", "machine", "versions", "imports", "policy")
+_NOT_SETTINGS = ("machine", "versions", "imports", "policy")
 
 
 def model_card(

@@ -8,11 +8,11 @@ from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.flag_types import define_integer
 
 
-def define_policy_seed_flag(values: FlagValues) -> None:
+def define_policy_seed_flag(values: FlagValues, otherwise: str) -> None:
     define_integer(
         "policy_seed",
         None,
-        "of a run of several seeds, the one whose policy is taken; by default evaluate scores all",
+        f"of a run of several seeds, the one whose policy is taken; {otherwise}",
         values,
         lower_bound=0,
     )

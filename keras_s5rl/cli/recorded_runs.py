@@ -2,8 +2,27 @@
 
 from typing import Any
 
+from absl import flags
+from absl.flags import FlagValues
+
+from keras_s5rl.cli.command import UsageError
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.runs import Checkpoints, RunDirectory, console, find_damage, read_metrics
+
+
+def define_run_dirs_flag(values: FlagValues) -> None:
+    flags.DEFINE_multi_string(
+        "run_dir",
+        [],
+        "folder of a run; may be given several times, or without the name of the flag: runs/*",
+        flag_values=values,
+    )
+
+
+def check_run_dirs(values: FlagValues) -> None:
+    """Raises a UsageError unless the flag names a folder."""
+    if not values.run_dir:
+        raise UsageError("`run_dir` should name the folders of runs. Received: run_dir=[]")
 
 
 def open_run(path: str, accept_edited_config: bool) -> tuple[RunDirectory, dict[str, Any]]:

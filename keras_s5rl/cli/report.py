@@ -20,7 +20,12 @@ from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.labels import label_runs
 from keras_s5rl.cli.outputs import check_output_file
 from keras_s5rl.cli.policy_seed import define_policy_seed_flag
-from keras_s5rl.cli.recorded_runs import open_run, read_run_metrics
+from keras_s5rl.cli.recorded_runs import (
+    check_run_dirs,
+    define_run_dirs_flag,
+    open_run,
+    read_run_metrics,
+)
 from keras_s5rl.cli.run_command import command_of, settings_of
 from keras_s5rl.envs.gymnasium.making import is_gymnasium
 from keras_s5rl.runs import RunDirectory, check_imports, console, read_json, write_report
@@ -34,12 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def define_flags(values: FlagValues) -> None:
-    flags.DEFINE_multi_string(
-        "run_dir",
-        [],
-        "folder of a run; may be given several times, or without the name of the flag: runs/*",
-        flag_values=values,
-    )
+    define_run_dirs_flag(values)
     flags.DEFINE_string("output", "report.html", "file: .html", flag_values=values)
     flags.DEFINE_string("title", None, "line at the top of the report", flag_values=values)
     flags.DEFINE_boolean(
@@ -57,7 +57,7 @@ def define_flags(values: FlagValues) -> None:
         lower_bound=0,
         upper_bound=2**32 - 1,
     )
-    define_policy_seed_flag(values)
+    define_policy_seed_flag(values, "by default the first")
     command.define_accept_flag(values)
     command.define_import_flag(values)
     command.define_backend_flag(values)
@@ -89,8 +89,7 @@ def report(values: FlagValues) -> None:
 
 def _check_flags(values: FlagValues) -> None:
     """Finds before the work what is wrong."""
-    if not values.run_dir:
-        raise UsageError("`run_dir` should name the folders of runs. Received: run_dir=[]")
+    check_run_dirs(values)
     if not values.output.lower().endswith((".html", ".htm")):
         raise UsageError(f"`output` should end in .html. Received: output={values.output}")
     check_output_file("output", values.output)
