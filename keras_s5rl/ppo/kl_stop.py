@@ -9,9 +9,9 @@ from keras import ops
 from keras_s5rl import backend
 from keras_s5rl.typing import Structure, Tensor
 
-# Stable-Baselines3 and Spinning Up have this factor too
-MARGIN = 1.5
-# Of a step, float32 scalars
+# Stable-Baselines3 and Spinning Up have this factor, too.
+_MARGIN = 1.5
+# Of a step, float32 scalars.
 _METRICS = (
     *("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction"),
     *("loss", "gradient_norm"),
@@ -52,7 +52,7 @@ def steps_to_kl(
 
         def attempt() -> Any:
             new_carry, metrics = step(carry, minibatch)
-            is_near = backend.devices.mean(metrics["approx_kl"]) <= MARGIN * target_kl
+            is_near = backend.devices.mean(metrics["approx_kl"]) <= _MARGIN * target_kl
             is_near = ops.logical_and(is_going_on, is_near)  # a copy may have stopped before
             kept = keras.tree.map_structure(
                 lambda new, old: ops.where(is_near, new, old), new_carry, skip(carry)
@@ -63,7 +63,7 @@ def steps_to_kl(
             zeros = {name: ops.zeros((), "float32") for name in _METRICS}
             return skip(carry), ops.zeros((), "bool"), zeros
 
-        # Under `vmap` one branch for all copies, until the last of them stops
+        # Under `vmap` one branch for all copies, until the last of them stops.
         carry, is_near, metrics = backend.cond(backend.any_copy(is_going_on), attempt, leave_out)
         return (carry, is_near), (is_going_on, is_near, metrics)
 
