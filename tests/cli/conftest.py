@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.pretended_training import PRETENDED
 from tests.support.small_runs import train_flags
 
 
@@ -17,3 +18,15 @@ def trained(run, tmp_path_factory):
     status, stdout, stderr = run("train", *train_flags(folder))
     assert status == 0, stderr
     return folder, stdout, stderr
+
+
+@pytest.fixture
+def pretended_trainings(tmp_path, monkeypatch):
+    """Sweeps in an empty current folder, whose trainings only pretend."""
+    from keras_s5rl.cli import sweep_trial
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep_trial, "_TRAIN", PRETENDED)
+    monkeypatch.setattr(sweep_trial, "_POLL", 0.05)
+    yield
+    (tmp_path / "go").touch()  # what a test that failed left behind ends, too

@@ -17,16 +17,9 @@ from keras_s5rl.cli import sweep, sweep_slurm, sweep_trial
 from tests.support.fake_trackers import module
 from tests.support.pretended_training import PRETENDED
 
+pytestmark = pytest.mark.usefixtures("pretended_trainings")
+
 GRID = ["--sampler=grid", "--param=width:30,45", "--sweep_dir=runs/sweep"]
-
-
-@pytest.fixture(autouse=True)
-def pretended(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_trial, "_TRAIN", PRETENDED)
-    monkeypatch.setattr(sweep_trial, "_POLL", 0.05)
-    yield
-    (tmp_path / "go").touch()
 
 
 class AutoExecutor:
@@ -116,7 +109,7 @@ def work_as_pretended():
     """The work of a job; a function of a function, for the job cannot import this file."""
 
     def work(argv, trained=PRETENDED):
-        from keras_s5rl.cli import sweep, sweep_trial
+        from keras_s5rl.cli import sweep
 
         sweep_trial._TRAIN = trained
         return sweep._work_in_job(argv)

@@ -16,21 +16,14 @@ from keras_s5rl.cli import sweep, sweep_params, sweep_trial
 from keras_s5rl.runs import RunDirectory
 from tests.support.pretended_training import PRETENDED
 
+pytestmark = pytest.mark.usefixtures("pretended_trainings")
+
 WORKER = """
 import sys
 from keras_s5rl.cli import sweep, sweep_trial
 sweep_trial._TRAIN = {pretended!r}
 sys.exit(sweep.main(["sweep.py", *sys.argv[1:]]))
 """
-
-
-@pytest.fixture(autouse=True)
-def pretended(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_trial, "_TRAIN", PRETENDED)
-    monkeypatch.setattr(sweep_trial, "_POLL", 0.05)
-    yield
-    (tmp_path / "go").touch()  # what a test that failed left behind ends, too
 
 
 def run_sweep(*flags):
