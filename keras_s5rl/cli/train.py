@@ -26,6 +26,7 @@ from keras_s5rl.cli.tracking_flags import define_tracking_flags, trackers
 from keras_s5rl.models.memories import check_memory
 from keras_s5rl.ppo.run_settings import EVALUATION_SETTINGS
 from keras_s5rl.runs import RunDirectory, WriteError, check_imports
+from keras_s5rl.runs.seeds_text import seeds_text
 
 _EVALUATION_EPISODES = 256
 _CAPTURE_LOOPS = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"
@@ -160,7 +161,7 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     run_dir = values.run_dir or _new_run_dir(settings)
     command.print_result(
         f"{settings['memory']} with {agent.num_parameters:,} parameters on {settings['env']}, "
-        f"{_seeds_text(settings)}, into {run_dir}"
+        f"{seeds_text(settings['seed'], settings['num_seeds'])}, into {run_dir}"
     )
     signals.policy = agent.policy
     resuming = {name: values[name].value for name in ("resume", *_RESUMING)}
@@ -206,11 +207,6 @@ def _finish(
     write_evaluation(RunDirectory(run_dir), report)
     tracking.log_scores(report)
     return 0
-
-
-def _seeds_text(settings: dict[str, Any]) -> str:
-    seed, num_seeds = settings["seed"], settings["num_seeds"]
-    return f"seed {seed}" if num_seeds == 1 else f"seeds {seed} to {seed + num_seeds - 1}"
 
 
 def parse_env_args(text: str | None) -> dict[str, Any]:
@@ -273,7 +269,9 @@ def _recorded_settings(values: FlagValues) -> dict[str, Any] | None:
 def _new_run_dir(settings: dict[str, Any]) -> str:
     """Makes `runs/<env>_<memory>_seed<seed>`, or `..._seeds0-7`, with a number behind it where that
     is taken: of several trainings that start together each gets a folder of its own."""
-    seeds = _seeds_text(settings).replace(" to ", "-").replace(" ", "")
+    seeds = (
+        seeds_text(settings["seed"], settings["num_seeds"]).replace(" to ", "-").replace(" ", "")
+    )
     name = "_".join([settings["env"], settings["memory"], seeds])
     name = f"runs/{name.replace('/', '-').replace(':', '-')}"
     path, number = name, 1

@@ -25,6 +25,7 @@ from keras_s5rl.runs import (
     replacing,
     write_json_atomically,
 )
+from keras_s5rl.runs.seeds_text import seeds_text
 from keras_s5rl.training.overrides import (
     apply_overrides,
     changed_settings,
@@ -203,9 +204,7 @@ class Recorder:
                 self._save_policies(agent)
             if agent.update:
                 metrics = read_metrics(self.run.metrics_path)
-                seeds = f"seed {agent.seed}"
-                if agent.num_seeds > 1:
-                    seeds = f"seeds {agent.seeds[0]} to {agent.seeds[-1]}"
+                seeds = seeds_text(agent.seed, agent.num_seeds)
                 title = f"{agent.env}, {agent.memory}, {seeds}"
                 plot_learning_curve(metrics, self.run.learning_curve_path, title=title)
 
