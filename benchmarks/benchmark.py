@@ -40,6 +40,7 @@ from benchmarks import (
     peers,
     ppo_suite,
     recurrence_suite,
+    runtime_suite,
 )
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
@@ -66,6 +67,7 @@ register_suite("gymnasium", gymnasium_suite)
 register_suite("layer", layer_suite)
 register_suite("ppo", ppo_suite)
 register_suite("recurrence", recurrence_suite)
+register_suite("runtime", runtime_suite)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,9 @@
 
 Trains every memory with every seed, one process a core, scores each policy on fresh episodes, and
 writes `results/<experiment>/<scale>.json` (all numbers), `.md` (the table) and `.png`. The same
-command goes on where it was stopped.
+command goes on where it was stopped. With `--only`, `--task` or `--seed` it does a part, whose
+numbers take their place beside those that the files hold already. The experiment `runtime` measures
+and trains nothing: let nothing else run meanwhile.
 """
 
 import pathlib
@@ -14,9 +16,9 @@ import sys
 
 from absl import flags
 
-from benchmarks.experiments import EXPERIMENTS
+from benchmarks import runtime_suite
+from benchmarks.experiments import EXPERIMENTS, pages, results, runtime
 from benchmarks.experiments.experiment import SCALES
-from benchmarks.experiments.results import collect, draw, table
 from benchmarks.experiments.running import Runner
 from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
@@ -25,6 +27,8 @@ from keras_s5rl.cli.outputs import check_output_folder
 from keras_s5rl.cli.termination import sigterm_exits
 from keras_s5rl.runs import console, replacing, write_json_atomically
 from keras_s5rl.runs.machine import cpu_cores
+
+_RUNTIME = "runtime"
 
 
 def main(argv=None):
@@ -35,7 +39,7 @@ def main(argv=None):
 
 def define_flags(values):
     flags.DEFINE_string(
-        "experiment", None, f"experiment, one of {', '.join(EXPERIMENTS)}", flag_values=values
+        "experiment", None, f"experiment, one of {', '.join(_names())}", flag_values=values
     )
     flags.DEFINE_string(
         "scale",
@@ -48,7 +52,13 @@ def define_flags(values):
         "only", [], "memory to train; may be given several times", flag_values=values
     )
     flags.DEFINE_multi_string(
-        "task", [], "task to train; may be given several times", flag_values=values
+        "task",
+        [],
+        "task to train, or length to measure; may be given several times",
+        flag_values=values,
+    )
+    flags.DEFINE_multi_integer(
+        "seed", [], "seed to train with; may be given several times", flag_values=values
     )
     flags.DEFINE_string(
         "runs_dir",
@@ -72,13 +82,35 @@ def define_flags(values):
 
 
 def reproduce(values, argv):
-    experiment, trainings = _checked(values)
+    _check_names(values)
     name = values.experiment
-    runs_dir = values.runs_dir or f"runs/{name}_{values.scale}"
     output_dir = pathlib.Path(values.output_dir or f"results/{name}")
-    check_output_folder("runs_dir", runs_dir)
     check_output_folder("output_dir", str(output_dir))
-    num_episodes = experiment.num_episodes[values.scale]
+    if name == _RUNTIME:
+        found, errors, pages = _measure(values, argv)
+    else:
+        found, errors, pages = _train(values, output_dir)
+    if found is None:
+        return 1
+    output_dir.mkdir(parents=True, exist_ok=True)
+    path = output_dir / values.scale
+    write_json_atomically(path.with_suffix(".json"), found)
+    page = pages.table(found)
+    with replacing(path.with_suffix(".md")) as aside:
+        pathlib.Path(aside).write_text(page)
+    pages.draw(found, path.with_suffix(".png"))
+    command.print_result(page)
+    return 1 if errors else 0
+
+
+def _train(values, output_dir):
+    """What was found, the errors and the module of the pages."""
+    name, scale = values.experiment, values.scale
+    experiment = EXPERIMENTS[name]
+    trainings = _chosen(values, experiment.trainings(scale))
+    runs_dir = values.runs_dir or f"runs/{name}_{scale}"
+    check_output_folder("runs_dir", runs_dir)
+    num_episodes = experiment.num_episodes[scale]
     num_workers = values.num_workers or cpu_cores() or 1
     runner = Runner(runs_dir, num_workers, num_episodes, console.write)
     console.write(f"{len(trainings)} trainings, {num_workers} at a time, in {runs_dir}", sys.stdout)
@@ -86,44 +118,70 @@ def reproduce(values, argv):
         errors = runner.run(trainings)
     if len(errors) == len(trainings):
         command.print_error("every training failed; their logs are in the folder of the runs")
-        return 1
-    document = collect(experiment, trainings, runner, ["python", *argv], errors)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    path = output_dir / values.scale
-    write_json_atomically(path.with_suffix(".json"), document)
-    page = table(document)
-    with replacing(path.with_suffix(".md")) as aside:
-        pathlib.Path(aside).write_text(page)
-    draw(document, path.with_suffix(".png"))
-    command.print_result(page)
-    return 1 if errors else 0
+        return None, errors, None
+    records = results.recorded(output_dir / f"{scale}.json", experiment, scale, num_episodes)
+    records += results.collect(experiment, trainings, runner, errors)
+    whole = f"python launch/reproduce.py --experiment={name} --scale={scale}"
+    return results.document(experiment, scale, whole, records, errors), errors, pages
 
 
-def _checked(values):
-    if values.experiment not in EXPERIMENTS:
+def _measure(values, argv):
+    """The same of the experiment that measures."""
+    lengths, repeats = runtime.SCALES[values.scale]
+    for flag in ("seed", "runs_dir", "num_workers"):
+        if values[flag].present:
+            raise UsageError(
+                f"`{flag}` should not be given with the experiment {_RUNTIME}, which trains "
+                f"nothing. Received: {flag}={values[flag].value}"
+            )
+    memories = _some("only", values.only, runtime_suite.MEMORIES)
+    lengths = [int(each) for each in _some("task", values.task, map(str, lengths))]
+    with sigterm_exits():
+        measured = runtime.measure(memories, lengths, repeats)
+    errors = {case: each for case, each in measured.items() if "error" in each}
+    if len(errors) == len(measured):
+        command.print_error("every measurement failed: " + next(iter(errors.values()))["error"])
+        return None, errors, None
+    return runtime.document(["python", *argv], measured), {}, runtime
+
+
+def _names():
+    return (*EXPERIMENTS, _RUNTIME)
+
+
+def _check_names(values):
+    if values.experiment not in _names():
         raise UsageError(
-            f"`experiment` should be one of {', '.join(EXPERIMENTS)}. "
+            f"`experiment` should be one of {', '.join(_names())}. "
             f"Received: experiment={values.experiment}"
         )
     if values.scale not in SCALES:
         raise UsageError(
             f"`scale` should be one of {', '.join(SCALES)}. Received: scale={values.scale}"
         )
-    experiment = EXPERIMENTS[values.experiment]
-    every = trainings = experiment.trainings(values.scale)
-    for flag, attribute in (("only", "memory"), ("task", "task")):
-        known = list(dict.fromkeys(getattr(training, attribute) for training in every))
-        chosen = values[flag].value
-        for each in chosen:
-            if each not in known:
-                raise UsageError(
-                    f"`{flag}` should be one of {', '.join(known)}. Received: {flag}={each}"
-                )
-        if chosen:
-            trainings = [each for each in trainings if getattr(each, attribute) in chosen]
+
+
+def _chosen(values, trainings):
+    every = trainings
+    for flag, attribute in (("only", "memory"), ("task", "task"), ("seed", "seed")):
+        known = dict.fromkeys(getattr(training, attribute) for training in every)
+        chosen = _some(flag, values[flag].value, known)
+        trainings = [each for each in trainings if getattr(each, attribute) in chosen]
     if not trainings:
         raise UsageError(
-            "`only` and `task` should leave a training: this experiment has none of these "
-            f"memories on these tasks. Received: only={values.only}, task={values.task}"
+            "`only`, `task` and `seed` should leave a training: this experiment has none of these "
+            f"memories on these tasks. Received: only={values.only}, task={values.task}, "
+            f"seed={values.seed}"
         )
-    return experiment, trainings
+    return trainings
+
+
+def _some(flag, chosen, known):
+    """What was chosen of what is known, all of it where nothing was."""
+    known = list(known)
+    for each in chosen:
+        if each not in known:
+            raise UsageError(
+                f"`{flag}` should be one of {', '.join(map(str, known))}. Received: {flag}={each}"
+            )
+    return [each for each in known if each in chosen] if chosen else known

@@ -1,38 +1,31 @@
-"""What an experiment found: numbers of all seeds, a table, a picture."""
-
-import shlex
+"""What an experiment found: one record for each score of a training, and their aggregates."""
 
 import numpy as np
 
-from benchmarks.experiments.experiment import SCORE
 from keras_s5rl.runs import (
     RunDirectory,
+    RunError,
     bootstrap_interval,
     machine_block,
     read_json,
     read_metrics,
     statistics,
 )
-from keras_s5rl.runs.figures import line_look, literal, new_figure, save_figure, set_look
 
-_MODES = ("greedy", "sampled")
-_COLUMNS = (
-    *("task", "memory", "parameters", "steps", "seconds", "seeds"),
-    *("greedy", "sampled", "MMER", "published"),
-)
+MODES = ("greedy", "sampled")
+_KEY = ("task", "memory", "seed", "score")
 
 
-def collect(experiment, trainings, runner, command, errors):
-    """Returns the results as plain values.
+def collect(experiment, trainings, runner, errors):
+    """Returns the records of all trainings that did not fail, as plain values.
 
     Args:
         experiment: `Experiment`.
         trainings: List of `Training`.
         runner: `Runner` that ran them.
-        command: List of strings, the command that made the results again.
         errors: Dict, the error of each training that failed.
     """
-    rows = {}
+    records = []
     for training in trainings:
         if training.name in errors:
             continue
@@ -40,134 +33,111 @@ def collect(experiment, trainings, runner, command, errors):
         config, metrics = run.read_config(), read_metrics(run.metrics_path)
         for score in training.evaluations:
             report = read_json(runner.score_path(training, score))
-            key = (training.task, training.memory, score)
-            row = rows.setdefault(key, _new_row(experiment, training, score, config))
-            row["seeds"].append(training.seed)
-            row["seconds"].append(round(float(np.asarray(metrics["wall_time_s"])[-1]), 1))
-            row["mmer"].append(_last(metrics["mmer"]))
-            row["greedy"].append(report["return_mean"])
-            row["sampled"].append(report["other_mode"]["return_mean"])
-    for row in rows.values():
-        for mode in _MODES:
-            low, high = bootstrap_interval(statistics.iqm, [row[mode]])
-            row[f"{mode}_iqm"] = float(statistics.iqm([row[mode]]))
-            row[f"{mode}_interval"] = [float(low), float(high)]
+            records.append(
+                {
+                    "task": training.task,
+                    "memory": training.memory,
+                    "seed": training.seed,
+                    "score": score,
+                    "flags": list(training.flags),
+                    "parameters": config.get("num_parameters"),
+                    "env_steps": config["total_steps"],
+                    "seconds": round(float(np.asarray(metrics["wall_time_s"])[-1]), 1),
+                    "mmer": _last(metrics["mmer"]),
+                    "greedy": report["return_mean"],
+                    "sampled": report["other_mode"]["return_mean"],
+                    "num_episodes": runner.num_episodes,
+                    "published": experiment.published.get((training.task, training.memory)),
+                    "cpu": config["machine"]["cpu"],
+                    "date": config["machine"]["date"],
+                    "git_commit": config["machine"]["git_commit"],
+                }
+            )
+    return records
+
+
+def recorded(path, experiment, scale, num_episodes):
+    """Returns the records that a results file holds and that are still of the experiment: those
+    of a training with the same flags, scored on as many episodes.
+
+    Args:
+        path: Path of a file that `document` was written to, which may be missing.
+        experiment: `Experiment`.
+        scale: String.
+        num_episodes: Positive integer.
+    """
+    try:
+        records = read_json(path)["records"]
+    except (RunError, KeyError, TypeError):
+        return []
+    flags = {
+        (each.task, each.memory, each.seed, score): list(each.flags)
+        for each in experiment.trainings(scale)
+        for score in each.evaluations
+    }
+    return [
+        record
+        for record in records
+        if flags.get(_key(record)) == record["flags"] and record["num_episodes"] == num_episodes
+    ]
+
+
+def document(experiment, scale, command, records, errors):
+    """Returns all that is known of an experiment, as plain values.
+
+    Args:
+        experiment: `Experiment`.
+        scale: String.
+        command: String, the command that makes the results again.
+        records: List of records; where two are of the same score, the later counts.
+        errors: Dict, the error of each training that failed.
+    """
+    order = {
+        (each.task, each.memory, each.seed, score): place
+        for place, (each, score) in enumerate(
+            (each, score) for each in experiment.trainings(scale) for score in each.evaluations
+        )
+    }
+    latest = {_key(record): record for record in records}
+    records = sorted(latest.values(), key=lambda record: order[_key(record)])
     return {
         "title": experiment.title,
         "claim": experiment.claim,
-        "command": shlex.join(command),
-        "num_episodes": runner.num_episodes,
+        "command": command,
         "machine": machine_block(),
-        "rows": list(rows.values()),
+        "rows": _rows(records),
+        "records": records,
         "references": {task: dict(scores) for task, scores in experiment.references.items()},
         "failed": errors,
         "notes": list(experiment.notes),
     }
 
 
-def table(document):
-    """Returns the page of an experiment, in Markdown.
-
-    A cell is the interquartile mean over the seeds of the greedy policy's mean return, its 95 %
-    interval of the stratified bootstrap, and the same of the sampled policy's; MMER, POPGym's best
-    mean return of the training, is a mean over the seeds.
-    """
-    machine = document["machine"]
-    lines = [
-        f"# {document['title']}",
-        "",
-        document["claim"],
-        "",
-        f"    {document['command']}",
-        "",
-        f"Measured on {machine['cpu']}, {machine['cpu_cores']} cores, {machine['date'][:10]}, "
-        f"version {machine['git_commit'][:7] if machine.get('git_commit') else 'unknown'}. "
-        f"Each score is over {document['num_episodes']:,} fresh episodes of the last policy. IQM "
-        "over seeds with a 95 % stratified bootstrap interval; seconds are medians.",
-        "",
-        f"| {' | '.join(_COLUMNS)} |",
-        f"|{' --- |' * len(_COLUMNS)}",
-    ]
-    for row in document["rows"]:
-        published = "-" if row["published"] is None else f"{row['published']:.3g}"
-        cells = (
-            _task(row),
-            row["memory"],
-            f"{row['parameters']:,}" if row["parameters"] else "-",
-            f"{row['env_steps']:,}",
-            f"{np.median(row['seconds']):,.0f}",
-            ", ".join(map(str, row["seeds"])),
-            _with_interval(row, "greedy"),
-            _with_interval(row, "sampled"),
-            _mean_of_known(row["mmer"]),
-            published,
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    references = [
-        f"- {task}: " + ", ".join(f"{name} {score:g}" for name, score in scores.items())
-        for task, scores in document["references"].items()
-        if any(row["task"] == task for row in document["rows"])
-    ]
-    if references:
-        lines += ["", "Other scores:", "", *references]
-    lines += ["", *(f"{note}\n" for note in document["notes"])]
-    for name, error in document["failed"].items():
-        lines.append(f"Failed: {name}: {error}\n")
-    return "\n".join(lines).rstrip() + "\n"
+def _rows(records):
+    """Aggregates over the seeds: interquartile means with intervals, medians of the seconds."""
+    groups = {}
+    for record in records:
+        groups.setdefault((record["task"], record["memory"], record["score"]), []).append(record)
+    rows = []
+    for group in groups.values():
+        same = ("task", "memory", "score", "parameters", "env_steps", "num_episodes", "published")
+        row = {name: group[0][name] for name in same}
+        row["seeds"] = [record["seed"] for record in group]
+        row["seconds"] = float(np.median([record["seconds"] for record in group]))
+        known = [record["mmer"] for record in group if record["mmer"] is not None]
+        row["mmer"] = float(np.mean(known)) if known else None
+        for mode in MODES:
+            row[mode] = [record[mode] for record in group]
+            row[f"{mode}_iqm"] = float(statistics.iqm([row[mode]]))
+            row[f"{mode}_interval"] = [
+                float(end) for end in bootstrap_interval(statistics.iqm, [row[mode]])
+            ]
+        rows.append(row)
+    return rows
 
 
-def draw(document, path):
-    """Draws the greedy scores of all tasks, memory by memory, with intervals and seeds as dots."""
-    rows = document["rows"]
-    tasks = list(dict.fromkeys(_task(row) for row in rows))
-    memories = list(dict.fromkeys(row["memory"] for row in rows))
-    figure = new_figure(max(4.0, 1.6 + 0.9 * len(tasks)), 3.6)
-    axes = figure.subplots()
-    for index, memory in enumerate(memories):
-        own = [row for row in rows if row["memory"] == memory]
-        shift = 0.7 * ((index + 0.5) / len(memories) - 0.5)
-        x = np.array([tasks.index(_task(row)) for row in own]) + shift
-        middle = np.array([row["greedy_iqm"] for row in own])
-        ends = np.array([row["greedy_interval"] for row in own]).T
-        look = line_look(index)["color"]
-        errors = np.maximum([middle - ends[0], ends[1] - middle], 0)  # rounding may cross zero
-        axes.errorbar(x, middle, errors, fmt="o", color=look, capsize=3, label=literal(memory))
-        for place, row in zip(x, own, strict=True):
-            axes.plot([place] * len(row["greedy"]), row["greedy"], ".", color=look, alpha=0.4)
-    axes.set_xticks(range(len(tasks)), [literal(task) for task in tasks], rotation=30, ha="right")
-    axes.set_ylabel("Mean return, greedy")
-    axes.set_title(literal(document["title"]), loc="left", fontsize="medium")
-    set_look(axes)
-    figure.legend(loc="outside lower center", frameon=False, ncols=4)
-    save_figure(figure, path)
-
-
-def _new_row(experiment, training, score, config):
-    lists = {name: [] for name in ("seeds", "seconds", "mmer", *_MODES)}
-    return {
-        "task": training.task,
-        "score": score,
-        "memory": training.memory,
-        "parameters": config.get("num_parameters"),
-        "env_steps": config["total_steps"],
-        "published": experiment.published.get((training.task, training.memory)),
-        "flags": list(training.flags),
-        **lists,
-    }
-
-
-def _task(row):
-    return row["task"] if row["score"] == SCORE else f"{row['task']}, {row['score']}"
-
-
-def _with_interval(row, mode):
-    low, high = row[f"{mode}_interval"]
-    return f"{row[f'{mode}_iqm']:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _mean_of_known(values):
-    known = [value for value in values if value is not None]
-    return f"{np.mean(known):.3f}" if known else "-"
+def _key(record):
+    return tuple(record[name] for name in _KEY)
 
 
 def _last(values):

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from benchmarks import reproduce
-from benchmarks.experiments import EXPERIMENTS
+from benchmarks.experiments import EXPERIMENTS, results
 from benchmarks.experiments.experiment import SCALES, Experiment, Training
-from benchmarks.experiments.results import table
+from benchmarks.experiments.pages import table
 from benchmarks.experiments.running import Runner
 from keras_s5rl.cli import command, evaluate, train
 from keras_s5rl.cli.memory_flags import MemoryFlags
@@ -58,9 +58,13 @@ def test_published_scores_and_references_are_of_tasks_that_are_trained():
         (["--experiment=memory_chain", "--scale=huge"], "`scale` should be one of smoke, "),
         (["--experiment=memory_chain", "--only=sr5"], "`only` should be one of s5, "),
         (["--experiment=popgym5", "--task=Chess"], "`task` should be one of PositionOnlyCart"),
+        (["--experiment=popgym5", "--seed=7"], "`seed` should be one of 0, 1, 2."),
+        (["--experiment=runtime", "--only=mlp"], "`only` should be one of s5, gru, "),
+        (["--experiment=runtime", "--task=100"], "`task` should be one of 64, 256, "),
+        (["--experiment=runtime", "--seed=0"], "`seed` should not be given with the experiment"),
         (
             ["--experiment=memory_chain", "--task=length 2048", "--only=gru"],
-            "`only` and `task` should leave a training",
+            "`only`, `task` and `seed` should leave a training",
         ),
     ],
 )
@@ -71,26 +75,55 @@ def test_wrong_flags_are_named_before_anything_runs(flags, message, capsys, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_the_table_has_the_interquartile_mean_of_the_seeds_and_what_failed():
-    row = {
-        **{"task": "one", "score": "score", "memory": "s5", "parameters": 1234},
-        **{"env_steps": 5000, "published": 0.5, "seeds": [0, 1, 2, 3], "seconds": [1, 2, 3, 40]},
-        **{"greedy_iqm": 0.25, "greedy_interval": [0.0, 0.5]},
-        **{"sampled_iqm": 0.2, "sampled_interval": [0.1, 0.3], "mmer": [0.5, None, 0.75, 1.0]},
+def _record(memory, seed, greedy, **more):
+    return {
+        **{"task": "one", "memory": memory, "seed": seed, "score": "score", "flags": ["--x=1"]},
+        **{"parameters": 1234, "env_steps": 5000, "seconds": 10.0 * (1 + seed), "mmer": greedy},
+        **{"greedy": greedy, "sampled": greedy - 0.5, "num_episodes": 10, "published": 0.5},
+        **{"cpu": "some", "date": "2026-11-29T00", "git_commit": "abcdef123"},
+        **more,
     }
-    machine = {"cpu": "some", "cpu_cores": 2, "date": "2026-11-29T00", "git_commit": None}
-    page = table(
-        {
-            **{"title": "A title", "claim": "A claim.", "command": "python it", "rows": [row]},
-            **{"num_episodes": 10, "machine": machine, "notes": [], "failed": {"x": "no"}},
-            "references": {"one": {"random": -0.5}, "other": {"random": 1.0}},
-        }
+
+
+def _two_trainings(scale):
+    return [
+        Training("one", memory, seed, ("--x=1",)) for memory in ("s5", "gru") for seed in (0, 1)
+    ]
+
+
+def test_the_table_has_the_interquartile_mean_of_the_seeds_and_what_failed():
+    experiment = Experiment(
+        *("A title", "A claim.", _two_trainings),
+        references={"one": {"random": -0.5}, "other": {"random": 1.0}},
     )
-    cells = (
-        "one | s5 | 1,234 | 5,000 | 2 | 0, 1, 2, 3 | 0.250 [0.000, 0.500] | 0.200 [0.100, 0.300]"
-    )
-    assert f"| {cells} | 0.750 | 0.5 |" in page
+    records = [_record("s5", 0, 0.25), _record("s5", 1, 0.75, mmer=None)]
+    page = table(results.document(experiment, "cpu", "python it", records, {"x": "no"}))
+    scores = "0.500 [0.250, 0.750] | 0.000 [-0.250, 0.250] | 0.250"
+    assert f"| one | s5 | 1,234 | 5,000 | 15 | 0, 1 | {scores} | 0.5 |" in page
     assert "- one: random -0.5" in page and "other: " not in page and "Failed: x: no" in page
+    assert "some, 2026-11-29, version abcdef1." in page
+
+
+def test_a_part_takes_its_place_beside_the_numbers_of_other_parts(tmp_path):
+    experiment = Experiment("A title", "A claim.", _two_trainings)
+    first = [_record("gru", 0, 0.25), _record("s5", 0, 1.0), _record("s5", 1, 2.0)]
+    path = tmp_path / "cpu.json"
+    path.write_text(json.dumps(results.document(experiment, "cpu", "it", first, {})))
+    records = [*results.recorded(path, experiment, "cpu", 10), _record("s5", 1, 3.0)]
+    rows = results.document(experiment, "cpu", "it", records, {})["rows"]
+    found = [(row["memory"], row["seeds"], row["greedy"]) for row in rows]
+    assert found == [("s5", [0, 1], [1.0, 3.0]), ("gru", [0], [0.25])]
+
+
+def test_numbers_of_other_flags_or_fewer_episodes_are_not_kept(tmp_path):
+    experiment = Experiment("A title", "A claim.", _two_trainings)
+    stale = [_record("s5", 0, 1.0, flags=["--x=2"]), _record("s5", 1, 1.0, num_episodes=5)]
+    path = tmp_path / "cpu.json"
+    path.write_text(json.dumps({"records": [*stale, _record("lstm", 0, 1.0)]}))
+    assert results.recorded(path, experiment, "cpu", 10) == []
+    path.write_text("{}")  # of a format before this one
+    assert results.recorded(path, experiment, "cpu", 10) == []
+    assert results.recorded(tmp_path / "missing.json", experiment, "cpu", 10) == []
 
 
 @pytest.mark.slow
