@@ -8,4 +8,5 @@ EXPERIMENTS = {
     "popgym5": popgym.FIVE,
     "popgym48": popgym.ALL,
     "projected_cartpole": projected.CARTPOLE,
+    "projected_control": projected.CONTROL,
 }

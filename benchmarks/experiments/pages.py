@@ -112,5 +112,7 @@ def _task(row):
 
 
 def _with_interval(row, mode):
+    if f"{mode}_iqm" not in row:
+        return "-"
     low, high = row[f"{mode}_interval"]
     return f"{row[f'{mode}_iqm']:.3f} [{low:.3f}, {high:.3f}]"

@@ -13,7 +13,6 @@ from keras_s5rl.runs import (
 )
 
 MODES = ("greedy", "sampled")
-_KEY = ("task", "memory", "seed", "score")
 
 
 def collect(experiment, trainings, runner, errors):
@@ -31,28 +30,24 @@ def collect(experiment, trainings, runner, errors):
             continue
         run = RunDirectory(runner.run_dir(training))
         config, metrics = run.read_config(), read_metrics(run.metrics_path)
-        for score in training.evaluations:
-            report = read_json(runner.score_path(training, score))
-            records.append(
-                {
-                    "task": training.task,
-                    "memory": training.memory,
-                    "seed": training.seed,
-                    "score": score,
-                    "flags": list(training.flags),
-                    "parameters": config.get("num_parameters"),
-                    "env_steps": config["total_steps"],
-                    "seconds": round(float(np.asarray(metrics["wall_time_s"])[-1]), 1),
-                    "mmer": _last(metrics["mmer"]),
-                    "greedy": report["return_mean"],
-                    "sampled": report["other_mode"]["return_mean"],
-                    "num_episodes": runner.num_episodes,
-                    "published": experiment.published.get((training.task, training.memory)),
-                    "cpu": config["machine"]["cpu"],
-                    "date": config["machine"]["date"],
-                    "git_commit": config["machine"]["git_commit"],
-                }
-            )
+        of_training = {
+            "task": training.task,
+            "memory": training.memory,
+            "seed": training.seed,
+            "flags": list(training.flags),
+            "parameters": config.get("num_parameters"),
+            "env_steps": config["total_steps"],
+            "seconds": round(float(np.asarray(metrics["wall_time_s"])[-1]), 1),
+            "num_episodes": runner.num_episodes,
+            "published": experiment.published.get((training.task, training.memory)),
+            "cpu": config["machine"]["cpu"],
+            "date": config["machine"]["date"],
+            "git_commit": config["machine"]["git_commit"],
+        }
+        for name, flags in training.evaluations.items():
+            report = read_json(runner.score_path(training, name))
+            for scores in _scores(name, report, metrics):
+                records.append({**of_training, **scores, "evaluation": list(flags)})
     return records
 
 
@@ -70,16 +65,13 @@ def recorded(path, experiment, scale, num_episodes):
         records = read_json(path)["records"]
     except (RunError, KeyError, TypeError):
         return []
-    flags = {
-        (each.task, each.memory, each.seed, score): list(each.flags)
+    wanted = [
+        [each.task, each.memory, each.seed, list(each.flags), list(flags), num_episodes]
         for each in experiment.trainings(scale)
-        for score in each.evaluations
-    }
-    return [
-        record
-        for record in records
-        if flags.get(_key(record)) == record["flags"] and record["num_episodes"] == num_episodes
+        for flags in each.evaluations.values()
     ]
+    names = ("task", "memory", "seed", "flags", "evaluation", "num_episodes")
+    return [record for record in records if [record.get(name) for name in names] in wanted]
 
 
 def document(experiment, scale, command, records, errors):
@@ -92,14 +84,9 @@ def document(experiment, scale, command, records, errors):
         records: List of records; where two are of the same score, the later counts.
         errors: Dict, the error of each training that failed.
     """
-    order = {
-        (each.task, each.memory, each.seed, score): place
-        for place, (each, score) in enumerate(
-            (each, score) for each in experiment.trainings(scale) for score in each.evaluations
-        )
-    }
-    latest = {_key(record): record for record in records}
-    records = sorted(latest.values(), key=lambda record: order[_key(record)])
+    order = [_training_key(each) for each in map(vars, experiment.trainings(scale))]
+    latest = {(*_training_key(record), record["score"]): record for record in records}
+    records = sorted(latest.values(), key=lambda record: order.index(_training_key(record)))
     return {
         "title": experiment.title,
         "claim": experiment.claim,
@@ -128,6 +115,8 @@ def _rows(records):
         row["mmer"] = float(np.mean(known)) if known else None
         for mode in MODES:
             row[mode] = [record[mode] for record in group]
+            if None in row[mode]:
+                continue
             row[f"{mode}_iqm"] = float(statistics.iqm([row[mode]]))
             row[f"{mode}_interval"] = [
                 float(end) for end in bootstrap_interval(statistics.iqm, [row[mode]])
@@ -136,8 +125,26 @@ def _rows(records):
     return rows
 
 
-def _key(record):
-    return tuple(record[name] for name in _KEY)
+def _training_key(values):
+    return values["task"], values["memory"], values["seed"]
+
+
+def _scores(name, report, metrics):
+    """The scores in a report of evaluate: one, or one for each task of each tier inside contexts,
+    whose policies are greedy."""
+    if "scores" in report:
+        return [
+            {
+                "score": f"{each['tier']} {each['task']}",
+                "greedy": each["trained"]["return_mean"],
+                "sampled": None,
+                "mmer": None,
+            }
+            for each in report["scores"]
+        ]
+    other = report["other_mode"]["return_mean"]
+    mmer = _last(metrics["mmer"])
+    return [{"score": name, "greedy": report["return_mean"], "sampled": other, "mmer": mmer}]
 
 
 def _last(values):

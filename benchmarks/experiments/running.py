@@ -88,7 +88,7 @@ class Runner:
                         f"--num_episodes={self.num_episodes}",
                     )
             scores = [read_json(self.score_path(training, name)) for name in training.evaluations]
-            return ", ".join(f"{score['return_mean']:.3f}" for score in scores)
+            return ", ".join(map(_short, scores))
         finally:
             self._cores.put(core)
 
@@ -106,7 +106,8 @@ class Runner:
 
     def _is_scored(self, path):
         try:
-            return read_json(path)["num_episodes"] >= self.num_episodes
+            report = read_json(path)
+            return report.get("num_episodes", report.get("num_contexts")) >= self.num_episodes
         except RunError:
             return False
 
@@ -145,6 +146,14 @@ class Runner:
             self._is_stopping = True
             for process in self._processes:
                 process.send_signal(signal.SIGTERM)  # a training writes a checkpoint
+
+
+def _short(report):
+    """A report of evaluate in a few words."""
+    if "scores" not in report:
+        return f"{report['return_mean']:.3f}"
+    first = [each for each in report["scores"] if each["tier"] == report["scores"][0]["tier"]]
+    return ", ".join(f"{each['task']} {each['trained']['return_mean']:.3f}" for each in first)
 
 
 def _cores(num_workers):

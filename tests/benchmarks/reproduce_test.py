@@ -80,7 +80,7 @@ def _record(memory, seed, greedy, **more):
         **{"task": "one", "memory": memory, "seed": seed, "score": "score", "flags": ["--x=1"]},
         **{"parameters": 1234, "env_steps": 5000, "seconds": 10.0 * (1 + seed), "mmer": greedy},
         **{"greedy": greedy, "sampled": greedy - 0.5, "num_episodes": 10, "published": 0.5},
-        **{"cpu": "some", "date": "2026-11-29T00", "git_commit": "abcdef123"},
+        **{"evaluation": [], "cpu": "some", "date": "2026-11-29T00", "git_commit": "abcdef123"},
         **more,
     }
 
