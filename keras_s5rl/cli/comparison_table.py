@@ -6,7 +6,8 @@ from typing import Any
 from keras_s5rl.cli.labels import DEFAULTS, as_json, memory_defaults
 from keras_s5rl.cli.run_groups import setting_text
 
-_COLUMNS = ("group", "runs", "IQM", "95 % interval", "mean", "steps", "seconds")
+_COLUMNS = ("group", "runs", "IQM", "95 % interval", "mean", "parameters", "steps", "seconds")
+_SIZES = ("num_parameters", "env_steps", "seconds")
 _PAIR_COLUMNS = ("pair", "P(better)", "interval", "IQM difference", "interval", "p", "difference")
 
 
@@ -45,8 +46,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['iqm']:z.3f}",
         interval,
         f"{row['mean']:z.3f}",
-        "-" if row["env_steps"] is None else f"{row['env_steps']:,.0f}",
-        "-" if row["seconds"] is None else f"{row['seconds']:,.0f}",
+        *("-" if row[n] is None else f"{row[n]:,.0f}" for n in _SIZES),
     )
 
 
