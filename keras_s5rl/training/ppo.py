@@ -222,10 +222,10 @@ class PPO:
                 `False`.
             eval_every: Positive integer, updates between scores of the policy on fixed episodes
                 that training never sees, or `None` for none. They are the metrics `eval_...`; the
-                run keeps the best policy, too. Defaults to `None`.
+                run keeps the best policy of each seed, too. Defaults to `None`.
             eval_episodes: Positive integer, how many episodes. Defaults to `64`.
             early_stop_patience: Positive integer, evaluations without a better mean return after
-                which training stops, or `None`. Defaults to `None`.
+                which training stops, or `None`; for one seed. Defaults to `None`.
 
         Returns:
             `keras.callbacks.History`, the means of the metrics over each `log_every` updates.
