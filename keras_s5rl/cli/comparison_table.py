@@ -5,8 +5,10 @@ from typing import Any
 
 from keras_s5rl.cli.labels import DEFAULTS, as_json, memory_defaults
 from keras_s5rl.cli.run_groups import setting_text
+from keras_s5rl.cli.text_table import text_table
 
-_COLUMNS = ("group", "runs", "IQM", "95 % interval", "mean", "steps", "seconds")
+_COLUMNS = ("group", "runs", "IQM", "95 % interval", "mean", "parameters", "steps", "seconds")
+_SIZES = ("num_parameters", "env_steps", "seconds")
 _PAIR_COLUMNS = ("pair", "P(better)", "interval", "IQM difference", "interval", "p", "difference")
 
 
@@ -26,10 +28,10 @@ def comparison_table(
         tasks = section["tasks"]
         title = ", ".join(tasks) + ("" if len(tasks) == 1 else " together, scores as they are")
         blocks.append(f"### {title}" if markdown else title)
-        blocks.append(_table(_COLUMNS, [_cells(row) for row in section["groups"]], markdown))
+        blocks.append(text_table(_COLUMNS, [_cells(row) for row in section["groups"]], markdown))
         if section["comparisons"]:
             pairs = [_pair_cells(pair) for pair in section["comparisons"]]
-            blocks.append(_table(_PAIR_COLUMNS, pairs, markdown))
+            blocks.append(text_table(_PAIR_COLUMNS, pairs, markdown))
             blocks.append("\n".join(section["conclusion"]))
     if differing := _settings(settings):
         lines = ["Other settings that differ:", *(f"- {line}" for line in differing)]
@@ -45,8 +47,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['iqm']:z.3f}",
         interval,
         f"{row['mean']:z.3f}",
-        "-" if row["env_steps"] is None else f"{row['env_steps']:,.0f}",
-        "-" if row["seconds"] is None else f"{row['seconds']:,.0f}",
+        *("-" if row[n] is None else f"{row[n]:,.0f}" for n in _SIZES),
     )
 
 
@@ -79,22 +80,3 @@ def _settings(settings: dict[str, dict[str, Any]]) -> list[str]:
         if unsaid := [text for text in rest if f", {text}," not in f"{group},"]:
             lines.append(f"{group}: {', '.join(unsaid)}")
     return lines
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool) -> str:
-    """Columns of equal width, the first to the left and numbers to the right."""
-    table = [header, *rows]
-    widths = [max(3, *(len(line[column]) for line in table)) for column in range(len(header))]
-    lines = [
-        [
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        for line in table
-    ]
-    if not markdown:
-        return "\n".join("  ".join(line).rstrip() for line in lines)
-    rule = [
-        "-" * width if index == 0 else "-" * (width - 1) + ":" for index, width in enumerate(widths)
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))

@@ -7,11 +7,11 @@
 
 A name with a colon is an id of Gymnasium, `module:id` or `gymnasium:id`: there the policy plays the
 reference itself. A run that was trained there is scored there.
+The policies of several seeds are scored one by one, and together.
 With --policy=best the policy is the one that scored best while it trained, not the last one.
 With --in_context an environment made of trials is scored trial by trial and step by step.
 """
 
-import functools
 import json
 import sys
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ from keras_s5rl.cli.outputs import check_output_file, check_output_folder
 from keras_s5rl.cli.policy_seed import check_policy_seed, define_policy_seed_flag
 from keras_s5rl.cli.recorded_runs import open_run
 from keras_s5rl.cli.run_reports import write_report
+from keras_s5rl.cli.seeds_table import seeds_table
 from keras_s5rl.cli.train import parse_env_args
 from keras_s5rl.envs.gymnasium.making import is_gymnasium
 from keras_s5rl.runs import (
@@ -127,9 +128,10 @@ def evaluate(values: FlagValues) -> int | None:
         from keras_s5rl.training import PPO
 
         agent = PPO.load(values.run_dir, values.accept_edited_config, seed=values.policy_seed)
-        if values.policy == "best":
-            _take_best(agent)
-        report = _play(agent, values, env_args)
+        best = _take_best(agent) if values.policy == "best" else []
+        report = _report(agent, values, env_args)
+        if best and "update" in report:
+            report |= _of_updates(best, agent.config.steps_per_update)
     except (ValueError, NotImplementedError) as error:
         raise UsageError(error) from None
     if values.json == "-":
@@ -138,19 +140,30 @@ def evaluate(values: FlagValues) -> int | None:
     else:
         status, out = 0, sys.stdout
     console.write(in_context_table(report) if values.in_context else _summary(report), out)
+    if agent.num_seeds > 1:
+        console.write(seeds_table(report, agent.seeds), out)
     _write(run, agent, values, env_args, report)
     if values.record is not None:
         _record(agent, values, env_args, out)
     return status
 
 
-def _take_best(agent: Any) -> None:
+def _take_best(agent: Any) -> list[int]:
+    """Gives the agent its best policies; returns the updates that they are of."""
+    from keras_s5rl.training.seeds import take_best
+
     if agent.scores.best is None:
         raise UsageError(
             "`policy` should be last: the run was not evaluated while it trained, which "
             "--eval_every does. Received: policy=best"
         )
-    agent.policy.set_weights(agent.scores.best_weights)
+    return take_best(agent)
+
+
+def _of_updates(updates: list[int], steps_per_update: int) -> dict[str, Any]:
+    """What a report says of when its policies were the best; of several seeds the latest counts."""
+    latest = {"update": max(updates), "env_steps": max(updates) * steps_per_update}
+    return latest | ({"update_per_seed": updates} if len(updates) > 1 else {})
 
 
 def _write(
@@ -170,33 +183,32 @@ def _write(
         write_report(run, path, report, values.overwrite)
 
 
-def _play(agent: Any, values: FlagValues, env_args: Any) -> dict[str, Any]:
-    """Plays the policy, and names the update that it is of."""
-    report = _report(agent, values, env_args)
-    if values.policy == "best" and "update" in report:
-        update = agent.scores.best["update"]
-        report |= {"update": update, "env_steps": update * agent.config.steps_per_update}
-    return report
-
-
 def _report(agent: Any, values: FlagValues, env_args: Any) -> dict[str, Any]:
     if values.in_context:
         from keras_s5rl.training import evaluate_in_context
 
         return evaluate_in_context(agent, values.num_episodes, values.deterministic, env_args)
-    seed = agent.seed if values.seed is None else values.seed
+    choices = {
+        "num_episodes": values.num_episodes,
+        "deterministic": values.deterministic,
+        "env_args": env_args,
+    }
     if is_gymnasium(values.env):
-        from keras_s5rl.training import evaluate_gymnasium
+        return _play_in_gymnasium(agent, values, choices)
+    report: dict[str, Any] = agent.evaluate(env=values.env, seed=values.seed, **choices)
+    return report
 
-        play = functools.partial(evaluate_gymnasium, agent.policy, values.env)
-    else:
-        play = functools.partial(agent.evaluate, env=values.env)
-    return play(
-        num_episodes=values.num_episodes,
-        deterministic=values.deterministic,
-        env_args=env_args,
-        seed=seed,
-    )
+
+def _play_in_gymnasium(agent: Any, values: FlagValues, choices: dict[str, Any]) -> dict[str, Any]:
+    from keras_s5rl.training import evaluate_gymnasium
+    from keras_s5rl.training.seeds import joined_reports
+
+    reports = []
+    for seed in agent.seeds:
+        episodes_seed = seed if values.seed is None else values.seed
+        with agent.seed_policy(seed) as policy:
+            reports.append(evaluate_gymnasium(policy, values.env, seed=episodes_seed, **choices))
+    return reports[0] if len(reports) == 1 else joined_reports(reports)
 
 
 def _check_in_context(values: FlagValues) -> None:

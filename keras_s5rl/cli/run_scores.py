@@ -74,7 +74,10 @@ def _read(
             f"on, or call evaluate on it. Received: scores={scores} in run_dir={run.path}"
         )
     seconds = _last(metrics, "wall_time_s")
-    return ScoredRun(str(run.path), task, group, seeds, tuple(scores), env_steps, seconds, curves)
+    return ScoredRun(
+        *(str(run.path), task, group, seeds, tuple(scores), env_steps, seconds, curves),
+        num_parameters=config.get("num_parameters"),
+    )
 
 
 def _read_curves(run: RunDirectory, metrics: dict[str, Any], metric: str) -> Any:

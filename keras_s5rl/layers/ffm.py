@@ -35,8 +35,12 @@ class FFM(LinearRecurrenceLayer):
         y_t = z_t * o_t + (W_5 u_t + b_5) * (1 - o_t),    o_t = sigmoid(W_4 u_t + b_4)
 
     Nothing that is remembered grows. State and recurrence are float32 under every dtype policy;
-    only the products with weights follow the policy. Initial durations (after which a hundredth of
-    a trace is left) and periods are spread from 2 to `max_period` steps, evenly by their logarithm.
+    only the products with weights follow the policy.
+
+    The equations are those of the paper, but that `norm` has a scale and an offset here, which
+    train. Initial values are ours: durations (after which a hundredth of a trace is left) and
+    periods are spread from 2 to `max_period` steps, evenly by their logarithm, so that as many
+    traces last from 4 to 8 steps as from 256 to 512.
 
     Args:
         units: Positive integer, features of the output.

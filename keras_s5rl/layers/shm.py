@@ -28,12 +28,14 @@ class SHM(LinearRecurrenceLayer):
         M_t = C_t * (0 if reset_t else M_{t-1}) + sigmoid(s_t) k_t v_t^T    (element by element)
         y_t = W_o norm(M_t^T q_t) + b_o
 
-    In the paper `C_t = 1 + tanh(theta_t c_t^T)`, where `theta_t` is a row drawn at random from a
-    trained table in each step, so that the product of many C stays near 1 on average. A policy has
-    to give the same output for the same input, and no state may grow without bound: here theta is
-    one trained vector, and the square keeps C at or below 1, which it is where c is 0. What is read
-    is normalised, because M grows with what was written; the epsilon of `norm` is 1, so that little
-    that is read stays little.
+    That M is calibrated and written element by element is the paper's, how is ours. There
+    `C_t = 1 + tanh(theta_t c_t^T)`, where `theta_t` is a row drawn at random from a trained table
+    in each step, so that the product of many C stays near 1 on average. A policy has to give the
+    same output for the same input, and no state may grow without bound: here theta is one trained
+    vector, and the square keeps C at or below 1, which it is where c is 0. Initially the entries of
+    theta are spread from 0.03 to 0.5, evenly by their logarithm: where c is 1 the memory lasts for
+    4 to 1000 steps. The norm is ours, too: what is read is normalised, because M grows with what
+    was written, and its epsilon is 1, so that little that is read stays little.
 
     State and recurrence are float32 under every dtype policy; only the products with weights follow
     the policy. Memory and time go with `memory_size^2` numbers a step.

@@ -89,6 +89,10 @@ class SeedsLearner:
 
         return run
 
+    def states(self, state: dict[str, Any]) -> list[dict[str, Any]]:
+        """Returns the states of the seeds in a state of all, each as of its learner alone."""
+        return states_of(state)
+
     def _states(self, state: dict[str, Any]) -> list[dict[str, Any]]:
         """The states of the seeds, with the learning rate of the first: callbacks may change it."""
         first, *others = states_of(state)

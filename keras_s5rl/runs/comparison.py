@@ -11,6 +11,7 @@ from keras_s5rl.runs.statistics import Scores, iqm, mean, probability_of_improve
 from keras_s5rl.typing import Array
 
 _SIGNIFICANCE = 0.05
+_ALIKE = 1.1  # numbers of parameters that differ by less are not pointed out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ScoredRun:
         env_steps: environment steps of a seed when it was scored, or `None` where nothing says it.
         seconds: time of the training, or `None` where nothing says it.
         curves: `(env_steps, values)` of each seed, or `None` where there are no metrics.
+        num_parameters: trainable parameters of the policy, or `None` where nothing says it.
     """
 
     path: str
@@ -36,6 +38,7 @@ class ScoredRun:
     env_steps: int | None = None
     seconds: float | None = None
     curves: list[tuple[Array, Array]] | None = None
+    num_parameters: int | None = None
 
 
 def compare_runs(runs: Sequence[ScoredRun]) -> dict[str, Any]:
@@ -56,13 +59,14 @@ def compare_runs(runs: Sequence[ScoredRun]) -> dict[str, Any]:
 
         - `tasks`: list of their names;
         - `groups`, best first: `group`, `num_runs`, `iqm`, `iqm_interval`, `mean`,
-          `mean_interval`, `env_steps` and `seconds` (means of a run, or `None`), and `scores`, a
-          list for each task;
+          `mean_interval`, `num_parameters`, `env_steps` and `seconds` (means of a run, or `None`),
+          and `scores`, a list for each task;
         - `comparisons` of each pair: `group`, `other` (of which the first is more often better),
           `probability_of_improvement`, `difference` (of the IQM) and both intervals, `p_value`,
           `smallest_p_value` (what so many runs can reach at best), and `verdict` on the first:
           `"better"`, `"not shown"`, or `"unknown"`, where there are too few runs;
-        - `conclusion`: a list of sentences.
+        - `conclusion`: a list of sentences; the last one names the groups of a task whose numbers
+          of parameters differ by more than 10 %.
 
     Example:
 
@@ -100,7 +104,7 @@ def _section(tasks: list[str], runs: Sequence[ScoredRun]) -> dict[str, Any]:
     _correct_p_values(pairs)
     for pair in pairs:
         pair["verdict"] = _verdict(pair)
-    conclusion = _conclusion(pairs, tasks)
+    conclusion = _conclusion(pairs, tasks) + _sizes(rows, tasks)
     return {"tasks": tasks, "groups": rows, "comparisons": pairs, "conclusion": conclusion}
 
 
@@ -113,6 +117,7 @@ def _row(group: str, tasks: list[str], runs: list[ScoredRun]) -> dict[str, Any]:
         "iqm_interval": _interval(iqm, scores),
         "mean": float(mean(scores)),
         "mean_interval": _interval(mean, scores),
+        "num_parameters": _mean_known([run.num_parameters for run in runs]),
         "env_steps": _mean_known([run.env_steps for run in runs]),
         "seconds": _mean_known([run.seconds for run in runs]),
         "scores": scores,
@@ -178,6 +183,18 @@ def _conclusion(pairs: list[dict[str, Any]], tasks: list[str]) -> list[str]:
             f"{_runs_needed(len(tasks), len(pairs))} or more of each on each task."
         )
     return sentences
+
+
+def _sizes(rows: list[dict[str, Any]], tasks: list[str]) -> list[str]:
+    """A sentence if the groups of a task have unequal numbers of parameters, where they are known.
+
+    Tasks together need none: each has its own.
+    """
+    known = {row["group"]: row["num_parameters"] for row in rows if row["num_parameters"]}
+    if len(tasks) > 1 or not known or max(known.values()) <= _ALIKE * min(known.values()):
+        return []
+    sizes = ", ".join(f"{group} has {number:,.0f}" for group, number in known.items())
+    return [f"On {tasks[0]} the numbers of parameters differ by more than 10 %: {sizes}."]
 
 
 def _names(pairs: list[dict[str, Any]], verdict: str) -> str:

@@ -157,9 +157,15 @@ def _column(values: list[Any]) -> Array | list[Any]:
     try:
         if all(type(value) is int for value in values):
             return np.array(values, np.int64)
-        return np.array(values, np.float64)  # None becomes NaN
+        return np.array(_without_gaps(values), np.float64)  # None becomes NaN
     except (TypeError, ValueError, OverflowError):
         return values
+
+
+def _without_gaps(values: list[Any]) -> list[Any]:
+    """In a column of lists, lists of None where a line has none."""
+    sizes = [len(value) for value in values if isinstance(value, list)]
+    return [[None] * max(sizes) if sizes and value is None else value for value in values]
 
 
 def _end_of_whole_lines(file: Any) -> int:

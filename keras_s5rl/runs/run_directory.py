@@ -23,6 +23,7 @@ class RunDirectory:
         checkpoints/         the newest states of the training, to resume from
         policy.keras         the trained policy (policies/seed_<seed>.keras for several seeds)
         best_policy.keras    the one with the best evaluation while training; scores in .json
+                             (best_policies/seed_<seed> for several seeds)
         learning_curve.png   return over environment steps
         evaluation.json      the scores of the trained policy, best_evaluation.json of the best one
         in_context.json      its scores trial by trial and step by step, and in_context.png of them
@@ -181,6 +182,10 @@ class RunDirectory:
         """Where the policy of one seed lies in a run that trains several."""
         return self.path / "policies" / f"seed_{seed}.keras"
 
+    def seed_best_policy_path(self, seed: int) -> Path:
+        """Where the best policy of one seed lies in a run that trains several."""
+        return self.path / "best_policies" / f"seed_{seed}.keras"
+
     @property
     def learning_curve_path(self) -> Path:
         return self.path / "learning_curve.png"
@@ -290,6 +295,7 @@ class RunDirectory:
             self.best_policy_scores_path,
             self.best_evaluation_path,
             self.seed_policy_path(0).parent,
+            self.seed_best_policy_path(0).parent,
             self.learning_curve_path,
             self.tracking_path,
             self.evaluation_path,

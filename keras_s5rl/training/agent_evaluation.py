@@ -21,6 +21,7 @@ from keras_s5rl.training.keys import EVALUATION, WHILE_TRAINING
 from keras_s5rl.training.metrics import EVALUATION_METRICS
 from keras_s5rl.training.seeds import joined_reports
 from keras_s5rl.training.views import env_key, name_of, resolved_args
+from keras_s5rl.typing import Tensor
 
 
 def evaluate_agent(
@@ -79,26 +80,30 @@ def _evaluate(
 
 
 @contextlib.contextmanager
-def scoring(agent: Any, num_episodes: int) -> Iterator[Callable[[], dict[str, float]]]:
-    """Yields a function that scores the agent's policy as it is, and returns metrics.
+def scoring(agent: Any, num_episodes: int) -> Iterator[Callable[[int], dict[str, float]]]:
+    """Yields a function of the place of a seed among those of the agent, which scores the policy as
+    it is, in the episodes of this seed, and returns metrics.
 
     It plays the mode of the policy in the same episodes each time, so that two scores differ by the
     policies alone. They are neither training's nor those of `PPO.evaluate`: the best of many scores
     flatters the policy that it chooses, and a score on other episodes does not.
     """
-    key = random.fold_in(random.key(agent.seed), WHILE_TRAINING)
+    keys = [random.fold_in(random.key(seed), WHILE_TRAINING) for seed in agent.seeds]
     with contextlib.ExitStack() as stack:
         if is_gymnasium(agent.given_env):
-            seed = int(ops.convert_to_numpy(random.bits(key, ())))
-            play = stack.enter_context(playing_in_gymnasium(agent, num_episodes, seed))
+            bits = int(ops.convert_to_numpy(random.bits(keys[0], ())))  # there is but one seed
+            play_own = stack.enter_context(playing_in_gymnasium(agent, num_episodes, bits))
+
+            def play(key: Tensor) -> Any:
+                return play_own()
         else:
             program = _program(agent, agent.given_env, agent.env_args, num_episodes)
 
-            def play() -> Any:
+            def play(key: Tensor) -> Any:
                 return program(agent.policy, key, (True,))[0]
 
-        def score() -> dict[str, float]:
-            scores = summarize(*play())
+        def score(seed: int) -> dict[str, float]:
+            scores = summarize(*play(keys[seed]))
             return {name: scores[name.removeprefix("eval_")] for name in EVALUATION_METRICS}
 
         yield score

@@ -120,12 +120,13 @@ def check_evaluation(evaluation: Mapping[str, Any], num_seeds: int = 1) -> None:
     together."""
     for name, setting in EVALUATION_SETTINGS.items():
         setting.checked(name, evaluation[name])
-    if num_seeds > 1 and evaluation["eval_every"] is not None:
-        raise ValueError(
-            "`eval_every` goes with one seed: several are scored when they have trained. "
-            f"Received: eval_every={evaluation['eval_every']}, num_seeds={num_seeds}"
-        )
     patience = evaluation["early_stop_patience"]
+    if num_seeds > 1 and patience is not None:
+        raise ValueError(
+            "`early_stop_patience` goes with one seed: side by side all train for as long. Leave "
+            "it out, and take the best policy of each; or train the seeds one after the other. "
+            f"Received: early_stop_patience={patience}, num_seeds={num_seeds}"
+        )
     if patience is not None and evaluation["eval_every"] is None:
         raise ValueError(
             "`early_stop_patience` counts evaluations while training: give `eval_every`, too. "

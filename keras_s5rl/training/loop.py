@@ -15,6 +15,7 @@ from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.learner_state import state_from_arrays, state_to_arrays
 from keras_s5rl.training.metrics import UpdateRecord
 from keras_s5rl.training.score_record import ScoreRecord
+from keras_s5rl.training.seed_scores import SeedScores
 from keras_s5rl.training.signals import signals_deferred
 from keras_s5rl.typing import Array, Tensor
 
@@ -28,6 +29,8 @@ class Loop:
     - `initial_state(key)` returns the first state;
     - `iterate(state)` returns `(state, metrics)`: the next state, and a dict of tensors that are
       finite unless the training has diverged;
+    - `states(state)`, if it has that, returns a list of states, one of each seed that trains, with
+      the entries of `variables`. By default there is one seed.
     - `compile(state)`, if it has that, returns `iterate` as a compiled function of such states.
       By default `iterate` is compiled as a whole.
 
@@ -42,11 +45,13 @@ class Loop:
             that these are the values of. Callbacks see them, and may change them.
         statistics: `keras_s5rl.training.metrics.UpdateRecord`, which makes the metrics of an update
             of what the iteration returns.
+        scores: `keras_s5rl.training.score_record.ScoreRecord` before the first evaluation, or the
+            `SeedScores` of several seeds; `None` for the former. Defaults to `None`.
 
     Attributes:
         update: Updates so far.
         state: The learner's state after them.
-        scores: `keras_s5rl.training.score_record.ScoreRecord`, of the evaluations so far.
+        scores: The record of the evaluations so far.
 
     Example:
 
@@ -75,12 +80,13 @@ class Loop:
         model: Any,
         variables: dict[str, Any],
         statistics: UpdateRecord,
+        scores: ScoreRecord | SeedScores | None = None,
     ) -> None:
         self.learner = learner
         self.model = model
         self.update = 0
         self.state = state
-        self.scores = ScoreRecord()
+        self.scores = ScoreRecord() if scores is None else scores
         self._variables = variables
         self._statistics = statistics
         self._program: Any = None
@@ -98,7 +104,7 @@ class Loop:
         record: Callable[[dict[str, Any]], Any] | None = None,
         checkpoint: Callable[[], Any] | None = None,
         checkpoint_every: int = 1,
-        evaluate: Callable[[], dict[str, float]] | None = None,
+        evaluate: Callable[[int], dict[str, float]] | None = None,
         evaluate_every: int = 1,
     ) -> None:
         """Trains to an update.
@@ -112,8 +118,9 @@ class Loop:
                 a `NonFiniteLossError` the last one stays the newest, for a new try from there.
             checkpoint_every: Positive integer.
             evaluate: Function that scores the model as it is, or `None`. It is called after the
-                first update of all, and every `evaluate_every` updates. What it returns are metrics
-                of that update; in the others they are `None`, and callbacks see the latest ones.
+                first update of all, and every `evaluate_every` updates, with the place of the seed
+                whose weights the model has among those that train. What it returns are metrics of
+                that update; in the others they are `None`, and callbacks see the latest ones.
             evaluate_every: Positive integer.
         """
         self.read_weights()
@@ -163,7 +170,7 @@ class Loop:
         self,
         hooks: Hooks,
         record: Callable[[dict[str, Any]], Any] | None,
-        evaluate: Callable[[], dict[str, float]] | None,
+        evaluate: Callable[[int], dict[str, float]] | None,
         evaluate_every: int,
     ) -> dict[str, Any]:
         """One update: runs the compiled iteration, and hands its metrics on."""
@@ -177,12 +184,11 @@ class Loop:
         statistics, metrics = self._statistics.after(values, time.monotonic() - started, update)
         seen, scores = metrics, self.scores
         if evaluate is not None:
-            new = None
-            if update % evaluate_every == 0 or not scores.latest:
-                new = self._evaluate(evaluate, state, update)
-                scores = scores.after(new, update, self.model)
+            is_due = update % evaluate_every == 0 or not scores.latest
+            if is_due:
+                scores = self._evaluate(evaluate, state, update)
             seen = metrics | scores.latest
-            metrics = metrics | (new or dict.fromkeys(scores.latest))
+            metrics = seen if is_due else metrics | _without_values(scores.latest)
         with signals_deferred():
             self.state, self.update, self._statistics = state, update, statistics
             self.scores = scores
@@ -194,17 +200,28 @@ class Loop:
         return seen
 
     def _evaluate(
-        self, evaluate: Callable[[], dict[str, float]], state: dict[str, Any], update: int
-    ) -> dict[str, float]:
+        self, evaluate: Callable[[int], dict[str, float]], state: dict[str, Any], update: int
+    ) -> ScoreRecord | SeedScores:
         """Scores the model as it is in a state, which is not yet that of the loop."""
+        scores = self.scores
         try:
-            self.assign(state)
-            scores = evaluate()
-            check_finite(scores, update)
+            # The first seed last: the model is its.
+            for seed, own in reversed([*enumerate(self.seed_states(state))]):
+                self.assign(own)
+                new = evaluate(seed)
+                check_finite(new, update)
+                scores = scores.after(new, update, self.model, seed)
         except BaseException:
             self.write_back()
             raise
         return scores
+
+    def seed_states(self, state: dict[str, Any]) -> list[dict[str, Any]]:
+        """Returns the states of the seeds in a state of the learner."""
+        states: list[dict[str, Any]] = (
+            self.learner.states(state) if hasattr(self.learner, "states") else [state]
+        )
+        return states
 
     def _compile(self) -> Callable[..., Any]:
         if hasattr(self.learner, "compile"):
@@ -230,15 +247,17 @@ class Loop:
 
     def read_weights(self) -> None:
         """Takes over what was done to the weights, the learning rate and the like from outside."""
-        self.state = self.state | {
-            name: copy_values(variables) for name, variables in self._variables.items()
-        }
+        self.state = self.state | self.values()
+
+    def values(self) -> dict[str, Any]:
+        """Returns the values that the Keras variables have now, as entries of a state."""
+        return {name: copy_values(variables) for name, variables in self._variables.items()}
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Goes back, or forth, to a checkpoint: a dict `update, arrays` and the metadata."""
         state = state_from_arrays(checkpoint["arrays"], self.state)
         statistics = self._statistics.restored(checkpoint)
-        scores = ScoreRecord.restored(checkpoint, self.model.get_weights())
+        scores = self.scores.restored(checkpoint, self.model.get_weights())
         with signals_deferred():
             self.state, self.update = state, checkpoint["update"]
             self._statistics, self.scores = statistics, scores
@@ -248,6 +267,10 @@ class Loop:
         """Returns the whole state of the training: `(update, arrays, metadata)`."""
         arrays = state_to_arrays(self.state) | self.scores.to_arrays()
         return self.update, arrays, self._statistics.to_metadata() | self.scores.to_metadata()
+
+
+def _without_values(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {n: [None] * len(v) if isinstance(v, list) else None for n, v in metrics.items()}
 
 
 def _plain(tensor: Tensor) -> Any:

@@ -30,10 +30,9 @@ from keras_s5rl.training.given_policy import check_given_policy
 from keras_s5rl.training.keys import TRAINING
 from keras_s5rl.training.loading import load_agent
 from keras_s5rl.training.loop import Loop
-from keras_s5rl.training.metrics import EpisodeRecord
 from keras_s5rl.training.score_record import ScoreRecord
-from keras_s5rl.training.seed_records import SeedRecords
-from keras_s5rl.training.seeds import check_seeds, seed_policy, seeds_learner
+from keras_s5rl.training.seed_scores import SeedScores
+from keras_s5rl.training.seeds import check_seeds, first_records, seed_policy, seeds_learner
 from keras_s5rl.training.views import agent_view, name_of
 from keras_s5rl.typing import Array, GymnasiumEnv, StrPath
 
@@ -165,9 +164,10 @@ class PPO:
         return self.update * self.config.steps_per_update
 
     @property
-    def scores(self) -> ScoreRecord:
-        """The latest scores while training, and the best ones with the weights that had them."""
-        return ScoreRecord() if self._loop is None else self._loop.scores
+    def scores(self) -> ScoreRecord | SeedScores:
+        """The latest scores while training, and the best ones with the weights that had them; of
+        several seeds `scores.records`, one of each."""
+        return first_records(self)[1] if self._loop is None else self._loop.scores
 
     @property
     def num_parameters(self) -> int:
@@ -222,10 +222,10 @@ class PPO:
                 `False`.
             eval_every: Positive integer, updates between scores of the policy on fixed episodes
                 that training never sees, or `None` for none. They are the metrics `eval_...`; the
-                run keeps the best policy, too. Defaults to `None`.
+                run keeps the best policy of each seed, too. Defaults to `None`.
             eval_episodes: Positive integer, how many episodes. Defaults to `64`.
             early_stop_patience: Positive integer, evaluations without a better mean return after
-                which training stops, or `None`. Defaults to `None`.
+                which training stops, or `None`; for one seed. Defaults to `None`.
 
         Returns:
             `keras.callbacks.History`, the means of the metrics over each `log_every` updates.
@@ -322,9 +322,8 @@ class PPO:
         if self._loop is None:
             learner = self._make_learner(total_steps)
             state = learner.initial_state(random.fold_in(self._key, TRAINING))
-            records = [EpisodeRecord.of_config(self.config) for _ in self.seeds]
-            record = records[0] if self.num_seeds == 1 else SeedRecords(records)
-            self._loop = Loop(learner, state, self.policy, learner.variables, record)
+            records = first_records(self)
+            self._loop = Loop(learner, state, self.policy, learner.variables, *records)
         elif self.config.anneal_learning_rate and total_steps > self._total_steps:
             learner = self._make_learner(total_steps)
             self._loop.go_on_with(learner, learner.variables)

@@ -33,6 +33,7 @@ from keras_s5rl.training.overrides import (
 )
 from keras_s5rl.training.saved_states import newest_state, restore_newest
 from keras_s5rl.training.score_record import best_policy_weights
+from keras_s5rl.training.seed_records import checkpoint_of_seed
 from keras_s5rl.typing import Array, StrPath
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Recorder:
         self._checkpoints = Checkpoints(run.checkpoints_dir)
         self._metrics: Any = None
         self._tensorboard: Any = None
-        self._best: Any = None  # the scores of the best policy that is written down
+        self._best: dict[int, Any] = {}  # the scores of the best policies that are written down
 
     @classmethod
     def create(cls, run_dir: StrPath, settings: dict[str, Any]) -> Self:
@@ -178,20 +179,33 @@ class Recorder:
         self._keep_best(agent, arrays, metadata)
 
     def _keep_best(self, agent: "PPO", arrays: dict[str, Array], metadata: dict[str, Any]) -> None:
-        """Writes the best policy that a checkpoint holds, if it is another one than before."""
-        best = metadata.get("best_policy")
-        if best is None or best == self._best:
-            return
-        with self._writing():
-            weights = agent.policy.get_weights()
-            try:
-                agent.policy.set_weights(best_policy_weights(arrays))
-                with replacing(self.run.best_policy_path) as path:
-                    agent.policy.save(path)
-            finally:
-                agent.policy.set_weights(weights)
-            write_json_atomically(self.run.best_policy_scores_path, best)
-        self._best = best
+        """Writes the best policy of each seed that a checkpoint holds, if it is another one than
+        before."""
+        for index, seed in enumerate(agent.seeds):
+            own = checkpoint_of_seed({**metadata, "arrays": arrays}, index)
+            best = own.get("best_policy")
+            if best is None or best == self._best.get(seed):
+                continue
+            with self._writing():
+                self._save_best(agent, seed, own["arrays"], best)
+            self._best[seed] = best
+
+    def _save_best(
+        self, agent: "PPO", seed: int, arrays: dict[str, Array], scores: dict[str, Any]
+    ) -> None:
+        """Writes a policy that was the best one, and its scores."""
+        path = self.run.best_policy_path
+        if agent.num_seeds > 1:
+            path = self.run.seed_best_policy_path(seed)
+            path.parent.mkdir(exist_ok=True)
+        weights = agent.policy.get_weights()
+        try:
+            agent.policy.set_weights(best_policy_weights(arrays))
+            with replacing(path) as file:
+                agent.policy.save(file)
+        finally:
+            agent.policy.set_weights(weights)
+        write_json_atomically(path.with_suffix(".json"), scores)
 
     def finish(self, agent: "PPO") -> None:
         """Writes the last checkpoint, the policy and the learning curve."""

@@ -36,13 +36,14 @@ class ScoreRecord:
         self.best = best
         self.best_weights = best_weights
 
-    def after(self, scores: Mapping[str, float], update: int, model: Any) -> Self:
+    def after(self, scores: Mapping[str, float], update: int, model: Any, seed: int = 0) -> Self:
         """Returns the record after one more evaluation.
 
         Args:
             scores: Dict of its metrics.
             update: Integer, updates so far.
             model: Keras model with these scores. Its weights are copied where they are the best.
+            seed: Integer, which of the seeds: there is but one. Defaults to `0`.
         """
         if self.best is not None and scores[SCORE] <= self.best[SCORE]:
             return type(self)(scores, self.best, self.best_weights)

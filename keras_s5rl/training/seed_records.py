@@ -40,7 +40,7 @@ class SeedRecords(UpdateRecord):
             next_record, of_seed = record.after(own, seconds, update)
             records.append(next_record)
             metrics.append(of_seed)
-        return type(self)(records), _joined(metrics)
+        return type(self)(records), joined_metrics(metrics)
 
     def restored(self, metadata: Mapping[str, Any]) -> Self:
         """Returns the record that `to_metadata` wrote down.
@@ -72,24 +72,33 @@ def checkpoint_of_seed(checkpoint: dict[str, Any], index: int) -> dict[str, Any]
     """
     if index == 0:
         return checkpoint
-    start = f"others/{index - 1}/"
+    start = path_of_seed(index, "")
+    scores = checkpoint.get("scores_of_others") or [{}] * index
+    own = {**checkpoint["others"][index - 1], **scores[index - 1]}
     arrays = {
         path.removeprefix(start): array
         for path, array in checkpoint["arrays"].items()
         if path.startswith(start)
     }
-    return {**checkpoint, **checkpoint["others"][index - 1], "arrays": arrays}
+    return {**checkpoint, **own, "arrays": arrays}
 
 
-def _of_seed(value: Any, index: int) -> Any:
-    own = value[index]
-    return own if own.ndim else float(own)
+def path_of_seed(index: int, path: str) -> str:
+    """Returns where a checkpoint of several seeds has an array of one of them."""
+    return f"others/{index - 1}/{path}" if index else path
 
 
-def _joined(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def joined_metrics(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the metrics of several seeds as one dict: means over those that have a value, and
+    lists of all."""
     joined = {name: metrics[0][name] for name in metrics[0] if name in _SHARED}
     lists = {name: [own[name] for own in metrics] for name in metrics[0] if name not in _SHARED}
     for name, values in lists.items():
         known = [value for value in values if value is not None]
         joined[name] = sum(known) / len(known) if known else None
     return joined | {f"{name}_per_seed": values for name, values in lists.items()}
+
+
+def _of_seed(value: Any, index: int) -> Any:
+    own = value[index]
+    return own if own.ndim else float(own)

@@ -14,9 +14,14 @@ from keras_s5rl.models.weights import copy_values
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.learner import Learner
 from keras_s5rl.ppo.policy import make_policy
-from keras_s5rl.ppo.seeds_learner import SeedsLearner, states_of
+from keras_s5rl.ppo.seeds_learner import SeedsLearner
+from keras_s5rl.runs import bootstrap_interval, statistics
 from keras_s5rl.training.arguments import check_count
 from keras_s5rl.training.keys import TRAINING
+from keras_s5rl.training.metrics import EpisodeRecord, UpdateRecord
+from keras_s5rl.training.score_record import ScoreRecord
+from keras_s5rl.training.seed_records import SeedRecords
+from keras_s5rl.training.seed_scores import SeedScores
 
 
 def check_seeds(num_seeds: Any, seed: int, env: Any, config: PPOConfig, policy: Any) -> None:
@@ -85,11 +90,35 @@ def seed_policy(agent: Any, seed: int) -> Iterator[Any]:
             f"Received: seed={seed}"
         )
     loop = agent.prepare(max(agent.env_steps, 1))
-    loop.assign(states_of(loop.state)[seed - agent.seed] if agent.num_seeds > 1 else loop.state)
+    loop.assign(loop.seed_states(loop.state)[seed - agent.seed])
     try:
         yield agent.policy
     finally:
         loop.write_back()
+
+
+def take_best(agent: Any) -> list[int]:
+    """Gives the policy of each seed of an agent the weights of its best evaluation; returns the
+    updates of these evaluations."""
+    loop = agent.prepare(max(agent.env_steps, 1))
+    records = agent.scores.records if agent.num_seeds > 1 else [agent.scores]
+    states = []
+    for state, record in zip(loop.seed_states(loop.state), records, strict=True):
+        loop.assign(state)
+        agent.policy.set_weights(record.best_weights)
+        states.append(state | loop.values())
+    first, *others = states
+    loop.state = {**first, "others": others} if others else first
+    loop.write_back()
+    return [record.best["update"] for record in records]
+
+
+def first_records(agent: Any) -> tuple[UpdateRecord, ScoreRecord | SeedScores]:
+    """Returns the records of a training and of its evaluations before the first update."""
+    records = [EpisodeRecord.of_config(agent.config) for _ in agent.seeds]
+    if agent.num_seeds == 1:
+        return records[0], ScoreRecord()
+    return SeedRecords(records), SeedScores([ScoreRecord() for _ in agent.seeds])
 
 
 def joined_reports(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -97,7 +126,8 @@ def joined_reports(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Means are over the seeds, `return_std` is the standard deviation of their mean returns and
     `return_ci95` the half-width of the 95 % confidence interval of Student's t. The mean returns
-    are `return_mean_per_seed`, and `returns` has a list for each seed.
+    are `return_mean_per_seed`, and `returns` has a list for each seed. `return_iqm` is their
+    interquartile mean, `return_iqm_interval` its 95 % interval, by the bootstrap over seeds.
     """
     other_modes = [report["other_mode"] for report in reports]
     return {
@@ -117,6 +147,8 @@ def _over_seeds(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
     quantile = float(stats.t.ppf(0.975, len(means) - 1))
     return {
         "return_mean": float(np.mean(means)),
+        "return_iqm": float(statistics.iqm([means])),
+        "return_iqm_interval": [float(end) for end in bootstrap_interval(statistics.iqm, [means])],
         "return_std": std,
         "return_ci95": quantile * std / math.sqrt(len(means)),
         "length_mean": float(np.mean([score["length_mean"] for score in scores])),

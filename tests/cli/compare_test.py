@@ -88,7 +88,7 @@ def test_it_prints_scores_and_says_which_difference_is_real(of_two_memories, cap
     (row,) = {line for line in printed.splitlines() if line.startswith("s5 ") and " 10 " in line}
     low, high = bootstrap_interval(statistics.iqm, [[0.9, 0.91, 0.92, 0.93, 0.94]] * 2)
     interval = [f"{low:.3f}", "to", f"{high:.3f}"]
-    assert row.split() == ["s5", "10", "0.920", *interval, "0.920", "384", "6"]
+    assert row.split() == ["s5", "10", "0.920", *interval, "0.920", "-", "384", "6"]
 
 
 def test_flags_may_stand_before_and_behind_the_folders(of_two_memories, capsys):
@@ -117,7 +117,7 @@ def test_markdown_has_a_table_of_equal_columns(of_two_memories, capsys):
     lines = run_compare(capsys, *of_two_memories, "--markdown").splitlines()
     assert lines[0] == "### RepeatFirstEasy"
     tables = [line.count("|") for line in lines if line.startswith("|")]
-    assert tables == [8] * 4 + [8] * 3 + [8] * 4 + [8] * 3 + [8] * 4 + [8] * 3
+    assert tables == ([9] * 4 + [8] * 3) * 3
 
 
 def test_it_draws_curves_and_intervals(of_two_memories, tmp_path, capsys):
@@ -163,6 +163,30 @@ def test_the_seeds_of_one_run_count_as_runs(make_run, capsys):
     run = make_run("several", 0.2, num_seeds=3, metrics=False, evaluation=evaluation)
     (row,) = report_of(capsys, run)["tasks"][0]["groups"]
     assert (row["num_runs"], row["scores"], row["seconds"]) == (3, [[0.1, 0.2, 0.3]], None)
+
+
+def test_parameters_stand_in_the_table_and_unequal_ones_are_pointed_out(make_run, capsys):
+    runs = [
+        make_run(f"{memory}_{seed}", 0.5 + seed, memory=memory, seed=seed, **given)
+        for memory, given in (
+            ("s5", {"num_parameters": 1100}),
+            ("gru", {"num_parameters": 1000}),
+            ("mlp", {"num_parameters": 999}),
+            ("lru", {}),
+        )
+        for seed in range(2)
+    ]
+    printed = run_compare(capsys, *runs[:4], *runs[6:])
+    rows = {line.split()[0]: line.split() for line in printed.splitlines() if "384" in line}
+    assert {group: row[-3] for group, row in rows.items()} == {
+        **{"s5": "1,100", "gru": "1,000", "lru": "-"},
+    }
+    assert "numbers of parameters differ" not in printed
+    sentence = (
+        "On RepeatFirstEasy the numbers of parameters differ by more than 10 %: s5 has 1,100, gru "
+        "has 1,000, mlp has 999."
+    )
+    assert sentence in run_compare(capsys, *runs).splitlines()
 
 
 def test_a_seed_that_is_there_twice_is_refused(make_run, capsys):

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.slow
 def run_dir(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("seeds") / "run"
     flags = [*FLAGS, "--env=RepeatPreviousEasy", "--memory=mlp", f"--total_steps={3 * STEPS}"]
-    assert train.main(["train", *flags, "--seed=4", "--num_seeds=2", f"--run_dir={run_dir}"]) == 0
+    flags += ["--seed=4", "--num_seeds=2", "--eval_every=1", "--eval_episodes=2"]
+    assert train.main(["train", *flags, f"--run_dir={run_dir}"]) == 0
     return run_dir
 
 
@@ -33,6 +34,50 @@ def test_a_run_has_the_policies_metrics_and_scores_of_its_seeds(run_dir, capsys)
     assert len(scores["return_mean_per_seed"]) == 2
     output = run_dir / "loss.png"
     assert plot.main(["plot", f"--run_dir={run_dir}", f"--output={output}"]) == 0
+
+
+def test_all_of_the_policies_are_scored_in_one_table(run_dir, tmp_path, capsys):
+    flags = [f"--run_dir={run_dir}", "--num_episodes=4", f"--json={tmp_path / 'all'}"]
+    assert evaluate.main(["evaluate", *flags]) == 0
+    report = json.loads((tmp_path / "all").read_text())
+    alone = [PPO.load(run_dir, seed=seed).evaluate(num_episodes=4) for seed in (4, 5)]
+    assert report["returns"] == [one["returns"] for one in alone]
+    modes = [
+        [f"{score['return_mean']:z.4f}" for score in (one, one["other_mode"])] for one in alone
+    ]
+    _, head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["seed", "mode", "sampled"]
+    assert [row.split() for row in rows[:2]] == [["4", *modes[0]], ["5", *modes[1]]]
+    assert rows[2].split() == [
+        "IQM",
+        f"{report['return_iqm']:z.4f}",
+        f"{report['other_mode']['return_iqm']:z.4f}",
+    ]
+    low, high = report["return_iqm_interval"]
+    assert rows[3].startswith("95 % interval") and f"{low:z.4f} to {high:z.4f}" in rows[3]
+
+
+def test_the_best_policies_of_all_seeds_are_scored_together(run_dir, capsys):
+    assert evaluate.main(["evaluate", f"--run_dir={run_dir}", "--policy=best"]) == 0
+    report = json.loads((run_dir / "best_evaluation.json").read_text())
+    updates = []
+    for index, seed in enumerate((4, 5)):
+        one = PPO.load(run_dir, seed=seed)
+        updates.append(one.scores.best["update"])
+        one.policy.set_weights(one.scores.best_weights)
+        assert report["returns"][index] == one.evaluate()["returns"]
+    assert (report["update"], report["update_per_seed"]) == (max(updates), updates)
+    assert report["env_steps"] == max(updates) * STEPS
+
+
+def test_every_policy_plays_in_another_environment(run_dir, tmp_path, capsys):
+    flags = [f"--run_dir={run_dir}", "--env=keras_s5rl:keras_s5rl/RepeatPreviousEasy-v0"]
+    flags += ["--num_episodes=3"]
+    for name, more in (("both", []), ("second", ["--policy_seed=5"])):
+        file = f"--json={tmp_path / name}"
+        assert evaluate.main(["evaluate", *flags, *more, file]) == 0
+    both, second = (json.loads((tmp_path / name).read_text()) for name in ("both", "second"))
+    assert both["returns"][1] == second["returns"] != both["returns"][0]
 
 
 def test_one_of_the_policies_is_scored_by_its_seed(run_dir, tmp_path, capsys):

@@ -23,6 +23,11 @@ def by_hand(target_kl):
     return weight, seen, made
 
 
+def metrics_with(kl):
+    """Metrics of a step, of which all but the KL are twice as large."""
+    return dict.fromkeys(kl_stop._METRICS, 2 * kl) | {"approx_kl": kl}
+
+
 def run(target_kl, looked_at=None):
     """The same by `steps_to_kl`; it appends to `looked_at` the minibatches that it computes."""
 
@@ -34,8 +39,7 @@ def run(target_kl, looked_at=None):
         (weight, skipped), (move, scale) = carry, minibatch
         if looked_at is not None:
             move = backend.ordered_host_call(record, np.float32(0), move)
-        metrics = dict.fromkeys(kl_stop._METRICS, scale * weight**2)
-        return (weight + move, skipped), metrics
+        return (weight + move, skipped), metrics_with(scale * weight**2)
 
     def skip(carry):
         return carry[0], carry[1] + 1
@@ -109,6 +113,10 @@ def test_an_update_has_the_weights_of_a_loop_that_stops_by_hand():
     assert 2 < made < 12, "the target should stop the update half way"
     for value, other in zip(to_numpy(trainable), to_numpy(expected), strict=True):
         np.testing.assert_allclose(value, other, rtol=1e-4, atol=1e-5)
+    for _ in range(made, 12):
+        moments = learner.optimizer.skip(moments)
+    for value, other in zip(to_numpy(optimizer), to_numpy(moments), strict=True):
+        np.testing.assert_allclose(value, other, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(float(metrics["gradient_step_share"]), made / 12, rtol=1e-6)
     np.testing.assert_allclose(float(metrics["approx_kl"]), np.mean(looked_at), rtol=1e-3)
 
@@ -120,7 +128,7 @@ def test_devices_stop_together_by_their_mean():
     kl_of_device = np.array([[0.0, 0.1, 0.2, 0.2], [0.0, 0.1, 0.6, 0.0]], "float32")
 
     def step(carry, kl):
-        return carry + 1.0, dict.fromkeys(kl_stop._METRICS, kl)
+        return carry + 1.0, metrics_with(kl)
 
     def function(state):
         # 0, .1, .4, .1 on average: the third exceeds 1.5 * .2
@@ -138,13 +146,16 @@ def test_copies_of_a_program_stop_each_by_its_own_and_keep_the_branch():
     import jax
 
     def step(carry, kl):
-        return carry + 1.0, dict.fromkeys(kl_stop._METRICS, kl)
+        return carry + 1.0, metrics_with(kl)
 
     def program(kls):
         return steps_to_kl(step, lambda carry: carry, ops.zeros(()), kls, 0.2)
 
-    kls = np.array([[0.0, 0.5, 0.0, 0.0], [0.0, 0.1, 0.2, 0.9], [0.0] * 4], "float32")
+    # .32 exceeds 1.5 times the target, .3 does not.
+    kls = [[0.0, 0.32, 0.0, 0.0], [0.0, 0.1, 0.2, 0.9], [0.0] * 4, [0.0, 0.3, 0.0, 0.0]]
+    kls = np.array(kls, "float32")
     steps, metrics = jax.jit(jax.vmap(program))(kls)
-    np.testing.assert_array_equal(steps, [1.0, 3.0, 4.0])
-    np.testing.assert_allclose(metrics["loss"], [0.25, 0.3, 0.0], rtol=1e-6)
+    np.testing.assert_array_equal(steps, [1.0, 3.0, 4.0, 4.0])
+    np.testing.assert_allclose(metrics["approx_kl"], [0.16, 0.3, 0.0, 0.075], rtol=1e-6)
+    np.testing.assert_allclose(metrics["loss"], [0.32, 0.6, 0.0, 0.15], rtol=1e-6)
     assert "cond[" in str(jax.make_jaxpr(jax.vmap(program))(kls)), "steps are computed to the end"

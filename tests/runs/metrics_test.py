@@ -89,6 +89,12 @@ def test_columns_have_the_type_of_their_numbers(path):
     np.testing.assert_array_equal(columns["new"], [np.nan, 7.0])
 
 
+def test_a_line_without_a_list_that_others_have_is_a_row_of_nan(path):
+    path.write_text('{"update": 1}\n{"eval_per_seed": null}\n{"eval_per_seed": [1.0, 2.0]}\n')
+    expected = [[np.nan, np.nan], [np.nan, np.nan], [1.0, 2.0]]
+    np.testing.assert_array_equal(read_metrics(path)["eval_per_seed"], expected)
+
+
 def test_lists_of_unequal_lengths_stay_lists(path):
     path.write_text('{"returns": [1.0]}\n{"returns": [1.0, 2.0]}\n')
     assert read_metrics(path)["returns"] == [[1.0], [1.0, 2.0]]

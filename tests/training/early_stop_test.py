@@ -34,7 +34,7 @@ def train(model, scores, eval_every, log_every, patience, last_update=LAST, chec
         update, arrays, metadata = checkpoint
         loop.restore({"update": update, "arrays": arrays, **metadata})
 
-    def evaluate():
+    def evaluate(seed):
         rest = {"eval_return_std": 0.0, "eval_length_mean": 1.0}
         return {"eval_return_mean": scores[loop.update + 1], **rest}
 
@@ -99,7 +99,7 @@ def test_the_callback_of_keras_stops_on_the_score_too(model):
     loop.run(
         Hooks(model, [stop], None, 1, LAST),
         LAST,
-        evaluate=lambda: {"eval_return_mean": next(scores), **rest},
+        evaluate=lambda seed: {"eval_return_mean": next(scores), **rest},
     )
     assert loop.update == 6 and model.history.history["eval_return_mean"][-1] == 1.0
     model.stop_training = False

@@ -118,7 +118,7 @@ SCORE = dict.fromkeys(("eval_return_mean", "eval_return_std", "eval_length_mean"
 def test_scores_are_metrics_of_their_update_and_callbacks_see_the_latest():
     loop, lines, slopes = new_loop(), [], []
 
-    def evaluate():
+    def evaluate(seed):
         slopes.append(slope_of(loop))
         return SCORE | {"eval_return_mean": float(len(slopes) % 2)}
 
@@ -138,7 +138,7 @@ def test_scores_are_metrics_of_their_update_and_callbacks_see_the_latest():
 def test_an_update_whose_evaluation_fails_has_not_happened(failure, watched):
     loop, lines, checkpoints, slopes = new_loop(), [], [], []
 
-    def evaluate():
+    def evaluate(seed):
         if loop.update == 2 and failure is KeyboardInterrupt:
             raise KeyboardInterrupt
         return SCORE | {"eval_return_mean": failure if loop.update == 2 else 1.0}
@@ -161,7 +161,7 @@ def test_an_update_whose_evaluation_fails_has_not_happened(failure, watched):
 
 def test_scores_are_restored_with_the_state_and_damaged_ones_are_refused():
     loop, other = new_loop(), new_loop()
-    run(loop, 3, evaluate=lambda: SCORE | {"eval_return_mean": -slope_of(loop)})
+    run(loop, 3, evaluate=lambda seed: SCORE | {"eval_return_mean": -slope_of(loop)})
     update, arrays, metadata = loop.snapshot()
     good = {"update": update, "arrays": arrays, **metadata}
     other.restore(good)

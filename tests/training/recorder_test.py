@@ -32,6 +32,7 @@ class Agent:
 
     update = 0
     env_steps = 0
+    seeds = (0,)
 
     def snapshot(self):
         arrays = {"optimizer/0": np.array(self.update), "optimizer/1": np.array(0.5, "float32")}

@@ -8,12 +8,22 @@ import pytest
 
 from keras_s5rl import PPO, load_policy
 from keras_s5rl.ppo import seeds_learner
-from keras_s5rl.runs import RunError, read_metrics
-from tests.support.small_runs import STEPS, as_bytes, metrics_of, newest_arrays, small_config
+from keras_s5rl.runs import RunError, bootstrap_interval, read_metrics, statistics
+from keras_s5rl.training.score_record import ScoreRecord
+from keras_s5rl.training.seed_scores import SeedScores
+from tests.support.small_runs import (
+    EVALUATION_METRICS,
+    STEPS,
+    as_bytes,
+    metrics_of,
+    newest_arrays,
+    small_config,
+)
 
 pytestmark = pytest.mark.not_on_tensorflow
 
 ENV, FIRST, NUM_SEEDS = "RepeatPreviousEasy", 5, 3
+EVALUATION = {"eval_every": 2, "eval_episodes": 4}
 
 
 def new_agent(seed=FIRST, num_seeds=NUM_SEEDS, **settings):
@@ -23,12 +33,12 @@ def new_agent(seed=FIRST, num_seeds=NUM_SEEDS, **settings):
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A recorded training of all seeds, and agents that trained each alone."""
+    """A recorded training of all seeds, and agents that trained each alone, with evaluations."""
     run_dir = tmp_path_factory.mktemp("seeds") / "run"
-    agent = new_agent()
-    agent.fit(4 * STEPS, run_dir=run_dir, log_every=1, verbose=False)
+    agent, options = new_agent(), {"log_every": 1, "verbose": False, **EVALUATION}
+    agent.fit(4 * STEPS, run_dir=run_dir, **options)
     alone = [new_agent(seed, 1) for seed in agent.seeds]
-    histories = [one.fit(4 * STEPS, log_every=1, verbose=False).history for one in alone]
+    histories = [one.fit(4 * STEPS, **options).history for one in alone]
     return run_dir, agent, alone, histories
 
 
@@ -58,6 +68,32 @@ def test_metrics_are_means_with_a_list_of_the_seeds_beside_them(recorded):
 
 
 @pytest.mark.slow
+def test_every_seed_is_scored_while_it_trains_as_it_would_be_alone(recorded):
+    run_dir, agent, alone, histories = recorded
+    for name in EVALUATION_METRICS:
+        of_seeds = np.array([history[name] for history in histories])
+        rows = metrics_of(run_dir)
+        for update in (1, 2, 4):
+            row, expected = rows[update - 1], of_seeds[:, update - 1]
+            assert row[f"{name}_per_seed"] == expected.tolist()
+            np.testing.assert_allclose(row[name], expected.mean(), rtol=1e-12)
+        assert (rows[2][name], rows[2][f"{name}_per_seed"]) == (None, [None] * NUM_SEEDS)
+    assert len({tuple(history["eval_return_mean"]) for history in histories}) == NUM_SEEDS
+    assert agent.scores.best == [one.scores.best for one in alone]
+
+
+@pytest.mark.slow
+def test_the_best_policy_of_each_seed_is_kept_with_its_scores(recorded):
+    run_dir, _, alone, _ = recorded
+    assert not list(run_dir.glob("best_policy*"))
+    for one in alone:
+        path = run_dir / "best_policies" / f"seed_{one.seed}.keras"
+        assert json.loads(path.with_suffix(".json").read_text()) == one.scores.best
+        np.testing.assert_equal(load_policy(path).get_weights(), one.scores.best_weights)
+    assert {one.scores.best["update"] for one in alone} != {4}  # not simply the last ones
+
+
+@pytest.mark.slow
 def test_each_seed_has_its_policy_in_the_run_and_is_loaded_as_if_it_had_trained_alone(recorded):
     run_dir, _, alone, _ = recorded
     assert not (run_dir / "policy.keras").exists()
@@ -80,10 +116,12 @@ def test_a_resumed_run_is_that_of_one_that_was_not_stopped(recorded, tmp_path):
     assert (config["seed"], config["num_seeds"]) == (FIRST, NUM_SEEDS)
     # Annealing knows the end from the start: here both parts have that of the whole.
     parts = new_agent(anneal_learning_rate=False), new_agent(anneal_learning_rate=False)
-    parts[0].fit(4 * STEPS, run_dir=tmp_path / "whole", verbose=False)
-    parts[1].fit(2 * STEPS, run_dir=tmp_path / "parts", verbose=False)
+    options = {"verbose": False, **EVALUATION}
+    parts[0].fit(4 * STEPS, run_dir=tmp_path / "whole", **options)
+    parts[1].fit(2 * STEPS, run_dir=tmp_path / "parts", **options)
     again = new_agent(anneal_learning_rate=False)
-    again.fit(4 * STEPS, run_dir=tmp_path / "parts", resume=True, verbose=False)
+    again.fit(4 * STEPS, run_dir=tmp_path / "parts", resume=True, **options)
+    assert again.scores.best == parts[0].scores.best
     assert metrics_of(tmp_path / "parts") == metrics_of(tmp_path / "whole")
     assert newest_arrays(tmp_path / "parts") == newest_arrays(tmp_path / "whole")
     with pytest.raises(RunError, match="num_seeds"):
@@ -102,6 +140,9 @@ def test_the_score_is_the_mean_of_those_of_the_seeds(recorded):
     # The 97.5 % quantile of Student's t with 2 degrees of freedom is 4.3027.
     half_width = 4.302652729911275 * np.std(means, ddof=1) / np.sqrt(3)
     np.testing.assert_allclose(report["return_ci95"], half_width, rtol=1e-6)
+    interval = bootstrap_interval(statistics.iqm, [means])
+    assert report["return_iqm_interval"] == list(interval)
+    np.testing.assert_allclose(report["return_iqm"], np.mean(means))  # of three, the mean
 
 
 @pytest.mark.slow
@@ -148,6 +189,15 @@ def test_seeds_that_cannot_train_side_by_side_are_refused(arguments, message):
         PPO(**given)
 
 
-def test_evaluation_while_training_goes_with_one_seed():
-    with pytest.raises(ValueError, match="`eval_every` goes with one seed.*num_seeds=3"):
-        new_agent().fit(STEPS, eval_every=1, verbose=False)
+def test_an_early_stop_goes_with_one_seed(tmp_path):
+    with pytest.raises(ValueError, match="`early_stop_patience` goes with one seed.*num_seeds=3"):
+        new_agent().fit(STEPS, tmp_path / "run", eval_every=1, early_stop_patience=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_scores_of_another_number_of_seeds_are_refused():
+    scores = SeedScores([ScoreRecord()] * NUM_SEEDS)
+    assert scores.to_metadata() == scores.latest == {} and scores.best is None
+    for wrong in ([{}], {}, [{}, None]):
+        with pytest.raises(RunError, match="the scores of 3 seeds"):
+            scores.restored({"scores_of_others": wrong, "others": [{}, {}], "arrays": {}}, [])
