@@ -84,6 +84,22 @@ def unchanged_process(monkeypatch):
         del sys.modules["tensorflow"]
 
 
+@pytest.fixture
+def registries_as_before():
+    """An example may register names; other tests do not see them."""
+    import gymnasium
+
+    from keras_s5rl.envs import registry
+    from keras_s5rl.models.memories import registry as memories_registry
+
+    registries = (registry._own, memories_registry._MEMORIES, gymnasium.registry)
+    before = [dict(names) for names in registries]
+    yield
+    for names, old in zip(registries, before, strict=True):
+        names.clear()
+        names.update(old)
+
+
 @pytest.fixture(scope="session")
 def start():
     """Starts a command in a process of its own: `start("train", "--seed=1", ...)`. A variable of

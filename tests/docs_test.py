@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gymnasium
 import pytest
 
 from benchmarks import benchmark, reproduce
@@ -28,7 +27,6 @@ from keras_s5rl.cli.memory_flags import MemoryFlags
 from keras_s5rl.cli.setting_flags import config_from_flags, memory_args_from_flags
 from keras_s5rl.envs import registry
 from keras_s5rl.models import memory_settings, registered_memories
-from keras_s5rl.models.memories import registry as memories_registry
 from keras_s5rl.ppo.config import PPOConfig
 from tests.support.small_runs import EVALUATION_METRICS, METRICS
 
@@ -81,17 +79,6 @@ def parse(name, *arguments):
     more = MemoryFlags(lambda values: values.memory) if name == "train" else None
     positional = "run_dir" if name in ("compare", "report") else None
     return command.parse_flags(DEFINE_FLAGS[name], [name, *arguments], more, positional)
-
-
-@pytest.fixture
-def registries_as_before():
-    """A page may register names; other tests do not see them."""
-    registries = (registry._own, memories_registry._MEMORIES, gymnasium.registry)
-    before = [dict(names) for names in registries]
-    yield
-    for names, old in zip(registries, before, strict=True):
-        names.clear()
-        names.update(old)
 
 
 @pytest.mark.usefixtures("registries_as_before")

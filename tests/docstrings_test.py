@@ -31,6 +31,7 @@ def marked(name):
     return pytest.param(name, marks=pytest.mark.slow) if is_slow else name
 
 
+@pytest.mark.usefixtures("registries_as_before")
 @pytest.mark.parametrize("name", [marked(name) for name in MODULES])
 def test_the_examples_in_the_docstrings_run(name):
     of_backend = name.rpartition(".")[2].partition("_")[0]

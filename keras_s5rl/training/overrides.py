@@ -13,6 +13,7 @@ import numpy as np
 from keras_s5rl.models.keras_configs import same_config
 from keras_s5rl.ppo.config import OVERRIDABLE_SETTINGS, PPOConfig
 from keras_s5rl.runs import RunError
+from keras_s5rl.training.seed_records import path_of_seed
 from keras_s5rl.typing import Array
 
 # In which names are of no account
@@ -100,12 +101,24 @@ def apply_overrides(checkpoint: dict[str, Any], config: dict[str, Any]) -> dict[
     if not changed & {"learning_rate", "anneal_learning_rate", "num_epochs", "num_minibatches"}:
         return checkpoint
     ppo = PPOConfig.from_settings(config)
+    arrays = dict(checkpoint["arrays"])
+    for seed in range(config.get("num_seeds", 1)):
+        path = path_of_seed(seed, "optimizer/")
+        own = _overridden(_optimizer(arrays, path), checkpoint["update"], ppo, old, changed)
+        arrays |= {f"{path}{index}": array for index, array in enumerate(own)}
+    return {**checkpoint, "arrays": arrays}
+
+
+def _overridden(
+    optimizer: list[Array], update: int, ppo: PPOConfig, old: dict[str, Any], changed: set[str]
+) -> list[Array]:
+    """The optimizer's arrays of one seed as the settings want them."""
     was_annealed = old.get("anneal_learning_rate", ppo.anneal_learning_rate)
-    iterations, *others = _optimizer(checkpoint["arrays"])
+    iterations, *others = optimizer
     learning_rate = None if was_annealed else others.pop(0)
     if ppo.anneal_learning_rate:
         if changed != {"learning_rate"}:
-            steps = checkpoint["update"] * ppo.num_epochs * ppo.num_minibatches
+            steps = update * ppo.num_epochs * ppo.num_minibatches
             if ppo.target_kl is None:
                 iterations = np.asarray(steps, iterations.dtype)
             else:  # the schedule counts skipped steps, too
@@ -114,9 +127,7 @@ def apply_overrides(checkpoint: dict[str, Any], config: dict[str, Any]) -> dict[
         if was_annealed or "learning_rate" in changed:
             learning_rate = np.asarray(ppo.learning_rate, "float32")
         others.insert(0, learning_rate)
-    arrays = {n: array for n, array in checkpoint["arrays"].items() if not _of_optimizer(n)}
-    arrays |= {f"optimizer/{index}": a for index, a in enumerate([iterations, *others])}
-    return {**checkpoint, "arrays": arrays}
+    return [iterations, *others]
 
 
 def _plain(value: Any) -> Any:
@@ -135,13 +146,9 @@ def _is_override(entry: Any) -> bool:
     )
 
 
-def _of_optimizer(name: str) -> bool:
-    return name.startswith("optimizer/")
-
-
-def _optimizer(arrays: dict[str, Array]) -> Any:
+def _optimizer(arrays: dict[str, Array], path: str) -> list[Array]:
     """The optimizer's arrays in their order: its steps, a constant learning rate, and moments."""
-    names = [name for name in arrays if _of_optimizer(name)]
-    if {f"optimizer/{index}" for index in range(len(names))} != set(names) or len(names) < 2:
+    names = [name for name in arrays if name.startswith(path)]
+    if {f"{path}{index}" for index in range(len(names))} != set(names) or len(names) < 2:
         raise RunError("The checkpoint should hold the variables of the optimizer, one by one.")
-    return [arrays[f"optimizer/{index}"] for index in range(len(names))]
+    return [arrays.pop(f"{path}{index}") for index in range(len(names))]

@@ -117,6 +117,20 @@ def test_where_steps_are_skipped_the_schedule_alone_counts_other_steps_of_an_upd
     assert new["optimizer/2"] is moment
 
 
+def test_the_schedule_of_every_seed_is_overridden():
+    override = {"update": 3, "settings": {"num_epochs": [1, 2]}}
+    config = run_settings(num_epochs=2, num_seeds=2, overrides=[override])
+    of_one = {"optimizer/0": np.uint32(12), "optimizer/1": np.ones(2, "float32")}
+    of_other = {f"others/0/{name}": array.copy() for name, array in of_one.items()}
+    others = {"others/0/env/optimizer/0": np.ones(3)}  # whatever else has such a name
+    checkpoint = {"update": 3, "overrides": 0, "arrays": {**of_one, **of_other, **others}}
+    new = apply_overrides(checkpoint, config)["arrays"]
+    assert new["optimizer/0"] == new["others/0/optimizer/0"] == 3 * 2 * 4
+    kept = ["optimizer/1", "others/0/optimizer/1", "others/0/env/optimizer/0"]
+    assert all(new[name] is checkpoint["arrays"][name] for name in kept)
+    assert set(new) == set(checkpoint["arrays"])
+
+
 @pytest.mark.slow
 def test_what_shapes_the_state_is_not_overridden(tmp_path):
     agent().fit(STEPS, run_dir=tmp_path / "run", verbose=False)
