@@ -45,8 +45,6 @@ def start(
     """
     if process_id == 0 and coordinator_address is not None:
         _check_port(coordinator_address)
-    # For CPUs; it is what JAX takes by default, and nothing else can do all that is needed.
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
         jax.distributed.initialize(coordinator_address, num_processes, process_id)
     except (ValueError, RuntimeError) as error:
