@@ -74,6 +74,17 @@ def join_processes(values: FlagValues, num_devices: int) -> None:
         raise UsageError(error) from None
 
 
+def mistake_of_all(error: Exception) -> UsageError:
+    """Returns an error as a mistake on the command line; if all processes refuse to train for it,
+    they leave each other first, and each can end as it would alone."""
+    from keras_s5rl import backend
+    from keras_s5rl.training.processes import RefusedError
+
+    if isinstance(error, RefusedError):
+        backend.processes.leave()
+    return UsageError(error)
+
+
 def end_process(run: Callable[[], int]) -> int:
     """Returns the exit status of a command. Where it ends while this process still belongs to
     several, the process ends at once: Python's own end would wait for the others, which may be gone

@@ -18,6 +18,7 @@ from keras_s5rl.cli.process_flags import (
     end_process,
     how_to_go_on,
     join_processes,
+    mistake_of_all,
 )
 from keras_s5rl.cli.recorded_runs import open_run
 from keras_s5rl.cli.run_reports import write_evaluation
@@ -149,26 +150,28 @@ def _train(values: FlagValues, signals: StopSignals) -> int:
     from keras_s5rl.training.arguments import check_evaluation
     from keras_s5rl.training.checks import check_devices
     from keras_s5rl.training.given_policy import policy_of
+    from keras_s5rl.training.processes import refused_together
     from keras_s5rl.training.tracking import Tracking, TrackingError
 
     try:
-        check_evaluation(evaluation, settings["num_seeds"])
-        check_devices(config)
-        _check_cuda_graphs(values)
-        agent = PPO(
-            settings["env"],
-            env_args,
-            settings["memory"],
-            config,
-            settings["seed"],
-            memory_args,
-            values["import"].value,
-            settings["encoder"],
-            policy_of(recorded) if recorded and is_given else None,
-            settings["num_seeds"],
-        )
+        with refused_together():
+            check_evaluation(evaluation, settings["num_seeds"])
+            check_devices(config)
+            _check_cuda_graphs(values)
+            agent = PPO(
+                settings["env"],
+                env_args,
+                settings["memory"],
+                config,
+                settings["seed"],
+                memory_args,
+                values["import"].value,
+                settings["encoder"],
+                policy_of(recorded) if recorded and is_given else None,
+                settings["num_seeds"],
+            )
     except (ValueError, NotImplementedError) as error:
-        raise UsageError(error) from None
+        raise mistake_of_all(error) from None
     signals.policy = agent.policy
     resuming = {name: values[name].value for name in ("resume", *_RESUMING)}
     is_first, run_dir = backend.processes.index() == 0, values.run_dir or ""
@@ -191,7 +194,7 @@ def _train(values: FlagValues, signals: StopSignals) -> int:
                 return _finish(agent, schedule, run_dir, signals, tracking)
             return 128 + signals.received if signals.received else 0
     except ValueError as error:  # a RunError, or too little memory
-        raise UsageError(error) from None
+        raise mistake_of_all(error) from None
     except backend.LostProcessError as error:
         command.print_error(f"{error} {how_to_go_on(run_dir)}")
         return 1

@@ -19,7 +19,12 @@ from keras_s5rl.training.checks import check_devices
 from keras_s5rl.training.early_stop import EarlyStop
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.host_views import close_environments
-from keras_s5rl.training.processes import Follower, share_state
+from keras_s5rl.training.processes import (
+    Follower,
+    check_same,
+    refused_together,
+    share_state,
+)
 from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
 from keras_s5rl.typing import StrPath
@@ -60,12 +65,14 @@ def train_agent(
         report_backend()
     settings = {**agent.settings(), "total_steps": total_steps, **schedule, **evaluation}
     recorder: Recorder | Follower | None = None
-    if run_dir is not None:
-        if not is_first:
+    with refused_together():
+        check_same({**settings, "is_recorded": run_dir is not None})
+    with refused_together():
+        if run_dir is not None and not is_first:
             recorder = Follower()
-        elif resume:
+        elif run_dir is not None and resume:
             recorder = Recorder.resume(run_dir, settings, **resuming)
-        else:
+        elif run_dir is not None:
             about = {"num_parameters": agent.num_parameters}
             recorder = Recorder.create(run_dir, {**settings, **about})
     with contextlib.ExitStack() as stack:
@@ -73,7 +80,7 @@ def train_agent(
         loop = agent.prepare(total_steps)
         if recorder is not None and resume:
             recorder.restore(loop.restore)
-        share_state(loop, {**settings, "is_recorded": run_dir is not None})
+        share_state(loop)
         last_update = agent.config.num_updates(total_steps)
         progress, early_stop, options = None, None, {}
         if verbose and loop.update < last_update:

@@ -5,7 +5,12 @@ import pytest
 
 from keras_s5rl import backend
 from keras_s5rl.training.checks import check_devices
-from keras_s5rl.training.processes import share_state
+from keras_s5rl.training.processes import (
+    RefusedError,
+    check_same,
+    refused_together,
+    share_state,
+)
 from tests.support.small_runs import as_bytes, small_config
 from tests.training.loop_test import new_loop, run, slope_of
 
@@ -30,7 +35,21 @@ def test_processes_with_other_settings_than_the_first_one_are_an_error(second_of
     second_of_two.append(b'{"width": 16, "seed": 0}')
     expected = "process 0 has width=16. Received: width=32 in process 1"
     with pytest.raises(ValueError, match=expected):
-        share_state(None, {"width": 32, "seed": 0})
+        check_same({"width": 32, "seed": 0})
+    check_same({"width": 32, "encoder_sizes": (64,), "env": object})  # JSON has neither
+
+
+def test_what_one_process_refuses_all_do(second_of_two, monkeypatch):
+    with refused_together():
+        pass
+    with pytest.raises(RefusedError, match="^a mistake$"), refused_together():
+        raise ValueError("a mistake")
+    monkeypatch.setattr(backend.processes, "maximum", lambda number: 1)
+    with pytest.raises(RefusedError, match="Process 0 refuses .* process_id=1"), refused_together():
+        pass
+    monkeypatch.setattr(backend.processes, "count", lambda: 1)
+    with pytest.raises(ZeroDivisionError), refused_together():
+        1 / 0  # noqa: B018
 
 
 def test_a_process_goes_on_from_the_state_of_the_first_one(second_of_two, monkeypatch):
@@ -39,9 +58,9 @@ def test_a_process_goes_on_from_the_state_of_the_first_one(second_of_two, monkey
     run(second, 1)
     sent = []
     monkeypatch.setattr(backend.processes, "from_first", lambda data: sent.append(data) or data)
-    share_state(first, {"seed": 0})
+    share_state(first)
     monkeypatch.setattr(backend.processes, "from_first", lambda data: sent.pop(0))
-    share_state(second, {"seed": 0})
+    share_state(second)
     assert second.update == 3 and sent == []
     assert slope_of(second) == slope_of(first) != 0
     assert as_bytes(second.snapshot()[1]) == as_bytes(first.snapshot()[1])
