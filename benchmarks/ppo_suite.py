@@ -4,7 +4,8 @@ Cases: `small` is 64 environments x 128 steps, width and state size 64, 2 layers
 steps, width and state size 256, 4 layers. Both train on RepeatPreviousEasy with 4 epochs of 4
 minibatches and memory s5; `large_bfloat16` is `large` under `mixed_bfloat16`; `small_gru`,
 `small_lstm`, `small_mlp` and `large_gru` have another memory. Those that end in `_two_devices`
-train on two devices together (on a CPU two cores), which JAX alone can.
+train on two devices together (on a CPU two cores), which JAX alone can; `small_two_processes` has
+each of the two in a process of its own on this host.
 
 `GFLOP/s` counts the products with weights: for each environment step and entry of a matrix two
 operations in the rollout, and six in each epoch. `of peak` is its share of the machine's float32
@@ -18,6 +19,7 @@ import time
 
 from benchmarks import peers
 from benchmarks.process_readings import peak_memory_gib, seconds_since_process_start
+from benchmarks.processes_together import together
 from benchmarks.roofline import matrix_entries, peaks_note, product_numbers
 from benchmarks.timing import rates
 
@@ -53,6 +55,7 @@ CASES |= {
     }
     for name in ("small", "large", "large_bfloat16", "small_gru")
 }
+CASES["small_two_processes"] = {**CASES["small_two_devices"], "num_processes": 2}
 PEER_CASES = {
     "small_memorax_s5": {"peer": "memorax", "memory": "s5", "beside": "small"},
     "small_memorax_gru": {"peer": "memorax", "memory": "gru", "beside": "small"},
@@ -77,7 +80,7 @@ COLUMNS = {
 }
 
 
-def measure(memory, config, repeats, memory_args=None):
+def measure(memory, config, repeats, memory_args=None, num_processes=1):
     """Measures one case; to be called in a process of its own, before Keras is imported.
 
     Args:
@@ -86,6 +89,8 @@ def measure(memory, config, repeats, memory_args=None):
         repeats: Positive integer, updates timed after the first two.
         memory_args: Dict of the memory's own settings, or `None` for their defaults. Defaults to
             `None`.
+        num_processes: Positive integer, processes that train together; the numbers are then those
+            of the first one. Defaults to `1`.
 
     Returns:
         Dict: `parameters`; `import_s`, seconds to import the package with Keras and its backend;
@@ -96,10 +101,21 @@ def measure(memory, config, repeats, memory_args=None):
         `of_bfloat16_peak` of products with weights, and both peaks of the machine; and the
         `settings`.
     """
+    arguments = memory, config, repeats, memory_args
+    if num_processes == 1:
+        return _measure(lambda num_devices: None, *arguments)
+    result = together(num_processes, _measure, *arguments)
+    result["settings"]["num_processes"] = num_processes
+    return result
+
+
+def _measure(join, memory, config, repeats, memory_args):
+    """Measures a case in a process that first joins others, if there are any."""
     clock = time.perf_counter()
-    from keras_s5rl import PPO, PPOConfig
+    from keras_s5rl import PPO, PPOConfig, backend
 
     import_s = time.perf_counter() - clock
+    join(config.get("num_devices", 1))
     agent = PPO(
         "RepeatPreviousEasy", memory=memory, config=PPOConfig(**config), memory_args=memory_args
     )
@@ -112,6 +128,9 @@ def measure(memory, config, repeats, memory_args=None):
     first = steps_per_s(1)[0]
     start_to_first_update_s = seconds_since_process_start()
     later = rates("steps_per_s", steps_per_s(2 + repeats)[1:])
+    backend.processes.leave()
+    if backend.processes.index() > 0:  # the machine's peaks are the first one's to measure
+        return None
     median = later["steps_per_s_median"]
     entries = matrix_entries(agent.policy.trainable_weights)
     return {
@@ -150,7 +169,16 @@ def measure_peer(peer, memory, beside, repeats):
 
 def note(results):
     """Returns the peak rates of the machine, and how the peers compare."""
-    lines = [peaks_note(results)]
+    lines = [peaks_note(results), *_scaling(results)]
     lines += peers.ratio_lines(results, PEER_CASES, "steps_per_s_median")
     lines += peers.about_lines(results, PEER_CASES)
     return "\n".join(line for line in lines if line)
+
+
+def _scaling(results):
+    """How two processes compare with one that has one device, and with one that has two."""
+    two = results.get("small_two_processes")
+    for name in ("small", "small_two_devices"):
+        if two and name in results:
+            ratio = two["steps_per_s_median"] / results[name]["steps_per_s_median"]
+            yield f"small_two_processes: {ratio:.2f} times as fast as {name}"

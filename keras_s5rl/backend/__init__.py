@@ -39,6 +39,10 @@ these names runs on each of them.
 - `devices`: several devices that run a program together, each on its part (JAX alone has more than
   one): `count`, `compile`; within such a program `index`, `sum`, `mean`, `gather`, which elsewhere
   change nothing; `on_default` for what is to leave it.
+- `processes`: several processes, on one host or several, whose devices run a program together (JAX
+  alone has more than one): `start`, `count`, `index`, `is_joined`, `leave`; and what all do
+  together: `maximum`, `from_first`, `gathered`.
+- `LostProcessError`: one of them does not take part any more.
 - `random`: Threefry-2x32: key, split, fold_in, bits, uniform, normal, randint, permutation, with
   the same bits on each backend.
 """
@@ -50,6 +54,7 @@ import keras
 
 from keras_s5rl.backend import forks
 from keras_s5rl.backend.host_memory import available_memory
+from keras_s5rl.backend.lost_process_error import LostProcessError
 
 _BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -86,9 +91,11 @@ ordered_host_call = _implementation.ordered_host_call
 wait_until_ready = _implementation.wait_until_ready
 device_name = _implementation.device_name
 devices = _implementation.devices
+processes = _implementation.processes
 random = _implementation.random
 
 __all__ = [
+    "LostProcessError",
     "available_memory",
     "abstract_call",
     "any_copy",
@@ -103,6 +110,7 @@ __all__ = [
     "host_call",
     "memory_needed",
     "ordered_host_call",
+    "processes",
     "product",
     "ran_out_of_memory",
     "random",

@@ -10,7 +10,7 @@ import numpy as np
 from jax._src import xla_bridge
 from jax.experimental import io_callback
 
-from keras_s5rl.backend import jax_devices, jax_random
+from keras_s5rl.backend import jax_devices, jax_processes, jax_random
 from keras_s5rl.backend.jax_compilation_cache import use_compilation_cache as use_compilation_cache
 from keras_s5rl.backend.jax_derivatives import custom_derivatives as custom_derivatives
 from keras_s5rl.backend.jax_kernels import product as product
@@ -19,6 +19,7 @@ from keras_s5rl.typing import Structure, Tensor
 
 # The names of a backend, beside the functions below and what is imported under its own name
 devices = jax_devices
+processes = jax_processes
 random = jax_random
 
 _host = threading.Lock()  # programs run at the same time, and simulators take one call at a time

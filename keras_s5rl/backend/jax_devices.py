@@ -16,6 +16,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from keras_s5rl.backend import jax_processes
 from keras_s5rl.typing import Structure, Tensor
 
 _AXIS = "devices"
@@ -23,8 +24,9 @@ _is_shared = contextvars.ContextVar("is_shared", default=False)  # a program of 
 
 
 def count() -> int:
-    """Returns how many devices can run one program together."""
-    return jax.local_device_count()
+    """Returns how many devices can run one program together, as many of each process."""
+    shares = [len(jax.local_devices(process_index=p)) for p in range(jax.process_count())]
+    return min(shares) * len(shares)
 
 
 def compile(
@@ -36,14 +38,15 @@ def compile(
         function: `state -> (state, results)`. The state is a dict of structures of tensors, the
             results a structure of tensors. What it returns outside `parts` must be the same on each
             device: `sum` and `mean` make it so.
-        num_devices: Integer from 2 to the number of devices.
+        num_devices: Integer from 2 to the number of devices, a multiple of the number of processes.
         parts: Names of entries of the state of which each device has its own. Outside of the
             function their tensors have a leading axis `num_devices`.
 
     Returns:
-        The function.
+        The function. Where there are several processes, each calls it at the same time; a state
+        that no such function returned is the same in all of them, and each takes its part of it.
     """
-    mesh = Mesh(np.array(jax.local_devices()[:num_devices]), (_AXIS,))
+    mesh = Mesh(np.array(_chosen(num_devices)), (_AXIS,))
 
     def run_part(state: dict[str, Any]) -> tuple[dict[str, Any], Tensor]:
         with _shared():
@@ -73,7 +76,12 @@ def compile(
         return {name: place(state[name], spec) for name, spec in specs(state).items()}
 
     def call(state: dict[str, Any]) -> Any:
-        return compiled(placed(state))
+        if jax.process_count() == 1:
+            return compiled(placed(state))
+        with jax_processes.losses_named():
+            results = compiled(placed(state))
+        jax_processes.wait_for(results)
+        return results
 
     # As programs of `jax.jit` have it, for `memory_needed`.
     call.lower = lambda state: compiled.lower(placed(state))  # type: ignore[attr-defined]
@@ -125,7 +133,21 @@ def _placed(tensor: Tensor, sharding: Any) -> Tensor:
     # For every tensor in every iteration: asking is quicker than leaving it to `device_put`.
     if tensor.sharding.num_devices == sharding.num_devices:
         return tensor
-    return jax.device_put(tensor, sharding)
+    if sharding.is_fully_addressable:
+        return jax.device_put(tensor, sharding)
+    array = np.asarray(tensor)  # without asking the other processes whether theirs is equal
+    return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
+
+
+def _chosen(num_devices: int) -> list[Any]:
+    """The devices of a program, those of each process side by side."""
+    num_processes = jax.process_count()
+    share = num_devices // num_processes
+    return [
+        device
+        for process in range(num_processes)
+        for device in jax.local_devices(process_index=process)[:share]
+    ]
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from keras_s5rl.backend import one_device, threefry
+from keras_s5rl.backend import one_device, one_process, threefry
 from keras_s5rl.backend.eager_programs import flatten as flatten
 from keras_s5rl.backend.eager_programs import memory_needed as memory_needed
 from keras_s5rl.backend.eager_programs import use_compilation_cache as use_compilation_cache
@@ -18,6 +18,7 @@ from keras_s5rl.typing import Structure, Tensor
 
 # The names of a backend, beside the functions below and what is imported under its own name
 devices = one_device
+processes = one_process
 random = threefry
 
 _COPIES: weakref.WeakKeyDictionary[Any, tuple[Any, list[Any]]] = weakref.WeakKeyDictionary()

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import torch
 
-from keras_s5rl.backend import one_device, threefry
+from keras_s5rl.backend import one_device, one_process, threefry
 from keras_s5rl.backend.eager_programs import flatten as flatten
 from keras_s5rl.backend.eager_programs import memory_needed as memory_needed
 from keras_s5rl.backend.eager_programs import use_compilation_cache as use_compilation_cache
@@ -16,6 +16,7 @@ from keras_s5rl.typing import Structure, Tensor
 
 # The names of a backend, beside the functions below and what is imported under its own name
 devices = one_device
+processes = one_process
 random = threefry
 
 

@@ -2,9 +2,8 @@
 
 import json
 import os
-import signal
 from collections.abc import Sequence
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 from absl import flags
 from absl.flags import FlagValues
@@ -13,6 +12,14 @@ from keras_s5rl.cli import command
 from keras_s5rl.cli.command import UsageError
 from keras_s5rl.cli.flag_types import define_integer
 from keras_s5rl.cli.memory_flags import MemoryFlags
+from keras_s5rl.cli.process_flags import (
+    are_several,
+    define_process_flags,
+    end_process,
+    how_to_go_on,
+    join_processes,
+    mistake_of_all,
+)
 from keras_s5rl.cli.recorded_runs import open_run
 from keras_s5rl.cli.run_reports import write_evaluation
 from keras_s5rl.cli.setting_flags import (
@@ -22,6 +29,7 @@ from keras_s5rl.cli.setting_flags import (
     memory_args_from_flags,
     value_of_flag,
 )
+from keras_s5rl.cli.stop_signals import StopSignals
 from keras_s5rl.cli.tracking_flags import define_tracking_flags, trackers
 from keras_s5rl.models.memories import check_memory
 from keras_s5rl.ppo.run_settings import EVALUATION_SETTINGS
@@ -36,7 +44,7 @@ _SCHEDULE = ("total_steps", "checkpoint_every", "log_every")  # what may differ 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    return command.run(train, define_flags, argv, MemoryFlags(_memory_of))
+    return end_process(lambda: command.run(train, define_flags, argv, MemoryFlags(_memory_of)))
 
 
 def define_flags(values: FlagValues) -> None:
@@ -70,6 +78,7 @@ def define_flags(values: FlagValues) -> None:
     command.define_count_flag(values, "log_every", 10, "updates between lines of progress")
     for name, setting in EVALUATION_SETTINGS.items():
         define_setting_flag(name, setting, values)
+    define_process_flags(values)
     define_tracking_flags(values)
     flags.DEFINE_boolean(
         "cuda_graphs",
@@ -85,7 +94,8 @@ def _memory_of(values: FlagValues) -> str:
     that was given its policy; makes ready what has to be so before the memory's own flags are
     defined."""
     recorded = _recorded_settings(values) if values.resume else None
-    num_devices = config_from_flags(values, recorded).num_devices
+    several = are_several(values)  # then each process has a part of the devices
+    num_devices = 1 if several else config_from_flags(values, recorded).num_devices
     command.select_backend(_flag_or_recorded("backend", values, recorded), num_devices)
     command.import_modules(values["import"].value)
     memory = _flag_or_recorded("memory", values, recorded)
@@ -108,11 +118,11 @@ def _flag_or_recorded(name: str, values: FlagValues, recorded: dict[str, Any] | 
 
 
 def train(values: FlagValues) -> int:
-    with _Signals() as signals:
+    with StopSignals() as signals:
         return _train(values, signals)
 
 
-def _train(values: FlagValues, signals: "_Signals") -> int:
+def _train(values: FlagValues, signals: StopSignals) -> int:
     _check_flags(values)
     tracked_in = trackers(values)
     recorded = _recorded_settings(values) if values.resume else None
@@ -132,53 +142,73 @@ def _train(values: FlagValues, signals: "_Signals") -> int:
     memory_args = None if is_given else memory_args_from_flags(values, settings["memory"], recorded)
     if values.cuda_graphs:
         _capture_loops()
+    join_processes(values, config.num_devices)
 
+    from keras_s5rl import backend
     from keras_s5rl.envs.gymnasium.host_environments import EnvironmentFailedError
     from keras_s5rl.training import PPO, NonFiniteLossError
     from keras_s5rl.training.arguments import check_evaluation
     from keras_s5rl.training.checks import check_devices
     from keras_s5rl.training.given_policy import policy_of
+    from keras_s5rl.training.processes import refused_together
     from keras_s5rl.training.tracking import Tracking, TrackingError
 
     try:
-        check_evaluation(evaluation, settings["num_seeds"])
-        check_devices(config)
-        _check_cuda_graphs(values)
-        agent = PPO(
-            settings["env"],
-            env_args,
-            settings["memory"],
-            config,
-            settings["seed"],
-            memory_args,
-            values["import"].value,
-            settings["encoder"],
-            policy_of(recorded) if recorded and is_given else None,
-            settings["num_seeds"],
-        )
+        with refused_together():
+            check_evaluation(evaluation, settings["num_seeds"])
+            check_devices(config)
+            _check_cuda_graphs(values)
+            agent = PPO(
+                settings["env"],
+                env_args,
+                settings["memory"],
+                config,
+                settings["seed"],
+                memory_args,
+                values["import"].value,
+                settings["encoder"],
+                policy_of(recorded) if recorded and is_given else None,
+                settings["num_seeds"],
+            )
     except (ValueError, NotImplementedError) as error:
-        raise UsageError(error) from None
-    run_dir = values.run_dir or _new_run_dir(settings)
-    command.print_result(
-        f"{settings['memory']} with {agent.num_parameters:,} parameters on {settings['env']}, "
-        f"{seeds_text(settings['seed'], settings['num_seeds'])}, into {run_dir}"
-    )
+        raise mistake_of_all(error) from None
     signals.policy = agent.policy
     resuming = {name: values[name].value for name in ("resume", *_RESUMING)}
+    is_first, run_dir = backend.processes.index() == 0, values.run_dir or ""
     try:
-        with Tracking(tracked_in, run_dir) as tracking:
+        if not run_dir:
+            run_dir = _new_run_dir(settings) if is_first else ""
+            run_dir = os.fsdecode(backend.processes.from_first(os.fsencode(run_dir)))
+        if is_first:
+            command.print_result(
+                f"{settings['memory']} with {agent.num_parameters:,} parameters on "
+                f"{settings['env']}, {seeds_text(settings['seed'], settings['num_seeds'])}, "
+                f"into {run_dir}"
+            )
+        with Tracking(tracked_in if is_first else [], run_dir) as tracking:
             schedule = {name: settings[name] for name in _SCHEDULE} | evaluation
             agent.fit(**schedule, **resuming, run_dir=run_dir, callbacks=tracking.callbacks)
-            return _finish(agent, schedule, run_dir, signals, tracking)
+            signals.received = backend.processes.maximum(signals.received or 0) or None
+            backend.processes.leave()  # the first one has to score the policy, the others nothing
+            if is_first:
+                return _finish(agent, schedule, run_dir, signals, tracking)
+            return 128 + signals.received if signals.received else 0
     except ValueError as error:  # a RunError, or too little memory
-        raise UsageError(error) from None
-    except (NonFiniteLossError, WriteError, EnvironmentFailedError, TrackingError) as error:
+        raise mistake_of_all(error) from None
+    except backend.LostProcessError as error:
+        command.print_error(f"{error} {how_to_go_on(run_dir)}")
+        return 1
+    except NonFiniteLossError as error:  # in all processes
+        backend.processes.leave()
+        command.print_error(error)
+        return 1
+    except (WriteError, EnvironmentFailedError, TrackingError) as error:
         command.print_error(error)
         return 1
 
 
 def _finish(
-    agent: Any, schedule: dict[str, Any], run_dir: str, signals: "_Signals", tracking: Any
+    agent: Any, schedule: dict[str, Any], run_dir: str, signals: StopSignals, tracking: Any
 ) -> int:
     """Says how a training ended, and scores its policy unless it was stopped."""
     if signals.received:
@@ -289,30 +319,3 @@ def _new_run_dir(settings: dict[str, Any]) -> str:
             f"`run_dir` should be given: no folder can be made below runs ({error.strerror}). "
             f"Received: run_dir=None, for which {path} was tried"
         ) from None
-
-
-class _Signals:
-    """Ctrl-C and SIGTERM: the first lets the update in hand finish, a second one stops at once.
-
-    Where no training is on its way (`policy` is None) the first one stops at once, too.
-    """
-
-    def __init__(self) -> None:
-        self.policy: Any = None
-        self.received: int | None = None
-        self._previous: dict[int, Any] = {}
-
-    def _stop(self, number: int, frame: Any) -> None:
-        if self.policy is None or self.received is not None:
-            raise SystemExit(128 + number)
-        self.received = number
-        self.policy.stop_training = True
-
-    def __enter__(self) -> Self:
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        self._previous = {number: signal.signal(number, self._stop) for number in numbers}
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)

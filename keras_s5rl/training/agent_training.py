@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_s5rl import backend
 from keras_s5rl.training.agent_evaluation import scoring
 from keras_s5rl.training.arguments import (
     check_callbacks,
@@ -18,6 +19,12 @@ from keras_s5rl.training.checks import check_devices
 from keras_s5rl.training.early_stop import EarlyStop
 from keras_s5rl.training.hooks import Hooks
 from keras_s5rl.training.host_views import close_environments
+from keras_s5rl.training.processes import (
+    Follower,
+    check_same,
+    refused_together,
+    share_state,
+)
 from keras_s5rl.training.progress import Progress
 from keras_s5rl.training.recorder import Recorder
 from keras_s5rl.typing import StrPath
@@ -52,14 +59,20 @@ def train_agent(
     check_callbacks(callbacks)
     check_verbose(verbose)
     check_devices(agent.config)
+    is_first = backend.processes.index() == 0
+    verbose = verbose and is_first
     if verbose:
         report_backend()
-    recorder = None
-    if run_dir is not None:
-        settings = {**agent.settings(), "total_steps": total_steps, **schedule, **evaluation}
-        if resume:
+    settings = {**agent.settings(), "total_steps": total_steps, **schedule, **evaluation}
+    recorder: Recorder | Follower | None = None
+    with refused_together():
+        check_same({**settings, "is_recorded": run_dir is not None})
+    with refused_together():
+        if run_dir is not None and not is_first:
+            recorder = Follower()
+        elif run_dir is not None and resume:
             recorder = Recorder.resume(run_dir, settings, **resuming)
-        else:
+        elif run_dir is not None:
             about = {"num_parameters": agent.num_parameters}
             recorder = Recorder.create(run_dir, {**settings, **about})
     with contextlib.ExitStack() as stack:
@@ -67,6 +80,7 @@ def train_agent(
         loop = agent.prepare(total_steps)
         if recorder is not None and resume:
             recorder.restore(loop.restore)
+        share_state(loop)
         last_update = agent.config.num_updates(total_steps)
         progress, early_stop, options = None, None, {}
         if verbose and loop.update < last_update:
@@ -74,7 +88,7 @@ def train_agent(
         if eval_every is not None:
             score = stack.enter_context(scoring(agent, eval_episodes))
             options = {"evaluate": score, "evaluate_every": eval_every}
-            if early_stop_patience is not None:
+            if early_stop_patience is not None and is_first:
                 early_stop = EarlyStop(loop, early_stop_patience, eval_every, log_every)
         hooks = Hooks(agent.policy, callbacks, progress, log_every, last_update, early_stop)
         if recorder is None:
@@ -88,7 +102,7 @@ def train_agent(
         return agent.policy.history
 
 
-def _leave(agent: Any, recorder: Recorder | None) -> None:
+def _leave(agent: Any, recorder: Recorder | Follower | None) -> None:
     """What is done after every way out of a training."""
     agent.policy.stop_training = False
     close_environments(agent.environment)

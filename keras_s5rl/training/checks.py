@@ -19,7 +19,14 @@ class NonFiniteLossError(RuntimeError):
 
 
 def check_devices(config: PPOConfig) -> None:
-    """Raises a ValueError if there are fewer devices than are to train together."""
+    """Raises a ValueError if there are fewer devices than are to train together, or processes do
+    not have as many of them each."""
+    num_processes = backend.processes.count()
+    if config.num_devices % num_processes:
+        raise ValueError(
+            "`num_devices` should be a multiple of the number of processes: it is the sum of the "
+            f"devices of all {num_processes}. Received: num_devices={config.num_devices}"
+        )
     available = backend.devices.count()
     if config.num_devices > available:
         raise ValueError(

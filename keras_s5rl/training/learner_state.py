@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_s5rl import backend
 from keras_s5rl.runs import RunError
 from keras_s5rl.typing import Array
 
@@ -14,11 +15,12 @@ def state_to_arrays(state: Any) -> dict[str, Array]:
     """Returns the tensors of a nested state as `{"path/to/tensor": numpy array}`.
 
     Words and counts that a backend keeps in 64 bits (keys on torch, the optimizer's steps on
-    TensorFlow) become uint32, as long as they fit.
+    TensorFlow) become uint32, as long as they fit. Processes that train together call it together,
+    and each gets the whole state.
     """
     return {
         "/".join(map(str, path)): _narrow(np.asarray(ops.convert_to_numpy(tensor)))
-        for path, tensor in keras.tree.flatten_with_path(state)
+        for path, tensor in keras.tree.flatten_with_path(backend.processes.gathered(state))
     }
 
 

@@ -114,8 +114,9 @@ class Loop:
             last_update: Integer.
             record: Function of the metrics of an update that writes them down, or `None`.
             checkpoint: Function that writes a checkpoint, or `None`. It is called every
-                `checkpoint_every` updates, and where an exception ends the training; where that is
-                a `NonFiniteLossError` the last one stays the newest, for a new try from there.
+                `checkpoint_every` updates, and where an exception ends the training of one process;
+                where that is a `NonFiniteLossError` the last one stays the newest, for a new try
+                from there.
             checkpoint_every: Positive integer.
             evaluate: Function that scores the model as it is, or `None`. It is called after the
                 first update of all, and every `evaluate_every` updates, with the place of the seed
@@ -127,7 +128,7 @@ class Loop:
         self._recorded = self.update
         try:
             with hooks:
-                while self.update < last_update and not getattr(self.model, "stop_training", False):
+                while self.update < last_update and not self._is_stopped():
                     self._update(hooks, record, evaluate, evaluate_every)
                     if checkpoint is not None and self.update % checkpoint_every == 0:
                         checkpoint()
@@ -141,6 +142,11 @@ class Loop:
                     self._rescue(checkpoint, error)
             raise
 
+    def _is_stopped(self) -> bool:
+        """Whether to stop: several processes do so after the same update, if one of them is to."""
+        own = bool(getattr(self.model, "stop_training", False))
+        return bool(backend.processes.maximum(own))
+
     def _settle(self, hooks: Hooks) -> None:
         """Takes over what callbacks did to the model, or gives it what it was not given yet."""
         if hooks.watched:
@@ -149,8 +155,9 @@ class Loop:
             self.write_back()
 
     def _rescue(self, checkpoint: Callable[[], Any], error: BaseException) -> None:
-        """Writes a last checkpoint, if metrics and state are those of one update."""
-        if self._recorded != self.update:
+        """Writes a last checkpoint, if metrics and state are those of one update; not where each of
+        several processes would have to take part."""
+        if self._recorded != self.update or backend.processes.count() > 1:
             return
         try:
             checkpoint()

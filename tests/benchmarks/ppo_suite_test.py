@@ -30,6 +30,7 @@ def test_the_cases_are_those_that_were_agreed():
         "large_two_devices": ["s5", 16, 256, 256],
         "large_bfloat16_two_devices": ["s5", 16, 256, 256],
         "small_gru_two_devices": ["gru", 64, 128, 64],
+        "small_two_processes": ["s5", 64, 128, 64],
     }
 
 
@@ -39,6 +40,19 @@ def test_cases_of_two_devices_differ_from_the_others_in_nothing_else():
         config = dict(case["config"])
         assert config.pop("num_devices") == 2
         assert {**case, "config": config} == ppo_suite.CASES[name]
+
+
+def test_two_processes_are_compared_with_one_of_the_same_devices_and_with_one_device():
+    case = dict(ppo_suite.CASES["small_two_processes"])
+    assert case.pop("num_processes") == 2 and case == ppo_suite.CASES["small_two_devices"]
+    rates = {"small": 100.0, "small_two_devices": 200.0, "small_two_processes": 150.0}
+    results = {
+        name: {"steps_per_s_median": rate, "peak_gflop_per_s": 1.0} for name, rate in rates.items()
+    }
+    assert ppo_suite.note(results).splitlines()[1:] == [
+        "small_two_processes: 1.50 times as fast as small",
+        "small_two_processes: 0.75 times as fast as small_two_devices",
+    ]
 
 
 def test_the_case_in_bfloat16_is_the_large_one_but_for_its_policy():

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from keras_s5rl.cli.train import _Signals
+from keras_s5rl.cli.stop_signals import StopSignals
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ def test_a_second_signal_or_one_before_training_stops_at_once():
         stop_training = False
 
     before = [signal.getsignal(number) for number in NUMBERS]
-    with _Signals() as signals:
+    with StopSignals() as signals:
         with pytest.raises(SystemExit) as stopped:
             os.kill(os.getpid(), signal.SIGTERM)
         assert stopped.value.code == 143
