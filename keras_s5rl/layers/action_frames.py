@@ -1,8 +1,7 @@
 """Directions of an observation in which a pair of actions moves it, each turning with the actions.
 
-Everything is batched along the last axis, along which a compiler vectorises: a matrix is
-`(rows, columns, batch)`, a vector `(rows, batch)`, and a frame, two directions of an observation
-that belong to the two actions, `(observation_size, 2, batch)`.
+A frame is two directions of an observation that belong to the two actions, `(batch,
+observation_size, 2)`.
 """
 
 from typing import NamedTuple
@@ -16,7 +15,7 @@ class Frames(NamedTuple):
     """The frames of a linear system.
 
     Attributes:
-        frames: List of frames `(observation_size, 2, batch)`.
+        frames: List of frames `(batch, observation_size, 2)`.
         sizes: List of tensors `(batch,)`: how long their directions were, squared and summed.
         couplings: List of tensors `(batch,)`: of each frame and each up to it, the trace of the
             block of `A` between them.
@@ -27,24 +26,9 @@ class Frames(NamedTuple):
     couplings: list[Tensor]
 
 
-def apply(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Multiplies matrices by vectors. The sum is written out, which a compiler makes one loop."""
-    return sum(matrix[:, j] * vector[j] for j in range(vector.shape[0]))
-
-
-def apply_transposed(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Multiplies the transposes of matrices by vectors."""
-    return sum(matrix[i] * vector[i] for i in range(vector.shape[0]))
-
-
-def gram(frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the entries `(0, 0)`, `(0, 1)` and `(1, 1)` of `E^T E`."""
-    first, second = frame[:, 0], frame[:, 1]
-    return (
-        ops.sum(first * first, axis=0),
-        ops.sum(first * second, axis=0),
-        ops.sum(second * second, axis=0),
-    )
+def transposed(matrix: Tensor) -> Tensor:
+    """Returns the transposes of matrices `(batch, rows, columns)`."""
+    return ops.swapaxes(matrix, 1, 2)
 
 
 def polar(frame: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
@@ -57,21 +41,16 @@ def polar(frame: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
     and the other 0.
 
     Returns:
-        The frame, and the trace of `E^T E + 2 epsilon^2 I`.
+        The frame, and `E^T E + epsilon^2 I`, `(batch, 2, 2)`.
     """
-    first, both, second = gram(frame)
-    first, second = first + epsilon**2, second + epsilon**2
+    gram = ops.matmul(transposed(frame), frame) + epsilon**2 * ops.eye(2)
+    first, both, second = gram[:, 0, 0], gram[:, 0, 1], gram[:, 1, 1]
     # The root of a 2 x 2 matrix M is (M + s I) / t with s = sqrt(det M) and t = sqrt(tr M + 2 s).
     s = ops.sqrt(ops.maximum(first * second - both * both, 1e-20))
     scale = 1.0 / (s * ops.sqrt(first + second + 2.0 * s))
-    one = frame[:, 0] * (second + s) - frame[:, 1] * both
-    other = frame[:, 1] * (first + s) - frame[:, 0] * both
-    return ops.stack([one * scale, other * scale], axis=1), first + second
-
-
-def in_frame(frame: Tensor, vector: Tensor) -> Tensor:
-    """Returns the coordinates `E^T x` of a vector, `(2, batch)`, which turn with the actions."""
-    return apply_transposed(frame, vector)
+    entries = [second + s, -both, -both, first + s]
+    root = ops.stack([entry * scale for entry in entries], axis=1)
+    return ops.matmul(frame, ops.reshape(root, (-1, 2, 2))), gram
 
 
 def krylov_frames(dynamics: Tensor, influence: Tensor, count: int, epsilon: float) -> Frames:
@@ -84,8 +63,8 @@ def krylov_frames(dynamics: Tensor, influence: Tensor, count: int, epsilon: floa
     observations and the actions are multiplied by. (The process is a block Arnoldi's.)
 
     Args:
-        dynamics: Tensor `(observation_size, observation_size, batch)`, `A` transposed.
-        influence: Tensor `(observation_size, 2, batch)`, `B`.
+        dynamics: Tensor `(batch, observation_size, observation_size)`, `A`.
+        influence: Tensor `(batch, observation_size, 2)`, `B`.
         count: Integer, frames to make.
         epsilon: Float, how long a direction is that counts as one.
     """
@@ -93,14 +72,12 @@ def krylov_frames(dynamics: Tensor, influence: Tensor, count: int, epsilon: floa
     sizes, couplings = [], []
     frame = influence
     for _ in range(count):
-        for done in frames:
-            along = [in_frame(done, frame[:, j]) for j in range(2)]
-            taken = [done[:, 0] * one[0] + done[:, 1] * one[1] for one in along]
-            frame = frame - ops.stack(taken, axis=1)
-        frame, size = polar(frame, epsilon)
+        if frames:
+            done = ops.concatenate(frames, axis=2)
+            frame = frame - ops.matmul(done, ops.matmul(transposed(done), frame))
+        frame, gram = polar(frame, epsilon)
         frames.append(frame)
-        sizes.append(size)
-        moved = [apply_transposed(dynamics, frame[:, j]) for j in range(2)]
-        frame = ops.stack(moved, axis=1)
-        couplings += [ops.sum(done * frame, axis=(0, 1)) for done in frames]
+        sizes.append(gram[:, 0, 0] + gram[:, 1, 1])
+        frame = ops.matmul(dynamics, frame)
+        couplings += [ops.sum(done * frame, axis=(1, 2)) for done in frames]
     return Frames(frames, sizes, couplings)

@@ -3,17 +3,10 @@
 from typing import Any, Unpack
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_s5rl import backend
-from keras_s5rl.layers.action_frames import (
-    apply,
-    apply_transposed,
-    gram,
-    in_frame,
-    krylov_frames,
-)
+from keras_s5rl.layers.action_frames import krylov_frames, transposed
 from keras_s5rl.layers.checks import (
     check_features,
     check_positive_integers,
@@ -174,7 +167,7 @@ class SystemIdentification(SequenceLayer):
         refuse_step_scale(self, step_scale)
         if 0 in inputs.shape[:2]:
             return self._no_outputs(inputs), states
-        steps = {"inputs": ops.transpose(ops.cast(inputs, "float32"), (0, 2, 1))}
+        steps = {"inputs": ops.cast(inputs, "float32")}
         if resets is not None:
             if reverse:
                 resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
@@ -183,110 +176,105 @@ class SystemIdentification(SequenceLayer):
             steps["valid"] = mask
 
         def advance(states: Any, step: Any) -> Any:
-            new, change = self._advance(states, step["inputs"], step.get("reset"))
+            if resets is not None:
+                states = _select(step["reset"], [ops.zeros_like(one) for one in states], states)
+            new, change = self._advance(states, step["inputs"])
             if mask is not None:
-                new = [ops.where(step["valid"], *pair) for pair in zip(new, states, strict=True)]
+                new = _select(step["valid"], new, states)
             return new, (new[1:], change)
 
-        states = [ops.moveaxis(state, 0, -1) for state in states]
         if inputs.shape[0] == 1:
             states, seen = advance(states, {name: values[0] for name, values in steps.items()})
-            seen = keras.tree.map_structure(lambda values: values[None], seen)
+            flat = seen, steps["inputs"][0]
         else:
-            states, seen = backend.scan(advance, states, steps, reverse=reverse)
-        states = [ops.moveaxis(state, -1, 0) for state in states]
-
-        # What follows from the states is worked out for all steps at once.
-        time, batch = inputs.shape[0], ops.shape(inputs)[1]
-
-        def flat(values: Tensor) -> Tensor:
-            values = ops.moveaxis(values, 0, -2)
-            return ops.reshape(values, (*values.shape[:-2], time * batch))
-
-        kept, change = keras.tree.map_structure(flat, seen)
-        outputs = ops.stop_gradient(self._describe(kept, change, flat(steps["inputs"])))
-        outputs = ops.reshape(ops.transpose(outputs), (time, batch, outputs.shape[0]))
+            states, seen = backend.scan(advance, list(states), steps, reverse=reverse)
+            # What follows from the states is worked out for all steps at once.
+            flat = keras.tree.map_structure(_rows, (seen, steps["inputs"]))
+        (kept, change), rows = flat
+        outputs = ops.stop_gradient(self._describe(kept, change, rows))
+        outputs = ops.reshape(outputs, (*ops.shape(inputs)[:2], outputs.shape[-1]))
         return ops.cast(outputs, self.compute_dtype), states
 
     def _split(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Observation, reward, whether a trial starts, and action, as the environment clips it."""
         size = self.observation_size
-        action = ops.clip(inputs[size + 2 : size + 4], -1.0, 1.0)
-        return inputs[:size], inputs[size], inputs[size + 1], action
+        action = ops.clip(inputs[:, size + 2 : size + 4], -1.0, 1.0)
+        return inputs[:, :size], inputs[:, size], inputs[:, size + 1], action
 
-    def _advance(self, states: Any, inputs: Tensor, reset: Tensor | None) -> Any:
+    def _advance(self, states: list[Tensor], inputs: Tensor) -> tuple[list[Tensor], Tensor]:
         """Takes one step; returns the states after it, and the change of the observation."""
-        if reset is not None:
-            states = [ops.where(reset, 0.0, state) for state in states]
-        covariance, model, last, errors, products, trend, mean, (count, mean_reward, _) = states
+        covariance, model, last, errors, products, trend, mean, numbers = states
+        count, mean_reward = numbers[:, 0], numbers[:, 1]
         observation, reward, starts, action = self._split(inputs)
         # A state of zeros is that before an episode.
-        is_first = ops.equal(count, 0.0)
-        identity = np.eye(self._regressors, dtype="float32")[:, :, None]
-        covariance = ops.where(is_first, self.prior * identity, covariance)
+        is_later = ops.greater(count, 0.0)
+        identity = ops.eye(self._regressors)
+        covariance = ops.where(is_later[:, None, None], covariance, self.prior * identity)
         change = observation - last
         is_movement = ops.logical_and(
-            ops.less(starts, 0.5), ops.less(ops.sum(change * change, axis=0), _LARGEST_CHANGE)
+            ops.less(starts, 0.5), ops.less(_dot(change, change), _LARGEST_CHANGE)
         )
-        counts = ops.cast(ops.logical_and(is_movement, ops.logical_not(is_first)), "float32")
-        change = change * counts
+        counts = ops.cast(ops.logical_and(is_later, is_movement), "float32")
+        change = change * counts[:, None]
 
-        regressors = ops.concatenate([last, action, ops.ones_like(reward)[None]], axis=0) * counts
-        error = change - apply_transposed(model, regressors)
-        spread = apply(covariance, regressors)
-        gain = spread / (1.0 + ops.sum(regressors * spread, axis=0))
-        covariance = covariance - gain[:, None] * spread[None] + self.drift * identity
-        model = model + gain[:, None] * error
+        regressors = ops.concatenate([last, action, ops.ones_like(action[:, :1])], axis=1)
+        regressors = regressors * counts[:, None]
+        error = change - _apply(transposed(model), regressors)
+        spread = _apply(covariance, regressors)
+        gain = spread / (1.0 + _dot(regressors, spread))[:, None]
+        covariance = covariance - _outer(gain, spread) + self.drift * identity
+        model = model + _outer(gain, error)
 
-        squared_error = ops.sum(error * error, axis=0)
-        relative = counts / (1e-4 + ops.sum(change * change, axis=0))
+        relative = counts / (1e-4 + _dot(change, change))
         kept = ops.where(ops.greater(counts, 0.0), _KEPT_ERRORS, 1.0)
-        errors = kept * errors + error[:, None] * (relative * error)
+        errors = kept[:, None, None] * errors + _outer(error, relative[:, None] * error)
         # The first reward of an episode is that of no step.
-        other = ops.cast(ops.logical_not(is_first), "float32")
-        mean_reward = mean_reward + other * (reward - mean_reward) / ops.maximum(count, 1.0)
-        surplus = counts * (reward - mean_reward)
-        products = _KEPT_REWARDS * products + observation[:, None] * (surplus * observation)
-        trend = _KEPT_REWARDS * trend + surplus * observation
-        mean = mean + (observation - mean) / (count + 1.0)
-        numbers = ops.stack([count + 1.0, mean_reward, squared_error], axis=0)
+        later = ops.cast(is_later, "float32")
+        mean_reward = mean_reward + later * (reward - mean_reward) / ops.maximum(count, 1.0)
+        surplus = (counts * (reward - mean_reward))[:, None] * observation
+        products = _KEPT_REWARDS * products + _outer(observation, surplus)
+        trend = _KEPT_REWARDS * trend + surplus
+        mean = mean + (observation - mean) / (count + 1.0)[:, None]
+        numbers = ops.stack([count + 1.0, mean_reward, _dot(error, error)], axis=1)
         return [covariance, model, observation, errors, products, trend, mean, numbers], change
 
-    def _describe(self, kept: Any, change: Tensor, inputs: Tensor) -> Tensor:
-        """Returns invariants and directions, `(output_size, batch)`."""
-        model, _, errors, products, trend, mean, (count, mean_reward, squared_error) = kept
+    def _describe(self, kept: list[Tensor], change: Tensor, inputs: Tensor) -> Tensor:
+        """Returns invariants and directions, `(batch, output_size)`."""
+        model, _, errors, products, trend, mean, numbers = kept
+        count, mean_reward, squared_error = ops.unstack(numbers, 3, axis=1)
         observation, reward, starts, action = self._split(inputs)
         size = self.observation_size
-        total = sum(errors[i, i] for i in range(size))
-        wrong = apply(errors, observation) / (total + 1e-3)
-        product_size = ops.sqrt(ops.sum(products * products, axis=(0, 1)))
-        worth = apply(products, observation) / (product_size + 0.1)
-        trend_size = ops.sqrt(ops.sum(trend * trend, axis=0))
-        trend = trend / (trend_size + 0.1)
+        total = ops.sum(errors * ops.eye(size), axis=(1, 2))
+        wrong = _apply(errors, observation) / (total + 1e-3)[:, None]
+        product_size = ops.sqrt(ops.sum(products * products, axis=(1, 2)))
+        worth = _apply(products, observation) / (product_size + 0.1)[:, None]
+        trend_size = ops.sqrt(_dot(trend, trend))
+        trend = trend / (trend_size + 0.1)[:, None]
 
-        dynamics, offset = model[:size], model[-1]
-        influence = ops.swapaxes(model[size : size + _ACTIONS], 0, 1)
+        dynamics, offset = transposed(model[:, :size]), model[:, -1]
+        influence = transposed(model[:, size : size + _ACTIONS])
         frames, sizes, couplings = krylov_frames(dynamics, influence, _FRAMES, _EPSILON)
-        expected = apply_transposed(dynamics, observation) + offset
-        places = [in_frame(frame, observation) for frame in frames]
-        rest = observation - sum(
-            frame[:, 0] * place[0] + frame[:, 1] * place[1]
-            for frame, place in zip(frames, places, strict=True)
+        expected = _apply(dynamics, observation) + offset
+        axes = ops.concatenate(frames, axis=2)
+        places = _apply(transposed(axes), observation)
+        rest = observation - _apply(axes, places)
+        vectors = ops.stack([wrong, worth, trend, mean, 10.0 * offset, 10.0 * expected], axis=1)
+        seen = ops.matmul(vectors, axes[:, :, : 2 * _ACTIONS])  # in the first two frames
+        directions = ops.concatenate(
+            [part if len(part.shape) == 2 else _flat(part) for part in (action, places, seen)],
+            axis=1,
         )
-        vectors = (wrong, worth, trend, mean, 10.0 * offset, 10.0 * expected)
-        directions = [action, *places]
-        directions += [in_frame(frame, vector) for vector in vectors for frame in frames[:2]]
+        pairs = ops.reshape(directions, (-1, directions.shape[1] // _ACTIONS, _ACTIONS))
 
-        first, both, second = gram(influence)
-        trace = first + second + 1e-4
+        # The two controls differ in strength: B^T B of the action, of the places in the first three
+        # frames, of R x in two and of W x in one.
+        strength = ops.matmul(transposed(influence), influence)
+        trace = strength[:, 0, 0] + strength[:, 1, 1] + 1e-4
+        strength = strength / trace[:, None, None]
+        chosen = ops.concatenate([pairs[:, :4], pairs[:, 5:8]], axis=1)
+        pairs = ops.concatenate([pairs, ops.matmul(chosen, strength)], axis=1)
+        pairs = pairs / ops.sqrt(1.0 + ops.sum(pairs * pairs, axis=2, keepdims=True) / 9.0)
 
-        def weighed(pair: Tensor) -> Tensor:
-            """`B^T B / tr(B^T B)` times a direction: the two controls differ in strength."""
-            one, other = first * pair[0] + both * pair[1], both * pair[0] + second * pair[1]
-            return ops.stack([one / trace, other / trace], axis=0)
-
-        # Of the action, of the places in the first three frames, and of `R x` in both.
-        directions += [weighed(directions[index]) for index in (0, 1, 2, 3, 5, 6, 7)]
         invariants = [
             *(reward, starts, mean_reward, count / 100.0, 1.0 / (1.0 + count)),
             *(_dot(observation, observation), _dot(observation, change), _dot(mean, observation)),
@@ -294,13 +282,11 @@ class SystemIdentification(SequenceLayer):
             *(_dot(observation, wrong), _dot(rest, rest), _dot(rest, trend)),
             *(_log(_dot(change, change)), _log(squared_error), _log(total)),
             *(_log(product_size), _log(trend_size), *map(_log, sizes)),
-            (first * second - both * both) / (trace * trace),
+            strength[:, 0, 0] * strength[:, 1, 1] - strength[:, 0, 1] * strength[:, 1, 0],
             *(10.0 * coupling for coupling in couplings),
         ]
-        pairs = ops.stack(directions, axis=0)
-        pairs = pairs / ops.sqrt(1.0 + ops.sum(pairs * pairs, axis=1, keepdims=True) / 9.0)
-        pairs = ops.reshape(pairs, (2 * len(directions), -1))
-        return ops.concatenate([3.0 * ops.tanh(ops.stack(invariants) / 3.0), pairs], axis=0)
+        told = 3.0 * ops.tanh(ops.stack(invariants, axis=1) / 3.0)
+        return ops.concatenate([told, _flat(pairs)], axis=1)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -314,7 +300,30 @@ class SystemIdentification(SequenceLayer):
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:
-    return ops.sum(one * other, axis=0)
+    return ops.sum(one * other, axis=1)
+
+
+def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
+    return ops.matmul(matrix, vector[:, :, None])[:, :, 0]
+
+
+def _outer(one: Tensor, other: Tensor) -> Tensor:
+    return one[:, :, None] * other[:, None]
+
+
+def _flat(matrices: Tensor) -> Tensor:
+    return ops.reshape(matrices, (-1, matrices.shape[1] * matrices.shape[2]))
+
+
+def _rows(values: Tensor) -> Tensor:
+    return ops.reshape(values, (-1, *values.shape[2:]))
+
+
+def _select(condition: Tensor, chosen: list[Tensor], others: list[Tensor]) -> list[Tensor]:
+    return [
+        ops.where(ops.reshape(condition, (-1,) + (1,) * (len(one.shape) - 1)), one, other)
+        for one, other in zip(chosen, others, strict=True)
+    ]
 
 
 def _log(values: Tensor) -> Tensor:
