@@ -1,4 +1,4 @@
-"""The memory equivariant_s5: S5 behind an identification of the system, for `projected_control`."""
+"""The memory s5_equivariant: S5 behind an identification of the system, for `projected_control`."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def build(
 
 
 register_memory(
-    "equivariant_s5",
+    "s5_equivariant",
     build,
     {
         **memory_settings("s5"),
