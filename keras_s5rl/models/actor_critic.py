@@ -163,11 +163,23 @@ class ActorCritic(DerivingLayer, Policy):
         initial_state: Any = None,
         training: bool | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        features, state = self.remember(observations, resets, initial_state)
+        return *self._decide(observations, features), state
+
+    def remember(
+        self, observations: Tensor, resets: Tensor | None = None, initial_state: Any = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Returns what the memory makes of observations, which both heads see: features `(batch,
+        time, features)`, and the flat list of states after the last step.
+
+        Args:
+            observations, resets, initial_state: As the call arguments.
+        """
         features = self._encode(observations)
         state = None if not initial_state else self._memory_state(initial_state)
         outputs = self.memory(features, initial_state=state, resets=resets)
         features, *state = outputs if isinstance(outputs, list | tuple) else (outputs,)
-        return *self._decide(observations, features), list(state)
+        return features, list(state)
 
     def step(
         self,
