@@ -21,7 +21,6 @@ from keras_s5rl.cli import (
     export_policy,
     plot,
     probe,
-    probe,
     report,
     sweep,
     train,

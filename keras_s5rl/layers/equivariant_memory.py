@@ -174,18 +174,22 @@ class EquivariantMemory(DerivingLayer, SequenceLayer):
         )
         cut = self.identification.num_invariants
         invariants, directions = told[..., :cut], told[..., cut:]
-        mixed = [
-            rowwise(lambda rows: product(rows, ops.convert_to_tensor(self.mixing)), axis)
-            for axis in (directions[..., ::2], directions[..., 1::2])
-        ]
+        mixing = ops.convert_to_tensor(self.mixing)
+
+        def mix(numbers: Tensor) -> Tensor:
+            return rowwise(lambda rows: product(rows, mixing), numbers)
+
+        mixed = [mix(numbers) for numbers in (directions[..., ::2], directions[..., 1::2])]
         size = self.num_products
         products = sum(axis[..., :size] * axis[..., size : 2 * size] for axis in mixed)
         outputs = ops.concatenate([invariants, products], axis=-1)
-        for dense in self.encoder:
-            handed_on = hand_on(derived, dense)
-            outputs = rowwise(
-                lambda rows, dense=dense, handed_on=handed_on: dense(rows, **handed_on), outputs
-            )
+
+        def encode(rows: Tensor) -> Tensor:
+            for dense in self.encoder:
+                rows = dense(rows, derived=derived)
+            return rows
+
+        outputs = rowwise(encode, outputs)
         outputs, new_states = self.layer.run(
             ops.cast(outputs, self.layer.compute_dtype),
             states[count:],

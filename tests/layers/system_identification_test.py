@@ -116,6 +116,7 @@ def test_a_masked_step_is_not_taken_in():
         np.testing.assert_array_equal(np.asarray(state), np.asarray(other))
 
 
+@pytest.mark.slow
 def test_a_memory_is_made_again_from_its_config(memory):
     layer, _ = memory
     config = layer.get_config()

@@ -25,6 +25,7 @@ def box():
     return DiagonalGaussian([-1.0, -1.0], [1.0, 1.0])
 
 
+@pytest.mark.slow
 def test_a_policy_turns_its_action_with_the_basis_of_the_actions_and_keeps_its_value():
     policy = ActorCritic(SIZE + 6, box(), memory(), encoder_sizes=(), head_sizes=(8,), seed=0)
     outputs = policy.actor[-1]
