@@ -169,11 +169,11 @@ class EquivariantMemory(DerivingLayer, SequenceLayer):
         derived: DerivedWeights | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         count = len(self.identification.state_shapes)
-        told, found = self.identification.run(
+        described, found = self.identification.run(
             inputs, states[:count], resets, mask, step_scale, reverse, training
         )
         cut = self.identification.num_invariants
-        invariants, directions = told[..., :cut], told[..., cut:]
+        invariants, directions = described[..., :cut], described[..., cut:]
         mixing = ops.convert_to_tensor(self.mixing)
 
         def mix(numbers: Tensor) -> Tensor:

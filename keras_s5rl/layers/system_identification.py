@@ -1,4 +1,4 @@
-"""`SystemIdentification`: what a system does to its observations, told without their bases."""
+"""`SystemIdentification`: what a system does to its observations, described without their bases."""
 
 from typing import Any, Unpack
 
@@ -285,8 +285,8 @@ class SystemIdentification(SequenceLayer):
             strength[:, 0, 0] * strength[:, 1, 1] - strength[:, 0, 1] * strength[:, 1, 0],
             *(10.0 * coupling for coupling in couplings),
         ]
-        told = 3.0 * ops.tanh(ops.stack(invariants, axis=1) / 3.0)
-        return ops.concatenate([told, _flat(pairs)], axis=1)
+        numbers_of_step = 3.0 * ops.tanh(ops.stack(invariants, axis=1) / 3.0)
+        return ops.concatenate([numbers_of_step, _flat(pairs)], axis=1)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

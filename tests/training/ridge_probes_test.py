@@ -13,15 +13,15 @@ def rng():
 
 def test_a_linear_target_is_explained_and_an_independent_one_is_not(rng):
     features = rng.normal(size=(200, 20))
-    told = features[:, :3] @ rng.normal(size=(3, 2)) + 4.0
-    assert explained_share(features, told) > 0.99
+    target = features[:, :3] @ rng.normal(size=(3, 2)) + 4.0
+    assert explained_share(features, target) > 0.99
     assert -0.2 < explained_share(features, rng.normal(size=(200, 2))) < 0.1
 
 
 def test_noise_of_equal_variance_halves_what_is_explained(rng):
     features = rng.normal(size=(4000, 5))
-    told = features @ rng.normal(size=5)
-    noisy = told + told.std() * rng.normal(size=4000)
+    target = features @ rng.normal(size=5)
+    noisy = target + target.std() * rng.normal(size=4000)
     assert explained_share(features, noisy[:, None]) == pytest.approx(0.5, abs=0.05)
 
 
@@ -42,6 +42,6 @@ def test_features_that_do_not_vary_tell_nothing(rng):
 
 def test_the_accuracy_is_the_share_of_classes_found(rng):
     classes = rng.integers(0, 3, size=300)
-    told = np.eye(3)[classes] + 0.05 * rng.normal(size=(300, 3))
-    assert accuracy(told, classes) > 0.99
+    target = np.eye(3)[classes] + 0.05 * rng.normal(size=(300, 3))
+    assert accuracy(target, classes) > 0.99
     assert accuracy(rng.normal(size=(300, 3)), classes) < 0.5
