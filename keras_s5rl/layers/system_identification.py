@@ -53,6 +53,7 @@ class SystemIdentification(SequenceLayer):
         drift: Non-negative float, variance by which each parameter of the model drifts in a step:
             the filter forgets what is older than about `1 / sqrt(drift)` steps. Defaults to `0.1`.
         prior: Positive float, variance of each parameter at the start. Defaults to `100.0`.
+        seed: Not used, as nothing is drawn.
         return_sequences, return_state, stateful, go_backwards, zero_output_for_mask: As for `S5`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -99,6 +100,7 @@ class SystemIdentification(SequenceLayer):
         stateful: bool = False,
         go_backwards: bool = False,
         zero_output_for_mask: bool = False,
+        seed: int | None = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
@@ -107,6 +109,7 @@ class SystemIdentification(SequenceLayer):
             stateful=stateful,
             go_backwards=go_backwards,
             zero_output_for_mask=zero_output_for_mask,
+            seed=seed,
             **kwargs,
         )
         check_positive_integers(observation_size=observation_size)
@@ -289,10 +292,8 @@ class SystemIdentification(SequenceLayer):
         return ops.concatenate([numbers_of_step, _flat(pairs)], axis=1)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["seed"]  # it draws nothing
         return {
-            **config,
+            **super().get_config(),
             "observation_size": self.observation_size,
             "drift": self.drift,
             "prior": self.prior,
