@@ -18,7 +18,7 @@ SLOW = [
     *("layers.residual_block", "layers.derived_weights", "layers.lru", "layers.min_gru"),
     *("layers.gated_attention_block", "layers.selective_ssm", "layers.sequence_stack"),
     *("envs.autoreset", "envs.environment", "envs.environment_check", "envs.gymnasium.vector_env"),
-    "envs.gymnasium.host_autoreset",
+    *("envs.gymnasium.host_autoreset", "layers.equivariant_memory"),
 ]
 MODULES = [
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")

@@ -9,7 +9,7 @@ from typing import Any
 from absl.flags import FlagValues
 
 from benchmarks import benchmark, reproduce
-from keras_s5rl.cli import compare, evaluate, export_policy, plot, report, sweep, train
+from keras_s5rl.cli import compare, evaluate, export_policy, plot, probe, report, sweep, train
 from keras_s5rl.cli.setting_flags import define_setting_flag
 from keras_s5rl.models.memories import memory_settings, registered_memories
 
@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "plot": plot,
     "compare": compare,
+    "probe": probe,
     "report": report,
     "sweep": sweep,
     "export_policy": export_policy,

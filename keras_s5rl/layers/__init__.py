@@ -16,6 +16,7 @@ __all__ = [
     "SHM",
     "AttentionBlock",
     "CausalAttention",
+    "EquivariantMemory",
     "GatedAttentionBlock",
     "MinGRU",
     "ResidualBlock",
@@ -25,12 +26,14 @@ __all__ = [
     "SelectiveSSM",
     "SequenceLayer",
     "SequenceStack",
+    "SystemIdentification",
     "WithoutResets",
 ]
 
 if TYPE_CHECKING:
     from keras_s5rl.layers.attention_block import AttentionBlock
     from keras_s5rl.layers.causal_attention import CausalAttention
+    from keras_s5rl.layers.equivariant_memory import EquivariantMemory
     from keras_s5rl.layers.ffm import FFM
     from keras_s5rl.layers.gated_attention_block import GatedAttentionBlock
     from keras_s5rl.layers.gru import GRU
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from keras_s5rl.layers.sequence_layer import SequenceLayer
     from keras_s5rl.layers.sequence_stack import SequenceStack
     from keras_s5rl.layers.shm import SHM
+    from keras_s5rl.layers.system_identification import SystemIdentification
     from keras_s5rl.layers.without_resets import WithoutResets
 else:
     __getattr__, __dir__ = lazy.attach(
@@ -53,6 +57,7 @@ else:
         {
             "attention_block": "AttentionBlock",
             "causal_attention": "CausalAttention",
+            "equivariant_memory": "EquivariantMemory",
             "ffm": "FFM",
             "gated_attention_block": "GatedAttentionBlock",
             "gru": "GRU",
@@ -68,6 +73,7 @@ else:
             "sequence_layer": "SequenceLayer",
             "sequence_stack": "SequenceStack",
             "shm": "SHM",
+            "system_identification": "SystemIdentification",
             "without_resets": "WithoutResets",
         },
     )

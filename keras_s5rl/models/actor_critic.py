@@ -18,6 +18,7 @@ from keras_s5rl.models.dense_layers import (
 )
 from keras_s5rl.models.policy import Policy
 from keras_s5rl.models.running_normalization import RunningNormalization
+from keras_s5rl.models.steering import check_steering, split_directions, steer
 from keras_s5rl.ops import rowwise
 from keras_s5rl.typing import Shape, Tensor
 
@@ -37,7 +38,10 @@ class ActorCritic(DerivingLayer, Policy):
         observation_size: Positive integer, features of an observation.
         distribution: Distribution over actions, such as `keras_s5rl.models.Categorical(4)`.
         memory: Layer with the call signature, `step` and `get_initial_state` of
-            `keras_s5rl.layers.S5Stack`, made with `return_state=True` where it has states.
+            `keras_s5rl.layers.S5Stack`, made with `return_state=True` where it has states. One
+            that has an attribute `num_directions` hands on directions of the action after its
+            features (`keras_s5rl.layers.EquivariantMemory`): the actor weighs them, see
+            `keras_s5rl.models.steering`. It gets the observations as they are.
         encoder_sizes: Units of the dense layers before the memory. Defaults to `(64,)`.
         head_sizes: Units of the hidden layers of each head. Defaults to `(64,)`.
         activation: Activation of these layers. Defaults to `"leaky_relu"`.
@@ -107,14 +111,18 @@ class ActorCritic(DerivingLayer, Policy):
         self.normalized_features = tuple(normalized_features)
         self.action_mask = check_action_mask(action_mask, observation_size, distribution)
 
+        self.num_directions = getattr(memory, "num_directions", 0)
+        if self.num_directions:
+            check_steering(distribution, self.encoder_sizes, encoder, self.normalized_features)
         if normalized_features:
             self.normalization = RunningNormalization(normalized_features, name="normalization")
         encoder_seed, actor_seed, critic_seed = derive_seeds(seed, 3)
         self.observation_encoder = encoder
         like = self.activation, self.dtype_policy
         self.encoder = dense_layers("encoder", self.encoder_sizes, *like, encoder_seed)
+        num_outputs = distribution.num_outputs + self.num_directions
         self.actor = dense_layers(
-            "actor", self.head_sizes, *like, actor_seed, distribution.num_outputs, _ACTOR_GAIN
+            "actor", self.head_sizes, *like, actor_seed, num_outputs, _ACTOR_GAIN
         )
         self.critic = dense_layers("critic", self.head_sizes, *like, critic_seed, 1, _CRITIC_GAIN)
         self._state_is_one_tensor = not isinstance(memory.get_initial_state(1), list | tuple)
@@ -134,6 +142,7 @@ class ActorCritic(DerivingLayer, Policy):
             self.memory.build(shape)
         output = self.memory.compute_output_shape(shape)
         shape = output[0] if isinstance(output[0], list | tuple) else output
+        shape = (*shape[:-1], shape[-1] - self.num_directions * self.distribution.num_outputs)
         build_layers(self.actor, shape)
         build_layers(self.critic, shape)
         self.log_std = None
@@ -154,11 +163,23 @@ class ActorCritic(DerivingLayer, Policy):
         initial_state: Any = None,
         training: bool | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        features, state = self.remember(observations, resets, initial_state)
+        return *self._decide(observations, features), state
+
+    def remember(
+        self, observations: Tensor, resets: Tensor | None = None, initial_state: Any = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Returns what the memory makes of observations, which both heads see: features `(batch,
+        time, features)`, and the flat list of states after the last step.
+
+        Args:
+            observations, resets, initial_state: As the call arguments.
+        """
         features = self._encode(observations)
         state = None if not initial_state else self._memory_state(initial_state)
         outputs = self.memory(features, initial_state=state, resets=resets)
         features, *state = outputs if isinstance(outputs, list | tuple) else (outputs,)
-        return *self._decide(observations, features), list(state)
+        return features, list(state)
 
     def step(
         self,
@@ -224,11 +245,17 @@ class ActorCritic(DerivingLayer, Policy):
     def _decide(
         self, observations: Tensor, features: Tensor, derived: DerivedWeights | None = None
     ) -> tuple[Tensor, Tensor]:
+        if self.num_directions:
+            features, directions = split_directions(
+                features, self.num_directions, self.distribution.num_outputs
+            )
         actor, critic, for_actor, for_critic = self.actor, self.critic, features, features
         if self.head_sizes:
             for_actor, for_critic = run_side_by_side([actor[0], critic[0]], features, derived)
             actor, critic = actor[1:], critic[1:]
         outputs = run_layers(actor, for_actor, derived)
+        if self.num_directions:
+            outputs = steer(outputs, directions)
         log_std = self.log_std
         if log_std is not None:
             log_std = ops.convert_to_tensor(log_std)

@@ -21,6 +21,7 @@ from keras_s5rl.runs.machine import machine_block
 from keras_s5rl.runs.metrics import MetricsLog, read_metrics
 from keras_s5rl.runs.metrics_repair import find_damage, repair
 from keras_s5rl.runs.plots import plot_learning_curve, plot_learning_curves
+from keras_s5rl.runs.probe_plots import plot_probes
 from keras_s5rl.runs.report import write_report
 from keras_s5rl.runs.run_directory import RunDirectory
 from keras_s5rl.runs.sweep_plots import plot_sweep
@@ -44,6 +45,7 @@ __all__ = [
     "plot_in_context",
     "plot_learning_curve",
     "plot_learning_curves",
+    "plot_probes",
     "plot_sweep",
     "read_json",
     "read_metrics",

@@ -27,6 +27,7 @@ class RunDirectory:
         learning_curve.png   return over environment steps
         evaluation.json      the scores of the trained policy, best_evaluation.json of the best one
         in_context.json      its scores trial by trial and step by step, and in_context.png of them
+        probes.json          what its memory tells of contexts, and probes.png of it
 
     The constructor only names the paths; use `create` for a new run and `open` for one that exists.
     A process that writes the run holds its lock, a file `.lock`: `create` takes it, `take` does for
@@ -210,6 +211,14 @@ class RunDirectory:
     def in_context_plot_path(self) -> Path:
         return self.path / "in_context.png"
 
+    @property
+    def probes_path(self) -> Path:
+        return self.path / "probes.json"
+
+    @property
+    def probes_plot_path(self) -> Path:
+        return self.path / "probes.png"
+
     def read_config(self, accept_edited: bool = False) -> dict[str, Any]:
         """Returns the settings that `create` was given, as JSON holds them (tuples are lists);
         those of an earlier format as this one has them.
@@ -301,6 +310,8 @@ class RunDirectory:
             self.evaluation_path,
             self.in_context_path,
             self.in_context_plot_path,
+            self.probes_path,
+            self.probes_plot_path,
         )
 
 

@@ -6,6 +6,7 @@ from keras_s5rl.training.in_context import evaluate_in_context
 from keras_s5rl.training.player import Player
 from keras_s5rl.training.policy_export import export_policy
 from keras_s5rl.training.ppo import PPO
+from keras_s5rl.training.probing import probe_memory
 
 __all__ = [
     "PPO",
@@ -14,4 +15,5 @@ __all__ = [
     "evaluate_gymnasium",
     "evaluate_in_context",
     "export_policy",
+    "probe_memory",
 ]

@@ -189,7 +189,7 @@ def _score_tasks(
 ) -> dict[str, dict[str, Any]]:
     """Plays all tasks of an environment in one batch; returns the scores of each."""
     tasks = getattr(env, "tasks", ()) or (agent.env,)
-    contexts = _draw_contexts(env, num_contexts, len(tasks))
+    contexts = draw_contexts(env, num_contexts, len(tasks))
 
     def score(policy: Any, mode: Any) -> Any:
         records = play(policy, contexts, key, mode)
@@ -222,8 +222,8 @@ def _compile_play(agent: PPO, env: Any, num_contexts: int) -> Callable[..., Any]
     return lambda *arguments: play(*arguments)[2]
 
 
-def _draw_contexts(env: Any, num_contexts: int, num_tasks: int) -> Tensors:
-    """Draws from the bank the first contexts of each task, task by task."""
+def draw_contexts(env: Any, num_contexts: int, num_tasks: int) -> Tensors:
+    """Returns draws from the bank: the first contexts of each task, task by task."""
     if num_tasks == 1:
         return env.draw_bank(num_contexts)
     num_drawn = num_tasks * num_contexts * 5 // 4 + 64  # tasks are drawn, so mostly enough of each

@@ -103,11 +103,12 @@ def test_help_shows_the_settings_of_the_memory_alone(capsys):
         ("--context_length=4", "`context_length` is a setting of attention, gtrxl. The settings"),
         (
             "--memory=mlp --state_size=4",
-            "is a setting of lru, s5, s5_no_resets, s6. The settings of the memory mlp are: n",
+            "is a setting of lru, s5, s5_equivariant, s5_no_resets, s6. "
+            "The settings of the memory mlp are: n",
         ),
         (
             "--memory=gru --noclip_eigenvalues",
-            "`clip_eigenvalues` is a setting of s5, s5_no_resets.",
+            "`clip_eigenvalues` is a setting of s5, s5_equivariant, s5_no_resets.",
         ),
         (
             "--decay=0.5",

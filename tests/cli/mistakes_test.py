@@ -134,7 +134,10 @@ TRAIN = [
     ("--stagger_starts --treat_truncation_as_termination", "`stagger_starts` cuts the first"),
     ("--normalize_advantages=task", "`normalize_advantages` should be 'minibatch' or 'none'"),
     ("--normalize_advantages", "Missing value"),
-    ("--memory=mlp --state_size=4", "`state_size` is a setting of lru, s5, s5_no_resets, s6. The"),
+    (
+        "--memory=mlp --state_size=4",
+        "`state_size` is a setting of lru, s5, s5_equivariant,",
+    ),
     # Texts.
     ("--backend=", "`backend` (Keras backend, one of jax, tensorflow, torch) should not be empty"),
     ("--backend= ", "should not be empty"),

@@ -31,6 +31,7 @@ BUILT_IN = {
     "mingru": ["norm", "block_activation"],
     "mlp": [],
     "s5": S5_SETTINGS,
+    "s5_equivariant": [*S5_SETTINGS, "projected_size", "num_directions", "drift"],
     "s5_no_resets": S5_SETTINGS,
     "shm": ["matrix_size", "norm", "block_activation"],
     "s6": ["state_size", "dt_rank", "dt_min", "dt_max", "norm", "block_activation"],
@@ -66,7 +67,7 @@ def test_each_memory_has_a_file_of_its_own_name_that_imports_no_keras():
 @pytest.mark.parametrize("memory", BUILT_IN)
 def test_every_memory_of_the_package_is_built_from_its_defaults(memory):
     layer = make_memory(memory, width=8, num_layers=1, seed=0)
-    layer.build((2, 3, 8))
+    layer.build((2, 3, 18))
     assert layer.name == "memory"
 
 

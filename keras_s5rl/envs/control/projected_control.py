@@ -90,6 +90,8 @@ class ProjectedControl(Environment):
 
     Attributes:
         tasks, tier, num_trials, trial_steps: As given; `tasks` is a tuple of names.
+        state_sizes, control_sizes: Lists of integers by task: entries of its observation before it
+            is projected, and its controls.
 
     Raises:
         ValueError: If an argument is none of these, or the observation of a task has more than
@@ -147,7 +149,9 @@ class ProjectedControl(Environment):
             task_entries(task, size, observations == "minimal")
             for task, size in zip(self.tasks, self._engine.observation_sizes, strict=True)
         ]
-        self._check_sizes([len(kept) for kept in entries], projected_size)
+        self.state_sizes = [len(kept) for kept in entries]
+        self.control_sizes = list(self._engine.control_sizes)
+        self._check_sizes(projected_size)
         self._task_bounds = task_bounds(self.tasks, {} if task_weights is None else task_weights)
         self.tier = tier
         self.num_trials = num_trials
@@ -165,12 +169,12 @@ class ProjectedControl(Environment):
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
         repeats = action_repeats(self.tasks, self._engine.time_steps, action_repeat)
         self._repeats = np.array(repeats, "int32")
-        self._num_controls = np.array(self._engine.control_sizes, "float32")
+        self._num_controls = np.array(self.control_sizes, "float32")
         self._scaling = scaling_tables(entries, self._engine.observation_size)
 
-    def _check_sizes(self, observation_sizes: Sequence[int], projected_size: int) -> None:
+    def _check_sizes(self, projected_size: int) -> None:
         for task, size, num_controls in zip(
-            self.tasks, observation_sizes, self._engine.control_sizes, strict=True
+            self.tasks, self.state_sizes, self.control_sizes, strict=True
         ):
             if size > projected_size:
                 raise ValueError(
