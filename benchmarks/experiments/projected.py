@@ -61,6 +61,11 @@ def _control_trainings(scale):
     for memory, flags in arms.items():
         start = (f"--flagfile={preset}.flags", *flags)
         trainings += with_seeds(scale, "projected", memory, start, evaluations=_IN_CONTEXT)
+    own = ("--memory=s5_equivariant", "--encoder_sizes=")
+    # Of the steps a sixteenth is enough.
+    preset_of_own = "projected_control_equivariant" if is_small else preset
+    start = (f"--flagfile={preset_of_own}.flags", *own)
+    trainings += with_seeds(scale, "projected", "s5_equivariant", start, evaluations=_IN_CONTEXT)
     strength = {"in context": ("--in_context", _env_args({"strength": 0, "tier": "T1"}))}
     start = (f"--flagfile={preset}.flags", "--memory=s5", _env_args(plain))
     trainings += with_seeds(scale, "not projected", "s5", start, evaluations=strength)
