@@ -11,13 +11,13 @@ from keras import ops
 from keras_s5rl import envs, random
 from keras_s5rl.envs.arguments import check_boolean
 from keras_s5rl.envs.control.tiers import TIERS
-from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.training.arguments import check_count, check_env_args
 from keras_s5rl.training.checks import check_spaces
 from keras_s5rl.training.context_scores import score_contexts
 from keras_s5rl.training.evaluation import compile_play
 from keras_s5rl.training.keys import IN_CONTEXT
 from keras_s5rl.training.ppo import PPO
+from keras_s5rl.training.untrained_policy import untrained_policy
 from keras_s5rl.training.views import env_key, resolved_args
 from keras_s5rl.typing import Tensor, Tensors
 
@@ -89,14 +89,7 @@ def evaluate_in_context(
     _check_has_trials(agent.environment.env, agent.env)
     policies = {
         "trained": agent.policy,
-        "fresh": make_policy(
-            agent.environment,
-            agent.memory,
-            agent.config,
-            agent.seed,
-            agent.memory_args,
-            agent.encoder,
-        ),
+        "fresh": untrained_policy(agent),
     }
     tiers, skipped = _tiers(agent, env_args)
     scores = []

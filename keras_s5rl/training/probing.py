@@ -12,7 +12,6 @@ from keras_s5rl import backend, envs, random
 from keras_s5rl.envs.control.projected_control import ProjectedControl
 from keras_s5rl.models import ActorCritic
 from keras_s5rl.models.weights import detached_values, values_in_place
-from keras_s5rl.ppo.policy import make_policy
 from keras_s5rl.training.arguments import check_count, check_env_args
 from keras_s5rl.training.checks import check_spaces
 from keras_s5rl.training.evaluation import compile_play
@@ -20,6 +19,7 @@ from keras_s5rl.training.in_context import draw_contexts
 from keras_s5rl.training.keys import PROBING
 from keras_s5rl.training.ppo import PPO
 from keras_s5rl.training.ridge_probes import accuracy, explained_share
+from keras_s5rl.training.untrained_policy import untrained_policy
 from keras_s5rl.typing import Array, Tensor, Tensors
 
 _STEPS = (0, 1, 2, 5, 10, 20, 50, 99, 100, 110, 199, 399)
@@ -95,14 +95,7 @@ def probe_memory(
     seed = agent.seed if seed is None else seed
     contexts = draw_contexts(env, num_contexts, len(env.tasks))
     observations, active = _play(agent, env, contexts, seed)
-    fresh = make_policy(
-        agent.environment,
-        agent.memory,
-        agent.config,
-        agent.seed,
-        agent.memory_args,
-        agent.encoder,
-    )
+    fresh = untrained_policy(agent)
     features = {
         name: _features(policy, observations, len(env.tasks), steps)
         for name, policy in (("trained", agent.policy), ("fresh", fresh))

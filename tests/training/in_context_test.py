@@ -229,6 +229,16 @@ def test_an_environment_without_tiers_has_one_and_rewards_as_they_are():
     assert set(score["trained"]["reward_mean"]) <= {0.0, MAX_REWARD, None}
 
 
+def test_a_policy_of_the_users_own_is_scored_beside_a_new_one_of_its_class():
+    drawn = agent_for("no_tiers", 9.0).policy
+    config = small_config(observe_previous_action=False)
+    given = PPO("no_tiers", config=config, policy=drawn, seed=3)
+    (score,) = evaluate_in_context(given, 5)["scores"]
+    (expected,) = evaluate_in_context(agent_for("no_tiers", 9.0), 5)["scores"]
+    assert score["trained"] == expected["trained"]
+    assert score["fresh"]["reward_mean"] != score["trained"]["reward_mean"]
+
+
 @pytest.mark.parametrize(
     ("env", "arguments", "message"),
     [
