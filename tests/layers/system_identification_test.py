@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_s5rl import backend
 from keras_s5rl.layers import S5, EquivariantMemory, SystemIdentification
@@ -39,7 +40,9 @@ def test_the_model_is_that_of_least_squares_over_the_steps_of_trials():
     layer = SystemIdentification(SIZE, drift=0.0, prior=1e4, return_state=True)
     _, _, model, *_ = backend.compile(lambda x: layer(x))(observations)
 
-    for episode, found in zip(observations.astype("float64"), np.asarray(model), strict=True):
+    for episode, found in zip(
+        observations.astype("float64"), ops.convert_to_numpy(model), strict=True
+    ):
         steps = [t for t in range(1, TIME) if t != 8]
         last = episode[[t - 1 for t in steps], :SIZE]
         change = episode[steps, :SIZE] - last
@@ -74,7 +77,7 @@ def test_turned_observations_and_actions_turn_the_directions_and_leave_the_featu
     turn, actions_turn = orthogonal(rng, SIZE), orthogonal(rng, 2)
     resets = np.zeros((BATCH, TIME), bool)
     outputs = [
-        np.asarray(run(trajectories(np.random.default_rng(2), *turns)[0], resets)[0])
+        ops.convert_to_numpy(run(trajectories(np.random.default_rng(2), *turns)[0], resets)[0])
         for turns in ((), (turn, actions_turn))
     ]
     (features, directions), (turned_features, turned_directions) = (
@@ -91,16 +94,16 @@ def test_a_sequence_with_a_reset_is_its_pieces_apart_and_its_steps(memory):
     observations = trajectories(np.random.default_rng(3))[0]
     resets = np.zeros((BATCH, TIME), bool)
     resets[:, _RESET] = True
-    whole = np.asarray(run(observations, resets)[0])
+    whole = ops.convert_to_numpy(run(observations, resets)[0])
     padded = np.concatenate([observations[:, _RESET:], observations[:, :_RESET]], axis=1)
-    later = np.asarray(run(padded, np.zeros_like(resets))[0])[:, : TIME - _RESET]
+    later = ops.convert_to_numpy(run(padded, np.zeros_like(resets))[0])[:, : TIME - _RESET]
     np.testing.assert_allclose(whole[:, _RESET:], later, atol=1e-4)
 
     step = backend.compile(layer.step)
     state, steps = layer.get_initial_state(BATCH), []
     for t in range(TIME):
         outputs, state = step(observations[:, t], resets[:, t], state)
-        steps.append(np.asarray(outputs))
+        steps.append(ops.convert_to_numpy(outputs))
     np.testing.assert_allclose(np.stack(steps, axis=1), whole, atol=1e-4)
 
 
@@ -113,7 +116,7 @@ def test_a_masked_step_is_not_taken_in():
     states = run(observations, mask)[1:]
     observations[:, 5:] = 7.0
     for state, other in zip(states, run(observations, mask)[1:], strict=True):
-        np.testing.assert_array_equal(np.asarray(state), np.asarray(other))
+        np.testing.assert_array_equal(ops.convert_to_numpy(state), ops.convert_to_numpy(other))
 
 
 @pytest.mark.slow
