@@ -37,8 +37,10 @@ def test_every_recorded_result_is_read_with_the_settings_it_was_trained_with():
             assert given == {name: old[name] for name in given}
         same = set(old) & set(vars(config)) - {"normalize_advantages"}
         assert {name: new[name] for name in same} == {name: old[name] for name in same}
-        per_task = old.get("normalize_advantages_per_task", False)
-        assert config.normalize_advantages == ("task" if per_task else "minibatch")
+        normalized = old["normalize_advantages"]
+        if isinstance(normalized, bool):  # two switches that are one choice now
+            normalized = "task" if old.get("normalize_advantages_per_task") else "minibatch"
+        assert config.normalize_advantages == normalized
         assert config.value_clip is None and config.reward_scale == old["reward_scale"]
 
 
