@@ -9,6 +9,7 @@ from keras_s5rl.layers.checks import check_dropout, check_positive_integers, ref
 from keras_s5rl.layers.dense import Dense
 from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
+from keras_s5rl.layers.loop_steps import resets_in_reverse
 from keras_s5rl.layers.row_normalization import RowNormalization
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.layers.windowed_attention import windowed_attention
@@ -185,7 +186,7 @@ class AttentionBlock(DerivingLayer, SequenceLayer):
         if 0 in inputs.shape[:2]:
             return inputs, states
         if reverse and resets is not None:
-            resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
+            resets = resets_in_reverse(resets)
         inputs, resets, mask = (_batch_major(x, reverse) for x in (inputs, resets, mask))
         episodes = ops.zeros(ops.shape(inputs)[:2], dtype="int32")
         if resets is not None:

@@ -11,6 +11,7 @@ from keras_s5rl.layers.checks import check_features, check_positive_integers, re
 from keras_s5rl.layers.derived_weights import DerivedWeights, DerivingLayer
 from keras_s5rl.layers.initializers import Orthogonal, derive_seeds
 from keras_s5rl.layers.linear_recurrence_layer import add_float32_weight
+from keras_s5rl.layers.loop_steps import resets_in_reverse
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.ops import product
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
@@ -133,7 +134,7 @@ class GatedLayer(DerivingLayer, SequenceLayer):
         xs = {"inputs": product(inputs, kernel) + input_bias}
         if resets is not None:
             if reverse:
-                resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
+                resets = resets_in_reverse(resets)
             xs["cut"] = resets[..., None]
         if mask is not None:
             xs["valid"] = mask[..., None]

@@ -5,6 +5,7 @@ from typing import Any
 from keras import ops
 
 from keras_s5rl import backend
+from keras_s5rl.layers.loop_steps import resets_in_reverse
 from keras_s5rl.typing import Tensor
 
 
@@ -34,7 +35,7 @@ def hold_outputs(
     steps = {"time": ops.arange(ops.shape(outputs)[0], dtype="int32"), "valid": mask}
     if resets is not None:
         if reverse:
-            resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
+            resets = resets_in_reverse(resets)
         steps["cut"] = resets
 
     def advance(last: Any, step: Any) -> Any:

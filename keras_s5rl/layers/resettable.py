@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_s5rl import backend
 from keras_s5rl.layers.checks import check_dtype, check_features, refuse_step_scale
+from keras_s5rl.layers.loop_steps import resets_in_reverse, select_states
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
@@ -171,7 +172,7 @@ class Resettable(SequenceLayer):
         if resets is not None:
             fresh = self.get_initial_state(ops.shape(inputs)[1])
             if reverse:
-                resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
+                resets = resets_in_reverse(resets)
             steps["cut"] = resets
         if mask is not None:
             steps["valid"] = mask
@@ -184,10 +185,10 @@ class Resettable(SequenceLayer):
             for seed, value in zip(seeds, values, strict=True):
                 seed.assign(value)
             if resets is not None:
-                states = _select(step["cut"], fresh, states)
+                states = select_states(step["cut"], fresh, states)
             outputs, new_states = self._call_cell(step["inputs"], states, training)
             if mask is not None:
-                new_states = _select(step["valid"], new_states, states)
+                new_states = select_states(step["valid"], new_states, states)
             return (new_states, [ops.convert_to_tensor(seed) for seed in seeds]), outputs
 
         dropping = [
@@ -274,11 +275,3 @@ def _in_float32(cell: Any) -> Iterator[None]:
     finally:
         for layer, policy in halves.items():
             layer._dtype_policy = policy
-
-
-def _select(condition: Tensor, chosen: list[Tensor], other: list[Tensor]) -> list[Tensor]:
-    """Chooses between two lists of tensors by a bool tensor `(batch,)`."""
-    return [
-        ops.where(ops.reshape(condition, (-1, *(1,) * (len(a.shape) - 1))), a, b)
-        for a, b in zip(chosen, other, strict=True)
-    ]

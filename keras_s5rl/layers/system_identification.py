@@ -12,6 +12,7 @@ from keras_s5rl.layers.checks import (
     check_positive_integers,
     refuse_step_scale,
 )
+from keras_s5rl.layers.loop_steps import resets_in_reverse, select_states
 from keras_s5rl.layers.sequence_layer import SequenceLayer
 from keras_s5rl.typing import LayerArguments, Shape, Tensor
 
@@ -173,17 +174,19 @@ class SystemIdentification(SequenceLayer):
         steps = {"inputs": ops.cast(inputs, "float32")}
         if resets is not None:
             if reverse:
-                resets = ops.concatenate([resets[1:], ops.zeros_like(resets[:1])], axis=0)
+                resets = resets_in_reverse(resets)
             steps["reset"] = resets
         if mask is not None:
             steps["valid"] = mask
 
         def advance(states: Any, step: Any) -> Any:
             if resets is not None:
-                states = _select(step["reset"], [ops.zeros_like(one) for one in states], states)
+                states = select_states(
+                    step["reset"], [ops.zeros_like(one) for one in states], states
+                )
             new, change = self._advance(states, step["inputs"])
             if mask is not None:
-                new = _select(step["valid"], new, states)
+                new = select_states(step["valid"], new, states)
             return new, (new[1:], change)
 
         if inputs.shape[0] == 1:
@@ -318,13 +321,6 @@ def _flat(matrices: Tensor) -> Tensor:
 
 def _rows(values: Tensor) -> Tensor:
     return ops.reshape(values, (-1, *values.shape[2:]))
-
-
-def _select(condition: Tensor, chosen: list[Tensor], others: list[Tensor]) -> list[Tensor]:
-    return [
-        ops.where(ops.reshape(condition, (-1,) + (1,) * (len(one.shape) - 1)), one, other)
-        for one, other in zip(chosen, others, strict=True)
-    ]
 
 
 def _log(values: Tensor) -> Tensor:
