@@ -1,4 +1,4 @@
-"""What layers that loop over time share: resets in reverse, and states chosen sequence by sequence."""
+"""What layers that loop over time share: resets in reverse, and a choice between states."""
 
 from collections.abc import Sequence
 
