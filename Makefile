@@ -17,12 +17,14 @@ PRESET := launch/presets/repeat_previous_hard.flags
 PYTEST = $(VENV_PYTHON) -m pytest --numprocesses=2 --dist=loadfile
 # Most of the time of a test is compiling. XLA's older way to fuse compiles a program in two thirds
 # of the time, and runs it a fifth slower; without optimizations it is another third less. A version
-# that does not know the flag would end the process, so it is tried first.
+# that does not know the flag ends the process (jaxlib 0.12 does not), so it is tried first. What
+# does not begin with a flag, were it a space, XLA takes for the name of a file.
 FUSES_BEFORE := --xla_cpu_use_fusion_emitters=false
 KNOWN = $$(XLA_FLAGS=$(FUSES_BEFORE) $(VENV_PYTHON) -c 'import jax; jax.devices()' 2>/dev/null \
 	&& echo $(FUSES_BEFORE))
-COMPILED_FAST = XLA_FLAGS="$$XLA_FLAGS $(KNOWN)"
-LESS_OPTIMIZED = XLA_FLAGS="$$XLA_FLAGS $(KNOWN) --xla_backend_optimization_level=0"
+GIVEN := $${XLA_FLAGS:+$$XLA_FLAGS }
+COMPILED_FAST = XLA_FLAGS="$(GIVEN)$(KNOWN)"
+LESS_OPTIMIZED = XLA_FLAGS="$(GIVEN)--xla_backend_optimization_level=0 $(KNOWN)"
 # The markers are explained in pyproject.toml.
 REST := slow or reference or devices
 FEW := (portable and not slow)

@@ -166,6 +166,25 @@ def marked(calls):
     return [call.partition(" -m ")[2] for call in calls if call.startswith(PYTEST)]
 
 
+XLA_PYTHON = PYTHON.replace(
+    'echo "$@" >>"$LOG"',
+    'case "$*" in *pytest*) echo "[$XLA_FLAGS]" >>"$LOG";; *jax.devices*) exit "$STATUS";; esac',
+)
+
+
+@pytest.mark.parametrize("given", [None, "--xla_dump_to=x"])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_flag_of_xla_is_given_where_xla_knows_it_and_never_a_space_alone(
+    is_known, given, project
+):
+    project.add_python("python3.12", XLA_PYTHON)
+    variables = {"STATUS": "0" if is_known else "1"} | ({"XLA_FLAGS": given} if given else {})
+    _, (on_jax, on_tensorflow) = project.make("test", **variables)
+    expected = f"{given or ''} {'--xla_cpu_use_fusion_emitters=false' if is_known else ''}".split()
+    assert on_jax == on_tensorflow and on_jax[1:-1].split() == expected
+    assert not on_jax.startswith("[ ")  # XLA takes that for the name of a file
+
+
 def test_the_fast_tests_run_on_jax_a_few_on_tensorflow_and_then_the_linter(project):
     project.add_python("python3.12")
     (project.folder / "tests" / "layers").mkdir(parents=True)
