@@ -12,7 +12,7 @@ from keras_s5rl.runs import (
     statistics,
 )
 
-MODES = ("greedy", "sampled")
+_MODES = ("greedy", "sampled")
 
 
 def collect(experiment, trainings, runner, errors):
@@ -113,7 +113,7 @@ def _rows(records):
         row["seconds"] = float(np.median([record["seconds"] for record in group]))
         known = [record["mmer"] for record in group if record["mmer"] is not None]
         row["mmer"] = float(np.mean(known)) if known else None
-        for mode in MODES:
+        for mode in _MODES:
             row[mode] = [record[mode] for record in group]
             if None in row[mode]:
                 continue

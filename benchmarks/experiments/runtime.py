@@ -20,8 +20,6 @@ CLAIM = (
 )
 _LAUNCHER = pathlib.Path(__file__).resolve().parents[2] / "launch" / "benchmark.py"
 _FITTED_FROM = 1024  # below, what an update costs whatever its length hides the growth
-
-
 # Scale: lengths, and updates that are timed.
 SCALES = {
     "smoke": ((64,), 1),
@@ -80,7 +78,7 @@ def table(document):
     """
     results, machine = document["results"], document["machine"]
     memories = _memories(results)
-    lengths = sorted({_length(case) for case in results})
+    lengths = _lengths(results)
     updates = max(len(result.get("seconds", ())) for result in results.values())
     lines = [
         f"# {document['title']}",
@@ -182,39 +180,33 @@ def _growth(results, memory):
 
 
 def _ratios(results):
+    """By length, and by memory, how many times as fast S5 is."""
     ratios = {}
-    for length in sorted({_length(case) for case in results}):
-        s5 = results.get(f"s5_{length}", {}).get("seconds_median")
-        others = {
+    for length in _lengths(results):
+        medians = {
             memory: results.get(f"{memory}_{length}", {}).get("seconds_median")
             for memory in _memories(results)
-            if memory != "s5"
         }
-        known = {memory: seconds / s5 for memory, seconds in others.items() if s5 and seconds}
+        s5 = medians.pop("s5", None)
+        known = {memory: seconds / s5 for memory, seconds in medians.items() if s5 and seconds}
         if known:
             ratios[str(length)] = known
     return ratios
 
 
 def _measured_cases(results, memory):
-    cases = {
-        _length(case): result
-        for case, result in results.items()
-        if case == f"{memory}_{_length(case)}" and "error" not in result
-    }
-    return sorted(cases), [cases[length] for length in sorted(cases)]
+    """The lengths at which a memory was measured, and what was."""
+    found = {length: results.get(f"{memory}_{length}") for length in _lengths(results)}
+    found = {length: case for length, case in found.items() if case and "error" not in case}
+    return list(found), list(found.values())
 
 
 def _memories(results):
-    return [each for each in runtime_suite.MEMORIES if any(_is_of(case, each) for case in results)]
+    return list(dict.fromkeys(runtime_suite.CASES[case]["memory"] for case in results))
 
 
-def _is_of(case, memory):
-    return case == f"{memory}_{_length(case)}"
-
-
-def _length(case):
-    return int(case.rpartition("_")[2])
+def _lengths(results):
+    return sorted({runtime_suite.CASES[case]["length"] for case in results})
 
 
 def _cell(result):
