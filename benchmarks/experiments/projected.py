@@ -3,6 +3,7 @@
 import json
 
 from benchmarks.experiments.experiment import Experiment, with_seeds
+from keras_s5rl.cli.command import presets_folder
 
 _MEMORIES = ("s5", "s5_no_resets", "gru", "mlp")
 _THROUGH_FALLS = '--env_args={"failure_ends_return": false}'
@@ -32,44 +33,42 @@ CARTPOLE = Experiment(
     notes=("Scores are sums over the 16 trials of a context behind projections never seen.",),
 )
 
-_TASKS = ("reacher_easy", "cartpole_balance", "cartpole_swingup", "point_mass_easy")
-_CPU_ARGS = {  # env_args of the preset
-    "tasks": list(_TASKS),
-    "task_weights": {"cartpole_balance": 2},
-    "action_repeat": {"cartpole_balance": 2},
-    "num_trials": 4,
-    "strength": "mixed",
-    "observations": "minimal",
-    "end_on_fall": True,
-}
-_GPU_ARGS = {"num_trials": 8, "strength": "mixed"}
 _IN_CONTEXT = {"in context": ("--in_context",)}
 
 
 def _control_trainings(scale):
     is_small = scale in ("smoke", "cpu")
-    preset = "projected_control_cpu" if is_small else "projected_control_gpu"
-    env_args = _CPU_ARGS if is_small else _GPU_ARGS
-    memoryless = {**env_args, "observe_reward": False}
-    plain = {**env_args, "strength": 0}
+    preset = f"projected_control_{'cpu' if is_small else 'gpu'}.flags"
+    env_args = _env_args_of(preset)
+    # Of the steps a sixteenth is enough.
+    equivariant = "projected_control_equivariant.flags" if is_small else preset
     arms = {
-        "s5": ("--memory=s5",),
-        "gru": ("--memory=gru",),
-        "memoryless": ("--memory=mlp", "--noobserve_previous_action", _env_args(memoryless)),
+        "s5": (preset, "--memory=s5"),
+        "gru": (preset, "--memory=gru"),
+        "memoryless": (
+            *(preset, "--memory=mlp", "--noobserve_previous_action"),
+            _env_args(env_args | {"observe_reward": False}),
+        ),
+        "s5_equivariant": (equivariant, "--memory=s5_equivariant", "--encoder_sizes="),
     }
     trainings = []
-    for memory, flags in arms.items():
-        start = (f"--flagfile={preset}.flags", *flags)
+    for memory, (flagfile, *flags) in arms.items():
+        start = (f"--flagfile={flagfile}", *flags)
         trainings += with_seeds(scale, "projected", memory, start, evaluations=_IN_CONTEXT)
-    own = ("--memory=s5_equivariant", "--encoder_sizes=")
-    # Of the steps a sixteenth is enough.
-    preset_of_own = "projected_control_equivariant" if is_small else preset
-    start = (f"--flagfile={preset_of_own}.flags", *own)
-    trainings += with_seeds(scale, "projected", "s5_equivariant", start, evaluations=_IN_CONTEXT)
+    plain = (f"--flagfile={preset}", "--memory=s5", _env_args(env_args | {"strength": 0}))
     strength = {"in context": ("--in_context", _env_args({"strength": 0, "tier": "T1"}))}
-    start = (f"--flagfile={preset}.flags", "--memory=s5", _env_args(plain))
-    trainings += with_seeds(scale, "not projected", "s5", start, evaluations=strength)
+    trainings += with_seeds(scale, "not projected", "s5", plain, evaluations=strength)
     return trainings[:1] if scale == "smoke" else trainings
+
+
+def _env_args_of(preset):
+    """The arguments of the environment in a preset."""
+    (line,) = (
+        line
+        for line in (presets_folder() / preset).read_text().splitlines()
+        if line.startswith("--env_args=")
+    )
+    return json.loads(line.removeprefix("--env_args="))
 
 
 def _env_args(values):
