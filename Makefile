@@ -104,7 +104,7 @@ $(VENV_PYTHON) -m ruff check .
 $(VENV_PYTHON) -m ruff format --check .
 $(VENV_PYTHON) -m mypy
 $(VENV_PYTHON) -m codespell_lib
-$(VENV_PYTHON) -m proselint check --config docs/generate/proselint.json README.md CONTRIBUTING.md CHANGELOG.md docs
+$(VENV_PYTHON) -m proselint check --config docs/generate/proselint.json README.md RESULTS.md CONTRIBUTING.md CHANGELOG.md docs
 endef
 
 # A broken link, a name that is not there and a page that nothing leads to are errors.

@@ -12,7 +12,10 @@ PRIVATE = re.compile(
     r"(?<!\.)\b(told|said|floor|roof|draws are others|content with|tells?( \w+)? apart)\b",
     re.IGNORECASE,
 )
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "RESULTS.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 SOURCES = [
     path
     for folder in ("keras_s5rl", "launch", "benchmarks", "examples", "tests")
