@@ -1,7 +1,6 @@
 """`probe_memory`: what a memory's features tell of its context, step by step."""
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -96,10 +95,8 @@ def probe_memory(
     contexts = draw_contexts(env, num_contexts, len(env.tasks))
     observations, active = _play(agent, env, contexts, seed)
     fresh = untrained_policy(agent)
-    features = {
-        name: _features(policy, observations, len(env.tasks), steps)
-        for name, policy in (("trained", agent.policy), ("fresh", fresh))
-    }
+    remember = _compile_memory(agent.policy, observations, len(env.tasks), steps)
+    features = {"trained": remember(agent.policy), "fresh": remember(fresh)}
     return {
         "env": agent.env,
         "env_args": {**agent.env_args, **env_args},
@@ -140,8 +137,11 @@ def _play(agent: PPO, env: Any, contexts: Tensors, seed: int) -> tuple[Array, Ar
     return np.swapaxes(observations, 0, 1), active.T
 
 
-def _features(policy: Any, observations: Array, num_parts: int, steps: list[int]) -> Array:
-    """What the heads see at steps of sequences, `(contexts, steps, features)`."""
+def _compile_memory(
+    policy: Any, observations: Array, num_parts: int, steps: list[int]
+) -> Callable[[Any], Array]:
+    """Returns a function of a policy like this one: what its heads see at steps of sequences,
+    `(contexts, steps, features)`."""
     chosen = np.array(steps)
 
     @backend.compile
@@ -149,10 +149,14 @@ def _features(policy: Any, observations: Array, num_parts: int, steps: list[int]
         with values_in_place(policy.variables, weights):
             return ops.take(policy.remember(observations)[0], chosen, axis=1)
 
-    run = functools.partial(program, detached_values(policy.variables))
-    # Part by part, so that less is in memory at a time.
-    parts = [run(ops.convert_to_tensor(part)) for part in np.split(observations, num_parts)]
-    return np.concatenate([ops.convert_to_numpy(part) for part in parts])
+    def remember(other: Any) -> Array:
+        weights = detached_values(other.variables)
+        # Part by part, so that less is in memory at a time.
+        parts = [program(weights, ops.convert_to_tensor(part)) for part in split]
+        return np.concatenate([ops.convert_to_numpy(part) for part in parts])
+
+    split = np.split(observations, num_parts)
+    return remember
 
 
 def _probes(
