@@ -97,14 +97,14 @@ def test_a_sequence_with_a_reset_is_its_pieces_apart_and_its_steps(memory):
     whole = ops.convert_to_numpy(run(observations, resets)[0])
     padded = np.concatenate([observations[:, _RESET:], observations[:, :_RESET]], axis=1)
     later = ops.convert_to_numpy(run(padded, np.zeros_like(resets))[0])[:, : TIME - _RESET]
-    np.testing.assert_allclose(whole[:, _RESET:], later, atol=1e-4)
+    np.testing.assert_allclose(whole[:, _RESET:], later, atol=1e-3)
 
     step = backend.compile(layer.step)
     state, steps = layer.get_initial_state(BATCH), []
     for t in range(TIME):
         outputs, state = step(observations[:, t], resets[:, t], state)
         steps.append(ops.convert_to_numpy(outputs))
-    np.testing.assert_allclose(np.stack(steps, axis=1), whole, atol=1e-4)
+    np.testing.assert_allclose(np.stack(steps, axis=1), whole, atol=1e-3)
 
 
 def test_a_masked_step_is_not_taken_in():
