@@ -16,15 +16,14 @@ PRESET := launch/presets/repeat_previous_hard.flags
 # Two at a time, a file each: most of a test is compiling, which keeps one core busy.
 PYTEST = $(VENV_PYTHON) -m pytest --numprocesses=2 --dist=loadfile
 # Most of the time of a test is compiling. XLA's older way to fuse compiles a program in two thirds
-# of the time, and runs it a fifth slower; without optimizations it is another third less. A version
-# that does not know the flag ends the process (jaxlib 0.12 does not), so it is tried first. What
-# does not begin with a flag, were it a space, XLA takes for the name of a file.
+# of the time, and without optimizations it is another third less; such programs run slower. A
+# version that does not know the flag ends the process (jaxlib 0.12 does not), so it is tried first.
+# What does not begin with a flag, were it a space, XLA takes for the name of a file.
 FUSES_BEFORE := --xla_cpu_use_fusion_emitters=false
 KNOWN = $$(XLA_FLAGS=$(FUSES_BEFORE) $(VENV_PYTHON) -c 'import jax; jax.devices()' 2>/dev/null \
 	&& echo $(FUSES_BEFORE))
 GIVEN := $${XLA_FLAGS:+$$XLA_FLAGS }
-COMPILED_FAST = XLA_FLAGS="$(GIVEN)$(KNOWN)"
-LESS_OPTIMIZED = XLA_FLAGS="$(GIVEN)--xla_backend_optimization_level=0 $(KNOWN)"
+COMPILED_FAST = XLA_FLAGS="$(GIVEN)--xla_backend_optimization_level=0 $(KNOWN)"
 # The markers are explained in pyproject.toml.
 REST := slow or reference or devices
 FEW := (portable and not slow)
@@ -33,6 +32,8 @@ SHARED_TESTS := $(wildcard tests/backend tests/random_test.py tests/upstream_tes
 	tests/ops tests/layers tests/envs tests/models tests/ppo tests/training)
 # What compares all installed backends from the session on JAX.
 COMPARED_TESTS := $(wildcard tests/layers/portability_test.py)
+# What is closest to the compiler: these tests run once more on programs as users have them.
+OPTIMIZED_TESTS := $(wildcard tests/backend tests/ops tests/random_test.py)
 
 # ENV counts only on make's command line: shells have a variable of that name for other things.
 TRAIN_FLAGS := --flagfile=$(PRESET) \
@@ -47,7 +48,8 @@ SUITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:
 
 # $(call install,STAMPS,WHAT) installs WHAT into the venv, unless one of the STAMPS says that this
 # very pyproject.toml was installed from this very folder. The stamps go first and the first of
-# STAMPS comes back last, so an interrupted install is done again.
+# STAMPS comes back last, so an interrupted install is done again. Python compiles the modules that
+# it imports when it does so; compiling all of them takes pip as long as the rest.
 define install
 @wanted() { pwd; cat pyproject.toml; }; \
 for stamp in $(1); do \
@@ -68,7 +70,7 @@ if ! $(VENV_PYTHON) -c 'import pip; $(SUITS)' 2>/dev/null; then \
 	"$$found" -m venv --clear $(VENV) || exit 1; \
 fi; \
 echo 'Installing keras_s5rl into $(VENV): about 3 GB, which takes some minutes...'; \
-$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '$(2)' || exit 1; \
+$(VENV_PYTHON) -m pip install --quiet --no-compile --disable-pip-version-check --editable '$(2)' || exit 1; \
 wanted >$(VENV)/$(firstword $(1))
 endef
 
@@ -86,15 +88,16 @@ test: install-dev
 
 # What `make test` leaves out.
 test-all: install-dev
-	$(LESS_OPTIMIZED) KERAS_BACKEND=jax $(PYTEST) -m '$(REST)' $(COMPARED_TESTS:%=--ignore=%)
-	$(LESS_OPTIMIZED) KERAS_BACKEND=tensorflow $(PYTEST) -m 'not ($(FEW) or not_on_tensorflow or jax_alone)' \
+	KERAS_BACKEND=jax $(PYTEST) -m 'not ($(REST))' $(OPTIMIZED_TESTS)
+	$(COMPILED_FAST) KERAS_BACKEND=jax $(PYTEST) -m '$(REST)' $(COMPARED_TESTS:%=--ignore=%)
+	$(COMPILED_FAST) KERAS_BACKEND=tensorflow $(PYTEST) -m 'not ($(FEW) or not_on_tensorflow or jax_alone)' \
 		$(SHARED_TESTS)
 
 # One thread each: most operations are too small for two, and those of two processes get in each
 # other's way.
 test-torch: install-torch
 	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(PYTEST) -m 'not jax_alone' $(SHARED_TESTS)
-	$(LESS_OPTIMIZED) KERAS_BACKEND=jax $(PYTEST) $(COMPARED_TESTS)
+	$(COMPILED_FAST) KERAS_BACKEND=jax $(PYTEST) $(COMPARED_TESTS)
 
 lint: install-dev
 	$(LINT)

@@ -8,6 +8,7 @@
     python launch/benchmark.py --suite=recurrence --only=8x1024x128
     python launch/benchmark.py --suite=layer
     python launch/benchmark.py --suite=gymnasium --repeats=8
+    python launch/benchmark.py --suite=kernels
 
 Prints a table; `--json` also writes the numbers with the machine, the software and the command
 (`--json=-`: to standard output, in place of the table). Each case runs in a process of its own, so
@@ -36,6 +37,7 @@ from absl import flags
 from benchmarks import (
     env_suite,
     gymnasium_suite,
+    kernels_suite,
     layer_suite,
     peers,
     ppo_suite,
@@ -64,6 +66,7 @@ def register_suite(name, suite):
 
 register_suite("env", env_suite)
 register_suite("gymnasium", gymnasium_suite)
+register_suite("kernels", kernels_suite)
 register_suite("layer", layer_suite)
 register_suite("ppo", ppo_suite)
 register_suite("recurrence", recurrence_suite)

@@ -61,7 +61,7 @@ def project(tmp_path):
 
 
 VENV = "-m venv --clear .venv"
-PIP = "-m pip install --quiet --disable-pip-version-check --editable"
+PIP = "-m pip install --quiet --no-compile --disable-pip-version-check --editable"
 TRAIN = "launch/train.py --flagfile=launch/presets/repeat_previous_hard.flags"
 
 
@@ -174,13 +174,15 @@ XLA_PYTHON = PYTHON.replace(
 
 @pytest.mark.parametrize("given", [None, "--xla_dump_to=x"])
 @pytest.mark.parametrize("is_known", [True, False])
-def test_a_flag_of_xla_is_given_where_xla_knows_it_and_never_a_space_alone(
-    is_known, given, project
-):
+def test_programs_are_compiled_fast_by_flags_that_xla_knows(is_known, given, project):
     project.add_python("python3.12", XLA_PYTHON)
     variables = {"STATUS": "0" if is_known else "1"} | ({"XLA_FLAGS": given} if given else {})
     _, (on_jax, on_tensorflow) = project.make("test", **variables)
-    expected = f"{given or ''} {'--xla_cpu_use_fusion_emitters=false' if is_known else ''}".split()
+    expected = ["--xla_backend_optimization_level=0"]
+    if given:
+        expected.insert(0, given)
+    if is_known:
+        expected.append("--xla_cpu_use_fusion_emitters=false")
     assert on_jax == on_tensorflow and on_jax[1:-1].split() == expected
     assert not on_jax.startswith("[ ")  # XLA takes that for the name of a file
 
@@ -202,10 +204,13 @@ def test_the_fast_tests_run_on_jax_a_few_on_tensorflow_and_then_the_linter(proje
 def test_all_other_tests_are_those_that_the_fast_ones_leave_out(project):
     project.add_python("python3.12")
     (project.folder / "tests" / "layers").mkdir(parents=True)
+    (project.folder / "tests" / "ops").mkdir()
     (fast, few), rest = (marked(project.make(target)[1]) for target in ("test", "test-all"))
+    few = few.removesuffix(" tests/ops tests/layers")
     assert rest == [
+        f"{fast} tests/ops",  # once more, compiled as users have it
         fast.removeprefix("not (").removesuffix(")"),
-        f"not ({few.removesuffix(' tests/layers')} or not_on_tensorflow or jax_alone) tests/layers",
+        f"not ({few} or not_on_tensorflow or jax_alone) tests/ops tests/layers",
     ]
 
 

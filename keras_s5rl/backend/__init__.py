@@ -15,6 +15,8 @@ these names runs on each of them.
   tensors returns, of which nothing is compiled or computed; on torch the results themselves.
 - `scan(function, carry, xs, length=None, reverse=False)`: `carry, y_t = function(carry, x_t)` along
   the leading axis.
+- `packed_scan(function, carry, xs)`: `scan`, on a GPU with all that a step reads and writes side by
+  side in one array.
 - `scan_in_place(function, carry, values, xs, fixed=(), reverse=False, axis=0)`: `carry, values_t =
   function(carry, values_t, x_t, fixed)` for elementwise operations, along any axis, without copies.
 - `cond(predicate, true_fn, false_fn)`: one of two branches, run only where it is chosen.
@@ -35,6 +37,7 @@ these names runs on each of them.
   list; on JAX of classes of other libraries that JAX knows, too.
 - `check_not_orphaned()`: raises in the child of a fork in which the backend would hang.
 - `wait_until_ready(structure)`: blocks until the tensors of a structure are computed.
+- `fetch(structure)`: its tensors as numpy arrays, all fetched from the device together.
 - `device_name()`: the device in use, in words.
 - `devices`: several devices that run a program together, each on its part (JAX alone has more than
   one): `count`, `compile`; within such a program `index`, `sum`, `mean`, `gather`, which elsewhere
@@ -79,6 +82,7 @@ use_compilation_cache = _implementation.use_compilation_cache
 abstract_call = _implementation.abstract_call
 product = _implementation.product
 scan = _implementation.scan
+packed_scan = _implementation.packed_scan
 scan_in_place = _implementation.scan_in_place
 cond = _implementation.cond
 any_copy = _implementation.any_copy
@@ -88,6 +92,7 @@ value_and_gradients = _implementation.value_and_gradients
 gradient_step = _implementation.gradient_step
 host_call = _implementation.host_call
 ordered_host_call = _implementation.ordered_host_call
+fetch = _implementation.fetch
 wait_until_ready = _implementation.wait_until_ready
 device_name = _implementation.device_name
 devices = _implementation.devices
@@ -105,11 +110,13 @@ __all__ = [
     "custom_derivatives",
     "device_name",
     "devices",
+    "fetch",
     "flatten",
     "gradient_step",
     "host_call",
     "memory_needed",
     "ordered_host_call",
+    "packed_scan",
     "processes",
     "product",
     "ran_out_of_memory",

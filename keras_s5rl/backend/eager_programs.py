@@ -23,3 +23,8 @@ def flatten(structure: Structure) -> tuple[list[Tensor], Callable[[Sequence[Tens
     """Returns the tensors of a structure, a list, and the function that makes such a structure of
     a list of tensors."""
     return keras.tree.flatten(structure), functools.partial(keras.tree.pack_sequence_as, structure)
+
+
+def fetch(structure: Structure) -> Any:
+    """Returns a structure of tensors as one of numpy arrays."""
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, structure)

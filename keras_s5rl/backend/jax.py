@@ -15,6 +15,7 @@ from keras_s5rl.backend.jax_compilation_cache import use_compilation_cache as us
 from keras_s5rl.backend.jax_derivatives import custom_derivatives as custom_derivatives
 from keras_s5rl.backend.jax_kernels import product as product
 from keras_s5rl.backend.jax_kernels import scan_in_place as scan_in_place
+from keras_s5rl.backend.jax_packing import Layout
 from keras_s5rl.typing import Structure, Tensor
 
 # The names of a backend, beside the functions below and what is imported under its own name
@@ -86,6 +87,25 @@ def scan(
         history.append(y)
     history = history[::-1] if reverse else history
     return carry, jax.tree.map(lambda *values: jnp.stack(values), *history)
+
+
+def packed_scan(
+    function: Callable[..., Any], carry: Structure, xs: Structure
+) -> tuple[Structure, Structure]:
+    """`scan`; on a GPU with all that a step reads of `xs`, and all that it leaves, in one array
+    each. No gradient goes through it there."""
+    if jax.default_backend() != "gpu" or not _is_traced():
+        return scan(function, carry, xs)
+    read = Layout(jax.eval_shape(lambda xs: jax.tree.map(lambda x: x[0], xs), xs))
+    left: list[Layout] = []
+
+    def step(carry: Structure, packed: Any) -> Any:
+        carry, y = function(carry, read.unpack(*packed))
+        left[:] = [Layout(y)]
+        return carry, left[0].pack(y)
+
+    carry, packed = scan(step, carry, read.pack(xs, leading_axes=1))
+    return carry, left[0].unpack(*packed)
 
 
 def cond(predicate: Tensor, true_fn: Callable[..., Any], false_fn: Callable[..., Any]) -> Any:
@@ -195,6 +215,11 @@ def is_running() -> bool:
 def wait_until_ready(structure: Structure) -> Any:
     """Blocks until every tensor of `structure` has been computed; returns the structure."""
     return jax.block_until_ready(structure)
+
+
+def fetch(structure: Structure) -> Any:
+    """Returns a structure of tensors as one of numpy arrays; all come from the device together."""
+    return jax.device_get(structure)
 
 
 def any_copy(flag: Tensor) -> Tensor:

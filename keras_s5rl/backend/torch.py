@@ -7,6 +7,7 @@ import keras
 import torch
 
 from keras_s5rl.backend import one_device, one_process, threefry
+from keras_s5rl.backend.eager_programs import fetch as fetch
 from keras_s5rl.backend.eager_programs import flatten as flatten
 from keras_s5rl.backend.eager_programs import memory_needed as memory_needed
 from keras_s5rl.backend.eager_programs import use_compilation_cache as use_compilation_cache
@@ -69,6 +70,13 @@ def scan(
     history = history[::-1] if reverse else history
     stacked = [torch.stack(values) for values in zip(*history, strict=True)]
     return carry, None if y is None else keras.tree.pack_sequence_as(y, stacked)
+
+
+def packed_scan(
+    function: Callable[..., Any], carry: Structure, xs: Structure
+) -> tuple[Structure, Structure]:
+    """`scan`: here nothing is gained by what lies side by side."""
+    return scan(function, carry, xs)
 
 
 def product(rows: Tensor, kernel: Tensor) -> Tensor:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
-from keras_s5rl.typing import Tensor
+from keras_s5rl.typing import Array, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_s5rl")
@@ -23,7 +24,8 @@ class GroupAdam(keras.optimizers.Adam):
     Args:
         learning_rate: Float, or a Keras schedule. Defaults to `0.001`.
         rate_factors: List of positive floats, one a variable that it is built on, or `None` for 1
-            for each. Defaults to `None`.
+            for each; in place of a float an array in the shape of the variable has one for each of
+            its numbers. Defaults to `None`.
         counts_skipped: Whether it has a count of skipped steps, one variable more. Defaults to
             `False`.
         **kwargs: Arguments of `keras.optimizers.Adam`.
@@ -46,7 +48,7 @@ class GroupAdam(keras.optimizers.Adam):
     def __init__(
         self,
         learning_rate: Any = 0.001,
-        rate_factors: Sequence[float] | None = None,
+        rate_factors: Sequence[float | Array] | None = None,
         counts_skipped: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -58,9 +60,9 @@ class GroupAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         factors = self.rate_factors
-        factor = 1.0 if factors is None else factors[self._get_variable_index(variable)]
-        rate = learning_rate if factor == 1.0 else factor * learning_rate
-        super().update_step(gradient, variable, rate)
+        if factors is not None:
+            learning_rate = ops.multiply(learning_rate, factors[self._get_variable_index(variable)])
+        super().update_step(gradient, variable, learning_rate)
 
     def skip(self, values: Sequence[Tensor]) -> list[Tensor]:
         """Returns values of `variables` after a step that is not made.

@@ -1,10 +1,8 @@
 """Generalised advantage estimation."""
 
-from typing import Any
-
 from keras import ops
 
-from keras_s5rl import backend
+from keras_s5rl.ops.linear_recurrence import linear_recurrence_time_major
 from keras_s5rl.typing import Tensor
 
 
@@ -47,12 +45,8 @@ def generalized_advantages(
     delta_t = reward_t + discount * discount_t * next_value_t - value_t
     decay_t = discount * gae_lambda * discount_t * ops.cast(ops.logical_not(done_t), "float32")
 
-    def step(advantage: Tensor, inputs: Any) -> tuple[Tensor, Tensor]:
-        delta, decay = inputs
-        advantage = delta + decay * advantage
-        return advantage, advantage
-
-    _, advantage_t = backend.scan(
-        step, ops.zeros_like(delta_t[0]), (delta_t, decay_t), reverse=True
+    # One real sequence, of which the environments are the features.
+    advantage_t = linear_recurrence_time_major(
+        decay_t[:, None, None], delta_t[:, None, None], reverse=True
     )
-    return advantage_t
+    return advantage_t[:, 0, 0]

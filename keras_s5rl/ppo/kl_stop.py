@@ -67,7 +67,7 @@ def steps_to_kl(
         carry, is_near, metrics = backend.cond(backend.any_copy(is_going_on), attempt, leave_out)
         return (carry, is_near), (is_going_on, is_near, metrics)
 
-    (carry, _), (was_going_on, was_made, metrics) = backend.scan(
+    (carry, _), (was_going_on, was_made, metrics) = backend.packed_scan(
         guarded_step, (carry, ops.ones((), "bool")), minibatches
     )
     count = ops.sum(ops.cast(was_going_on, "float32"))

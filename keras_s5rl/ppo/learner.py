@@ -14,6 +14,7 @@ from keras_s5rl.ppo import losses
 from keras_s5rl.ppo.advantages import generalized_advantages
 from keras_s5rl.ppo.config import PPOConfig
 from keras_s5rl.ppo.ended_episodes import ended_episodes
+from keras_s5rl.ppo.flat_optimizer import arranged
 from keras_s5rl.ppo.host_memory import check_memory, memory_errors_named
 from keras_s5rl.ppo.kl_stop import steps_to_kl
 from keras_s5rl.ppo.reward_normalization import initial_returns, normalize_rewards
@@ -73,6 +74,7 @@ class Learner:
         self.policy = policy
         self.optimizer = optimizer
         self.config = config
+        self._arranged = arranged(optimizer, policy.trainable_variables)
         self._num_tasks = max(1, len(environment.env.tasks))
         names = ("num_envs", "num_steps", "width", "num_layers")
         self._sizes = {name: getattr(config, name) for name in names} | {"env_args": env_args}
@@ -318,28 +320,27 @@ class Learner:
             rows, advantage = inputs
             minibatch = keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), batch)
             minibatch |= {"advantage": advantage, **statistics}
-            trainable, optimizer, loss, metrics, gradient_norm = backend.gradient_step(
-                lambda values: self.loss(values, minibatch), self.optimizer, *carry
+            vectors, optimizer, loss, metrics, gradient_norm = backend.gradient_step(
+                lambda vectors: self.loss(self._arranged.weights(vectors), minibatch),
+                self._arranged.optimizer,
+                *carry,
             )
-            return (self.policy.constrain(trainable), optimizer), metrics | {
-                "loss": loss,
-                "gradient_norm": gradient_norm,
-            }
+            weights = self.policy.constrain(self._arranged.weights(vectors))
+            metrics |= {"loss": loss, "gradient_norm": gradient_norm}
+            return (self._arranged.vectors(weights), optimizer), metrics
 
-        carry, minibatches = (trainable, optimizer), (rows, advantage)
+        carry, minibatches = self._arranged.join(trainable, optimizer), (rows, advantage)
         if config.target_kl is None:
-            carry, metrics = backend.scan(minibatch_step, carry, minibatches)
+            carry, metrics = backend.packed_scan(minibatch_step, carry, minibatches)
             metrics = {name: ops.mean(value) for name, value in metrics.items()}
         else:
-            carry, metrics = steps_to_kl(
-                minibatch_step, self._skip, carry, minibatches, config.target_kl
-            )
-        trainable, optimizer = carry
-        return trainable, optimizer, backend.devices.mean(metrics)
+            limit = config.target_kl
+            carry, metrics = steps_to_kl(minibatch_step, self._skip, carry, minibatches, limit)
+        return *self._arranged.split(*carry), backend.devices.mean(metrics)
 
     def _skip(self, carry: Any) -> Any:
-        trainable, optimizer = carry
-        return trainable, self.optimizer.skip(optimizer)
+        vectors, optimizer = carry
+        return vectors, self._arranged.optimizer.skip(optimizer)
 
     def _weights(self, trainable: list[Tensor], statistics: list[Tensor]) -> Any:
         """A scope in which the policy's variables have these values."""

@@ -50,7 +50,6 @@ def collect_rollout(
         environment_state, transition = environment.step(environment_state, action)
 
         done = ops.logical_or(transition["terminated"], transition["truncated"])
-        cut = ops.logical_and(transition["truncated"], transition["discount"] > 0)
         outputs = {
             "observation": observation,
             "reset": reset,
@@ -60,10 +59,6 @@ def collect_rollout(
             "reward": transition["reward"],
             "discount": transition["discount"],
             "done": done,
-            "cut": cut,
-            "final_value": _final_value(
-                policy, transition["final_observation"], memory, cut, value, derived
-            ),
             "episode_ended": transition["episode_ended"],
             "episode_return": transition["episode_return"],
             "episode_length": transition["episode_length"],
@@ -74,11 +69,16 @@ def collect_rollout(
             outputs["task"] = _tasks(environment.env, before["env"], done)
         if config.treat_truncation_as_termination:
             outputs["discount"] = ops.where(done, 0.0, transition["discount"])
+        else:
+            cut = ops.logical_and(transition["truncated"], transition["discount"] > 0)
+            final = transition["final_observation"]
+            outputs["cut"] = cut
+            outputs["final_value"] = _final_value(policy, final, memory, cut, value, derived)
         return (environment_state, memory), outputs
 
     keys = random.split(key, config.num_steps)
     derived = hand_on(DerivedWeights(policy), policy)
-    carry, rollout = backend.scan(step, (environment_state, memory), keys)
+    carry, rollout = backend.packed_scan(step, (environment_state, memory), keys)
     environment_state, memory = carry
 
     # The critic behind the last step sees the next observation with its own reset flag; that memory
@@ -87,7 +87,9 @@ def collect_rollout(
         environment.observation(environment_state), environment_state["is_first"], memory
     )
     following = ops.concatenate([rollout["value"][1:], last_value[None]], axis=0)
-    rollout["next_value"] = ops.where(rollout.pop("cut"), rollout.pop("final_value"), following)
+    rollout["next_value"] = following
+    if "cut" in rollout:
+        rollout["next_value"] = ops.where(rollout.pop("cut"), rollout.pop("final_value"), following)
     return environment_state, memory, rollout
 
 

@@ -17,7 +17,7 @@ from keras_s5rl.training.metrics import UpdateRecord
 from keras_s5rl.training.score_record import ScoreRecord
 from keras_s5rl.training.seed_scores import SeedScores
 from keras_s5rl.training.signals import signals_deferred
-from keras_s5rl.typing import Array, Tensor
+from keras_s5rl.typing import Array
 
 
 class Loop:
@@ -185,7 +185,7 @@ class Loop:
         if self._program is None:
             self._program = self._compile()
         state, tensors = self._program(self.state)
-        values = {name: _plain(tensors[name]) for name in sorted(tensors)}
+        values = {name: _plain(array) for name, array in sorted(backend.fetch(tensors).items())}
         update = self.update + 1
         check_finite(values, update)
         statistics, metrics = self._statistics.after(values, time.monotonic() - started, update)
@@ -280,7 +280,6 @@ def _without_values(metrics: dict[str, Any]) -> dict[str, Any]:
     return {n: [None] * len(v) if isinstance(v, list) else None for n, v in metrics.items()}
 
 
-def _plain(tensor: Tensor) -> Any:
+def _plain(array: Array) -> Any:
     """A scalar as a float, others as arrays."""
-    array = ops.convert_to_numpy(tensor)
     return float(array) if np.ndim(array) == 0 else np.asarray(array, "float64")
