@@ -19,6 +19,7 @@ SLOW = [
     *("layers.gated_attention_block", "layers.selective_ssm", "layers.sequence_stack"),
     *("envs.autoreset", "envs.environment", "envs.environment_check", "envs.gymnasium.vector_env"),
     *("envs.gymnasium.host_autoreset", "layers.equivariant_memory"),
+    *("layers.system_identification", "ppo.seeds_learner"),
 ]
 MODULES = [
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")

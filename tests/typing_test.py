@@ -77,6 +77,7 @@ def test_mypy_names_what_is_wrong_in_a_script(errors_of, script, expected):
     assert expected in error
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("script", "expected"),
     [

@@ -16,7 +16,7 @@ from keras_s5rl.envs.gymnasium.values import (
 from tests.support.random_spaces import nested
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(nested())
 def test_values_of_random_spaces_go_to_tensors_and_come_back(space):
     space.seed(0)

@@ -45,6 +45,7 @@ def test_derived_seeds_differ_from_each_other_and_between_neighbouring_seeds():
     assert initializers.derive_seeds(5, 3) == initializers.derive_seeds(5, 10)[:3]
 
 
+@pytest.mark.slow
 def test_without_a_seed_keras_global_seed_decides():
     def pair():
         return [draw(initializers.Normal(), (5,)) for _ in range(2)]

@@ -145,6 +145,7 @@ def test_scores_in_our_own_ids(agent):
     assert compiled == []
 
 
+@pytest.mark.slow
 def test_players_of_other_modes_and_numbers_of_environments(agent):
     spaces = {"observation_space": Discrete(4), "action_space": Discrete(4)}
 

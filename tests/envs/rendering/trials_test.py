@@ -170,7 +170,8 @@ def test_longer_links_are_drawn_longer():
     assert not np.array_equal(scene(env, longer), scene(env, state))
 
 
-@pytest.mark.parametrize("task", ["reacher_easy", "cartpole_balance"])
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize("task", ["cartpole_balance", "reacher_easy"])
 def test_the_control_that_the_projection_makes_is_shown(task):
     env, episodes = contexts()
     draws, states, _ = episodes[task]
