@@ -34,7 +34,7 @@ def table(document):
         "",
         f"Measured on {_places(document['records'])}. Each score is over {episodes} fresh episodes "
         "of the last policy. Greedy and sampled: IQM over seeds with a 95 % stratified bootstrap "
-        "interval. MMER: mean over seeds. Seconds of a training: median over seeds, with what else "
+        "interval, of one seed its score. MMER: mean over seeds. Seconds of a training: median over seeds, with what else "
         "ran on the machine.",
         "",
         f"| {' | '.join(_COLUMNS)} |",
@@ -114,5 +114,8 @@ def _task(row):
 def _with_interval(row, mode):
     if f"{mode}_iqm" not in row:
         return "-"
+    score = f"{row[f'{mode}_iqm']:.3f}"
+    if len(row["seeds"]) == 1:  # there is nothing to draw again
+        return score
     low, high = row[f"{mode}_interval"]
-    return f"{row[f'{mode}_iqm']:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{score} [{low:.3f}, {high:.3f}]"

@@ -104,6 +104,12 @@ def test_the_table_has_the_interquartile_mean_of_the_seeds_and_what_failed():
     assert "some, 2026-11-29, version abcdef1." in page
 
 
+def test_one_seed_has_a_score_and_no_interval():
+    experiment = Experiment("A title", "A claim.", _two_trainings)
+    page = table(results.document(experiment, "cpu", "it", [_record("gru", 0, 0.25)], {}))
+    assert "| 10 | 0 | 0.250 | -0.250 | 0.250 | 0.5 |" in page
+
+
 def test_a_part_takes_its_place_beside_the_numbers_of_other_parts(tmp_path):
     experiment = Experiment("A title", "A claim.", _two_trainings)
     first = [_record("gru", 0, 0.25), _record("s5", 0, 1.0), _record("s5", 1, 2.0)]
