@@ -52,6 +52,15 @@ def skip(optimizer, state):
     return optimizer.skip(state) if isinstance(optimizer, GroupAdam) else state
 
 
+def step_along(gradients, optimizer, values, state):
+    """A step of an optimizer along these gradients, those of a linear loss."""
+
+    def loss(values):
+        return sum(ops.sum(v * g) for v, g in zip(values, gradients, strict=True)), {}
+
+    return backend.gradient_step(loss, optimizer, values, state)[:2]
+
+
 @pytest.mark.portable
 @pytest.mark.parametrize("make", [adam, group_adam])
 def test_steps_are_those_of_the_optimizer_on_each_weight(make):
@@ -60,12 +69,19 @@ def test_steps_are_those_of_the_optimizer_on_each_weight(make):
     trainable, state = values_of(variables), values_of(optimizer.variables)
     vectors, flat_state = flat.join(trainable, state)
     assert [tuple(vector.shape) for vector in vectors] == [(15,)]
+
+    @backend.compile
+    def step(trainable, state, gradients):
+        return step_along(gradients, optimizer, trainable, state)
+
+    @backend.compile
+    def flat_step(vectors, flat_state, gradients):
+        return step_along(flat.vectors(gradients), flat.optimizer, vectors, flat_state)
+
     for gradients in GRADIENTS:
         gradients = [ops.convert_to_tensor(gradient) for gradient in gradients]
-        trainable, state = optimizer.stateless_apply(state, gradients, trainable)
-        vectors, flat_state = flat.optimizer.stateless_apply(
-            flat_state, flat.vectors(gradients), vectors
-        )
+        trainable, state = step(trainable, state, gradients)
+        vectors, flat_state = flat_step(vectors, flat_state, gradients)
         state, flat_state = skip(optimizer, state), skip(flat.optimizer, flat_state)
     for expected, found in zip((trainable, state), flat.split(vectors, flat_state), strict=True):
         for one, other in zip(numpy_of(expected), numpy_of(found), strict=True):
