@@ -30,6 +30,8 @@ FEW := (portable and not slow)
 # What every backend computes; other tests are of files and commands, and run on JAX alone.
 SHARED_TESTS := $(wildcard tests/backend tests/random_test.py tests/upstream_test.py \
 	tests/ops tests/layers tests/envs tests/models tests/ppo tests/training)
+# To collect all of them would take longer than these tests do.
+PORTABLE_TESTS = $(sort $(shell grep -rl --include='*_test.py' mark.portable tests))
 # What compares all installed backends from the session on JAX.
 COMPARED_TESTS := $(wildcard tests/layers/portability_test.py)
 # What is closest to the compiler: these tests run once more on programs as users have them.
@@ -83,7 +85,7 @@ train: install
 
 test: install-dev
 	$(COMPILED_FAST) KERAS_BACKEND=jax $(PYTEST) -m 'not ($(REST))'
-	$(COMPILED_FAST) KERAS_BACKEND=tensorflow $(PYTEST) -m '$(FEW)' $(SHARED_TESTS)
+	$(COMPILED_FAST) KERAS_BACKEND=tensorflow $(PYTEST) -m '$(FEW)' $(PORTABLE_TESTS)
 	$(LINT)
 
 # What `make test` leaves out.

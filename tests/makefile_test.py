@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ("sh", "cat", "chmod", "cmp", "cp", "mkdir", "pwd", "rm")
+TOOLS = ("sh", "cat", "chmod", "cmp", "cp", "grep", "mkdir", "pwd", "rm")
 
 pytestmark = pytest.mark.skipif(
     shutil.which("make") is None, reason="The Makefile can be tested only where make is installed."
@@ -40,6 +40,12 @@ class Project:
     def add_python(self, name, script=PYTHON):
         (self.bin / name).write_text(script)
         (self.bin / name).chmod(0o755)
+
+    def add_tests(self):
+        for folder in ("layers", "ops"):
+            (self.folder / "tests" / folder).mkdir(parents=True)
+        for name, text in (("s5_test", "@pytest.mark.portable"), ("gru_test", "@pytest.mark.slow")):
+            (self.folder / "tests" / "layers" / f"{name}.py").write_text(text)
 
     def make(self, *arguments, **variables):
         """Returns what make did and the calls of Python it led to."""
@@ -189,11 +195,11 @@ def test_programs_are_compiled_fast_by_flags_that_xla_knows(is_known, given, pro
 
 def test_the_fast_tests_run_on_jax_a_few_on_tensorflow_and_then_the_linter(project):
     project.add_python("python3.12")
-    (project.folder / "tests" / "layers").mkdir(parents=True)
+    project.add_tests()
     result, calls = project.make("test")
     assert calls[-2 - len(LINT) :] == [
         f"{PYTEST} -m not (slow or reference or devices)",
-        f"{PYTEST} -m (portable and not slow) tests/layers",
+        f"{PYTEST} -m (portable and not slow) tests/layers/s5_test.py",
         *LINT,
     ]
     assert result.stdout.index("KERAS_BACKEND=jax") < result.stdout.index(
@@ -203,10 +209,9 @@ def test_the_fast_tests_run_on_jax_a_few_on_tensorflow_and_then_the_linter(proje
 
 def test_all_other_tests_are_those_that_the_fast_ones_leave_out(project):
     project.add_python("python3.12")
-    (project.folder / "tests" / "layers").mkdir(parents=True)
-    (project.folder / "tests" / "ops").mkdir()
+    project.add_tests()
     (fast, few), rest = (marked(project.make(target)[1]) for target in ("test", "test-all"))
-    few = few.removesuffix(" tests/ops tests/layers")
+    few = few.removesuffix(" tests/layers/s5_test.py")
     assert rest == [
         f"{fast} tests/ops",  # once more, compiled as users have it
         fast.removeprefix("not (").removesuffix(")"),
