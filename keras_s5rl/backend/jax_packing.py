@@ -39,8 +39,8 @@ class Layout:
         self._leaves = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
 
     def pack(self, structure: Structure, leading_axes: int = 0) -> tuple[Tensor, list[Tensor]]:
-        """Returns the tensors of a structure as words, uint32 `(*leading, size)`, `None` where there
-        are none, and a list of the others.
+        """Returns the tensors of a structure as words, uint32 `(*leading, size)` or `None` where
+        there are none, and a list of the others.
 
         Args:
             structure: Structure as of the layout, with more axes in front.

@@ -112,14 +112,19 @@ def _read(run: RunDirectory, config: dict[str, Any], label: str) -> dict[str, An
     files = {
         "evaluation": run.evaluation_path,
         "best_evaluation": run.best_evaluation_path,
-        "best_policy": run.best_policy_scores_path,
     }
+    number = config["num_seeds"]
+    seeds = range(config["seed"], config["seed"] + number)
+    best = [run.seed_best_policy_path(seed).with_suffix(".json") for seed in seeds]
+    if number == 1:
+        best = [run.best_policy_scores_path]
     return {
         "label": label,
         "path": str(run.path),
         "config": config,
         "metrics": read_run_metrics(run) if run.metrics_path.exists() else {},
         **{name: read_json(path) if path.exists() else None for name, path in files.items()},
+        "best_policies": [read_json(path) for path in best if path.exists()],
         "command": command_of(config),
     }
 

@@ -24,9 +24,10 @@ def write_report(report: dict[str, Any], output: StrPath) -> None:
 
             - `title`: text at the top.
             - `runs`: list of dicts: `label`, and `path`, as texts; `config`, what `read_config`
-              returns; `metrics`, what `read_metrics` returns, or `{}`; `evaluation`,
-              `best_evaluation`, `best_policy`, the contents of these files, or `None`; `command`,
-              which makes the run again.
+              returns; `metrics`, what `read_metrics` returns, or `{}`; `evaluation` and
+              `best_evaluation`, the contents of these files, or `None`; `best_policies`, a list
+              of the contents of `best_policy.json`, or of that of each seed; `command`, which
+              makes the run again.
             - `differing`: dict of names of settings to a list with a text for each run.
             - `common`: dict of names of settings to a text.
             - `episodes`: what `keras_s5rl.training.played_episodes.play_episodes` returns, or
@@ -73,17 +74,17 @@ def _scores(runs: Sequence[dict[str, Any]]) -> list[Html]:
     rows = []
     for run in runs:
         evaluation, metrics = run["evaluation"] or {}, run["metrics"]
-        best, scored = run["best_policy"] or {}, run["best_evaluation"] or {}
+        scored = run["best_evaluation"] or {}
         mode: Any = evaluation.get("deterministic")
         rows.append(
             [
                 run["label"],
                 _seeds(run["config"]),
-                html.score(evaluation.get("return_mean"), evaluation.get("return_ci95")),
+                _score(evaluation),
                 html.number(evaluation.get("num_episodes")),
                 {True: "mode", False: "sampled"}.get(mode, "–"),
-                _best(best),
-                html.score(scored.get("return_mean"), scored.get("return_ci95")),
+                _best(run["best_policies"]),
+                _score(scored),
                 html.number(_last(metrics, _RETURN)),
                 html.number(_last(metrics, "env_steps")),
                 html.number(_last(metrics, "wall_time_s"), 0),
@@ -95,16 +96,31 @@ def _scores(runs: Sequence[dict[str, Any]]) -> list[Html]:
     note = ""
     if any(run["evaluation"] for run in runs):
         note = "Returns of fresh episodes; ± is the 95 % interval over the episodes of one policy."
+    if any("return_iqm" in (run["evaluation"] or {}) for run in runs):
+        note += " Of several seeds it is the interquartile mean with its 95 % bootstrap interval."
     return [
         html.table([header[i] for i in kept], cells, "scores"),
         html.paragraph(note) if note else Html(""),
     ]
 
 
-def _best(best: dict[str, Any]) -> Html:
-    if "eval_return_mean" not in best:
+def _score(evaluation: dict[str, Any]) -> Html:
+    """The score of a policy, or of the policies of several seeds."""
+    if "return_iqm" not in evaluation:
+        return html.score(evaluation.get("return_mean"), evaluation.get("return_ci95"))
+    low, high = map(html.number, evaluation["return_iqm_interval"])
+    return Html(f"{html.number(evaluation['return_iqm'])} [{low}, {high}]")
+
+
+def _best(policies: Sequence[dict[str, Any]]) -> Html:
+    """The best evaluation while training; of several seeds the mean of theirs."""
+    if not policies:
         return html.number(None)
-    return Html(f"{html.number(best['eval_return_mean'])} (update {html.number(best['update'])})")
+    mean = sum(policy["eval_return_mean"] for policy in policies) / len(policies)
+    updates = [policy["update"] for policy in policies]
+    first, last = html.number(min(updates)), html.number(max(updates))
+    when = f"update {first}" if len(updates) == 1 else f"updates {first} to {last}"
+    return Html(f"{html.number(mean)} ({when})")
 
 
 def _seeds(config: dict[str, Any]) -> str:

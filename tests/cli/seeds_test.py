@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from keras_s5rl.cli import evaluate, export_policy, plot, train
+from keras_s5rl.cli import evaluate, export_policy, plot, report, train
 from keras_s5rl.training import PPO
+from tests.support.report_pages import Page
 from tests.support.small_runs import FLAGS, STEPS, metrics_of
 
 pytestmark = pytest.mark.slow
@@ -68,6 +69,22 @@ def test_the_best_policies_of_all_seeds_are_scored_together(run_dir, capsys):
         assert report["returns"][index] == one.evaluate()["returns"]
     assert (report["update"], report["update_per_seed"]) == (max(updates), updates)
     assert report["env_steps"] == max(updates) * STEPS
+
+
+def test_a_report_has_the_scores_of_all_seeds(run_dir, tmp_path):
+    output = tmp_path / "report.html"
+    assert report.main(["report", str(run_dir), "--noplay", f"--output={output}"]) == 0
+    header, row = Page(output.read_text(encoding="utf-8")).tables["scores"]
+    scores = json.loads((run_dir / "evaluation.json").read_text())
+    assert row[header.index("seed")] == "4 to 5"
+    assert row[header.index("return")].startswith(f"{scores['return_iqm']:.3f} [")
+    best = [
+        json.loads((run_dir / "best_policies" / f"seed_{seed}.json").read_text())[
+            "eval_return_mean"
+        ]
+        for seed in (4, 5)
+    ]
+    assert row[header.index("best while training")].startswith(f"{sum(best) / 2:.3f} (updates ")
 
 
 def test_every_policy_plays_in_another_environment(run_dir, tmp_path, capsys):

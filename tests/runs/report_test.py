@@ -50,7 +50,7 @@ def made_up_run(label="s5", **given):
     }
     return {
         **{"label": label, "path": f"runs/{label}", "config": run_settings(seed=3)},
-        **{"metrics": metrics, "best_evaluation": None, "best_policy": None},
+        **{"metrics": metrics, "best_evaluation": None, "best_policies": []},
         "evaluation": {"return_mean": 0.987654321, "return_ci95": 0.01, "num_episodes": 256},
         **{"command": f"train {label}", **given},
     }
@@ -66,8 +66,8 @@ def page_of(path, runs, **given):
 
 
 def test_scores_are_those_of_the_files(tmp_path):
-    best = {"update": 2, "eval_return_mean": 0.75}
-    runs = [made_up_run(), made_up_run("gru", evaluation=None, best_policy=best)]
+    best = [{"update": 2, "eval_return_mean": 0.75}]
+    runs = [made_up_run(), made_up_run("gru", evaluation=None, best_policies=best)]
     page = page_of(tmp_path / "report.html", runs)
     header, one, other = page.tables["scores"]
     assert header[:3] == ["run", "seed", "return"] and "best policy" not in header
@@ -78,6 +78,16 @@ def test_scores_are_those_of_the_files(tmp_path):
         [0.75, 2, 0.123456789, 384, 3.0],
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_several_seeds_have_the_statistics_of_their_scores(tmp_path):
+    scores = {"return_mean": 0.6, "return_ci95": 0.01, "num_episodes": 256}
+    scores |= {"return_iqm": 0.7, "return_iqm_interval": [0.5, 0.9]}
+    best = [{"update": 4, "eval_return_mean": 0.5}, {"update": 2, "eval_return_mean": 1.0}]
+    page = page_of(tmp_path / "report.html", [made_up_run(evaluation=scores, best_policies=best)])
+    header, row = page.tables["scores"]
+    assert row[header.index("return")] == "0.700 [0.500, 0.900]"
+    assert row[header.index("best while training")] == "0.750 (updates 2 to 4)"
 
 
 def test_the_script_gets_the_numbers_of_the_episodes(tmp_path):
