@@ -34,8 +34,8 @@ def table(document):
         "",
         f"Measured on {_places(document['records'])}. Each score is over {episodes} fresh episodes "
         "of the last policy. Greedy and sampled: IQM over seeds with a 95 % stratified bootstrap "
-        "interval, of one seed its score. MMER: mean over seeds. Seconds of a training: median over seeds, with what else "
-        "ran on the machine.",
+        "interval, of one seed its score. MMER: mean over seeds. Seconds of a training: median "
+        "over seeds, with what else ran on the machine.",
         "",
         f"| {' | '.join(_COLUMNS)} |",
         f"|{' --- |' * len(_COLUMNS)}",
