@@ -10,7 +10,6 @@ from keras_s5rl.layers import (
     S5,
     SHM,
     CausalAttention,
-    EquivariantMemory,
     GatedAttentionBlock,
     MinGRU,
     Resettable,
@@ -52,21 +51,6 @@ LAYERS = {
             GatedAttentionBlock(4, num_heads=2, context_length=3, dtype=k.get("dtype")),
         ],
         width=None,
-        **k,
-    ),
-    # The projection to its width makes observation, action, reward and flags of any inputs.
-    "EquivariantMemory": lambda **k: SequenceStack(
-        [
-            EquivariantMemory(
-                S5(state_size=8, dtype=k.get("dtype")),
-                observation_size=4,
-                num_products=3,
-                num_directions=2,
-                encoder_sizes=(5,),
-                dtype=k.get("dtype"),
-            )
-        ],
-        width=10,
         **k,
     ),
 }

@@ -8,12 +8,9 @@ from keras import ops
 from tests.layers.every_layer import LAYERS
 from tests.support.differentiate import COMPILE, second_differences, second_gradients
 
-# No gradient goes through an identification, where differences do.
-DIFFERENTIABLE = [name for name in LAYERS if name != "EquivariantMemory"]
-
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DIFFERENTIABLE)
+@pytest.mark.parametrize("name", LAYERS)
 def test_second_gradients_of_weights_and_inputs_are_those_of_differences(name):
     keras.utils.set_random_seed(0)
     layer = LAYERS[name]()
