@@ -88,7 +88,7 @@ def collect_rollout(
     )
     following = ops.concatenate([rollout["value"][1:], last_value[None]], axis=0)
     rollout["next_value"] = following
-    if "cut" in rollout:
+    if not config.treat_truncation_as_termination:
         rollout["next_value"] = ops.where(rollout.pop("cut"), rollout.pop("final_value"), following)
     return environment_state, memory, rollout
 
