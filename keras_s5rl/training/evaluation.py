@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -115,7 +114,7 @@ def compile_play(
             if not is_checked:
                 check_memory(compiled, arguments, sizes)
                 is_checked = True
-            return keras.tree.map_structure(ops.convert_to_numpy, compiled(*arguments))
+            return backend.fetch(compiled(*arguments))
 
     return play
 

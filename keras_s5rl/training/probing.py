@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -162,7 +161,7 @@ def _compile_memory(
 def _probes(
     env: Any, contexts: Tensors, observations: Array, active: Array, features: dict[str, Array]
 ) -> list[dict[str, Any]]:
-    draws = keras.tree.map_structure(ops.convert_to_numpy, dict(contexts))
+    draws = backend.fetch(dict(contexts))
     task = draws["task"]
 
     def probe(target: str, of: str | None, rows: Array, targets: Array) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def compile_trajectories(
                 break
             state, memory, active, taken = step(weights, state, memory, active, step_key)
             env_states = _unstack(state["env"], num_episodes)
-            taken = {name: ops.convert_to_numpy(values) for name, values in taken.items()}
+            taken = backend.fetch(taken)
             for index in playing:
                 trajectory = trajectories[index]
                 trajectory.states.append(env_states[index])
@@ -123,7 +123,7 @@ def _norms(memory: list[Tensor], num_episodes: int) -> Tensor:
 
 def _unstack(state: Any, num_episodes: int) -> list[Any]:
     """Returns the state of each environment for itself, as arrays."""
-    arrays = keras.tree.map_structure(ops.convert_to_numpy, state)
+    arrays = backend.fetch(state)
     return [
         keras.tree.map_structure(lambda leaf, index=index: leaf[index], arrays)
         for index in range(num_episodes)
